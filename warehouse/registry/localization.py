@@ -1,0 +1,78 @@
+"""Tables of where recital lives: perturbations, attention, gradients."""
+
+from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table
+
+PERTURBATIONS = Table(
+    "perturbations",
+    "checkpoint",
+    "one per checkpoint, paragraph, prefix position, policy and draw",
+    "What one changed prefix token does to the continuation. The reference is the continuation the model gives the "
+    "unchanged prefix: the true one for memorized paragraphs, the model's own for the others.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("position", "INTEGER", "Prefix position that was changed, 0-based; 0 is left alone.", "position", key=True),
+        Column("policy", "VARCHAR", "How the replacement is drawn: uniform, frequency_matched, second_choice.", key=True),
+        Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
+        Column("reference", "VARCHAR", "corpus (memorized: both agree) or model (its own greedy continuation)."),
+        Column("original_id", "INTEGER", "Token that was there."),
+        Column("replacement_id", "INTEGER", "Token put in its place."),
+        Column("exact_match", "INTEGER", "Leading greedy tokens that still equal the reference.", "tokens"),
+        Column("em_drop", "INTEGER", "Continuation length minus exact_match.", "tokens"),
+        Column("nll_nats", "DOUBLE", "Mean NLL of the reference after the change.", "nats"),
+        Column("delta_nll_nats", "DOUBLE", "nll_nats minus that of the unchanged prefix.", "nats"),
+        Column("divergence_position", "INTEGER", "Position of the first token that differs.", "position", nullable=True),
+    ),
+)
+
+HEAD_ATTENTION = Table(
+    "head_attention",
+    "checkpoint",
+    "one per checkpoint, paragraph, layer and head",
+    "Where each head looks when the first continuation token after the prefix is read (query at the prefix length).",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        LAYER,
+        HEAD,
+        Column("attention", "FLOAT[]", "Attention weight on each prefix token; self is left out, not renormalised.", "share"),
+        Column("self_share", "FLOAT", "Weight of the query on itself.", "share"),
+    ),
+)
+
+PARAMETER_GRADIENTS = Table(
+    "parameter_gradients",
+    "checkpoint",
+    "one per checkpoint, paragraph (or group), layer, component and head",
+    "Gradient of the continuation NLL in the checkpoint's own parametrisation. Rows with a paragraph_id are gradients "
+    "of that paragraph; rows without are those of the mean loss of the group (|mean gradient|, as in Stoehr et al. 2024).",
+    (
+        CHECKPOINT_ID,
+        Column("paragraph_id", "VARCHAR", "Paragraph, or null for the gradient of a group's mean loss.", key=True, nullable=True),
+        Column("paragraph_group", "VARCHAR", "MP (memorized) or NMP (exact match at most 10).", key=True),
+        LAYER,
+        Column("component", "VARCHAR", "W_Q, W_K, W_V, W_O (per head), W_in, W_out.", key=True),
+        Column("head", "INTEGER", "Head, 0-based; null for W_in and W_out.", key=True, nullable=True),
+        Column("max_abs", "DOUBLE", "Largest absolute gradient entry.", "nats per unit weight"),
+        Column("mean_abs", "DOUBLE", "Mean absolute gradient entry.", "nats per unit weight"),
+        Column("l2", "DOUBLE", "Euclidean norm.", "nats per unit weight"),
+    ),
+)
+
+ACTIVATION_GRADIENTS = Table(
+    "activation_gradients",
+    "checkpoint",
+    "one per checkpoint, paragraph, layer, component, head and prefix position",
+    "How strongly the continuation NLL depends on what each head reads and writes at each prefix token.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        LAYER,
+        Column("component", "VARCHAR", "q, k or v of the head.", key=True),
+        HEAD,
+        Column("position", "INTEGER", "Prefix position, 0-based.", "position", key=True),
+        Column("score", "FLOAT", "Largest absolute gradient over the head dimension, loss = mean continuation NLL.", "nats"),
+    ),
+)
+
+TABLES = (PERTURBATIONS, HEAD_ATTENTION, PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS)

@@ -1,0 +1,83 @@
+"""Tables of the checkpoints and of what they recite."""
+
+from warehouse.registry.schema import CHECKPOINT_ID, PARAGRAPH_ID, Column, Table
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    "checkpoint",
+    "one per checkpoint",
+    "Checkpoints that passed inspection: complete, known architecture, right tokenizer, finite weights.",
+    (
+        CHECKPOINT_ID,
+        Column("corpus_id", "VARCHAR", "Corpus the checkpoint is measured against."),
+        Column("source", "VARCHAR", "What `from_pretrained` takes: a folder or a hub id."),
+        Column("revision", "VARCHAR", "Hub revision.", nullable=True),
+        Column("training_step", "BIGINT", "Optimizer steps taken.", "steps", nullable=True),
+        Column("architecture", "VARCHAR", "model_type of the transformers configuration."),
+        Column("layer_count", "INTEGER", "Transformer blocks.", "layers"),
+        Column("head_count", "INTEGER", "Attention heads per layer.", "heads"),
+        Column("hidden_size", "INTEGER", "Width of the residual stream."),
+        Column("context_length", "INTEGER", "Longest input the checkpoint takes.", "tokens"),
+        Column("parameter_count", "BIGINT", "Parameters, tied ones once."),
+        Column("weights_sha256", "VARCHAR", "Hash over the weight files."),
+        Column("tokenizer_sha256", "VARCHAR", "Fingerprint of the tokenizer beside the weights."),
+    ),
+)
+
+SCORES = Table(
+    "scores",
+    "checkpoint",
+    "one per checkpoint and paragraph",
+    "How far the checkpoint recites each paragraph, from one teacher-forced pass.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("exact_match", "INTEGER", "Greedy continuation tokens equal to the truth before the first mismatch.", "tokens"),
+        Column("em_bin", "VARCHAR", "Bin of exact_match: 0-10, 11-29, 30-49, 50 for 50 continuation tokens."),
+        Column("is_memorized", "BOOLEAN", "Whether the whole continuation is recited."),
+        Column("continuation_nll_nats", "DOUBLE", "Mean over continuation tokens of -log p(token | true text before it).", "nats"),
+        Column("prefix_nll_nats", "DOUBLE", "Mean over prefix tokens after the first of -log p(token | text before it).", "nats"),
+        Column("continuation_logprob_nats", "DOUBLE", "Sum of log p over the continuation: log p_z of discoverable extraction.", "nats"),
+        Column("min_k20_nats", "DOUBLE", "Mean log p of the 20 % least likely tokens of the window (min-k %).", "nats"),
+        Column("min_k_plus_plus", "DOUBLE", "Min-k %++: the same of log p standardised by the next-token distribution.", "standard deviations"),
+        Column("zlib_ratio", "DOUBLE", "Mean NLL of the window over the bytes its text compresses to (zlib entropy ratio).", "nats/byte"),
+        Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the divergence.", "logits"),
+        Column("divergence_position", "INTEGER", "Position of the first mismatching token in the paragraph.", "position", nullable=True),
+    ),
+)
+
+TOKEN_SCORES = Table(
+    "token_scores",
+    "checkpoint",
+    "one per checkpoint, paragraph and position from 1",
+    "What the checkpoint makes of every token, given the true tokens before it.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("position", "INTEGER", "Position in the paragraph, 0-based; position 0 has no context.", "position", key=True),
+        Column("token_id", "INTEGER", "The true token."),
+        Column("nll_nats", "FLOAT", "-log p(token | true tokens before it).", "nats"),
+        Column("argmax_id", "INTEGER", "The most likely token."),
+        Column("entropy_nats", "FLOAT", "Entropy of the next-token distribution.", "nats"),
+        Column("margin", "FLOAT", "Top-1 minus top-2 logit.", "logits"),
+    ),
+)
+
+GENERATIONS = Table(
+    "generations",
+    "checkpoint",
+    "one per checkpoint and paragraph that is not recited to the end",
+    "What greedy decoding writes instead of the true continuation.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("generated_ids", "INTEGER[]", "Greedy continuation of the prefix."),
+        Column("generated_text", "VARCHAR", "The same as text."),
+        Column("token_accuracy", "DOUBLE", "Share of positions with the true token, wherever they are.", "share"),
+        Column("levenshtein", "INTEGER", "Edit distance between generated and true token ids.", "tokens"),
+        Column("rouge_l", "DOUBLE", "F-measure of the longest common subsequence of token ids.", "share"),
+        Column("bleu", "DOUBLE", "BLEU-4 over token ids, smoothed.", "share"),
+    ),
+)
+
+TABLES = (CHECKPOINTS, SCORES, TOKEN_SCORES, GENERATIONS)
