@@ -157,19 +157,21 @@ class PartitionWriter:
         replace_file(unnamed, lambda path: _write_checked(arrow, path))
         unnamed.replace(self.staging / f"part-{shard:05d}-{self.key[:12]}-{file_sha256(unnamed)[:12]}.parquet")
 
+    def staged(self) -> pl.DataFrame:
+        """Rows of all shards that wait, in shard order: what `finish` would publish.
+
+        Raises:
+            WarehouseError: shards are missing.
+        """
+        return read_frame(self._all_staged(), self.store.table)
+
     def finish(self) -> Manifest:
         """Move all parts into the partition and make them its content.
 
         Raises:
             WarehouseError: shards are missing.
         """
-        missing = self.missing()
-        if missing:
-            raise WarehouseError(
-                f"table {self.store.table.name}, {self.partition}: {len(missing)} of {self.shard_count} shards are "
-                "missing; run again to resume."
-            )
-        parts = tuple(self._publish(shard) for shard in range(self.shard_count))
+        parts = tuple(self._publish(path) for path in self._all_staged())
         manifest = Manifest(self.store.table.name, self.partition, self.key, self.inputs, parts)
         write_json(self.store.folder(self.partition) / MANIFEST, asdict(manifest))
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -181,12 +183,19 @@ class PartitionWriter:
                 return path
         return None
 
-    def _publish(self, shard: int) -> Part:
+    def _all_staged(self) -> list[Path]:
+        paths = [self._staged(shard) for shard in range(self.shard_count)]
+        present = [path for path in paths if path is not None]
+        if len(present) < self.shard_count:
+            raise WarehouseError(
+                f"table {self.store.table.name}, {self.partition}: {self.shard_count - len(present)} of "
+                f"{self.shard_count} shards are missing; run again to resume."
+            )
+        return present
+
+    def _publish(self, staged: Path) -> Part:
         import pyarrow.parquet as pq
 
-        staged = self._staged(shard)
-        if staged is None:
-            raise WarehouseError(f"shard {shard} vanished from {self.staging}; is another process cleaning the home?")
         part = Part(staged.name, pq.read_metadata(staged).num_rows, file_sha256(staged))
         staged.replace(self.store.folder(self.partition) / staged.name)
         return part
