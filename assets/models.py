@@ -1,5 +1,6 @@
 """What the model stages share: loading the scope's checkpoint, token ids of paragraphs, ids for rows, samples."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,8 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     joined = scope.read("paragraphs").join(scores, on="paragraph_id", maintain_order="left")
     limit = int(NMP_LIMIT_SHARE * scope.profile.paragraphs.continuation_length)
     group = pl.when("is_memorized").then(pl.lit("MP")).when(pl.col("exact_match") <= limit).then(pl.lit("NMP"))
-    ranked = joined.with_columns(
-        paragraph_group=group, order=(pl.col("paragraph_id") + str(settings.seed)).hash(seed=settings.seed)
-    )
+    order = [hashlib.sha256(f"{settings.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]]
+    ranked = joined.with_columns(paragraph_group=group, order=pl.Series(order, dtype=pl.String))
     one_each = ranked.sort("order").unique(["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True)
     groups = [one_each.filter(pl.col("paragraph_group") == name).head(settings.paragraphs_per_group) for name in MEASURED_GROUPS]
     return pl.concat(groups)

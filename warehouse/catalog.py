@@ -14,13 +14,14 @@ import duckdb
 import filelock
 
 import sql
-from warehouse.atomic import disk_error, write_json
+from warehouse.atomic import digest, disk_error, write_json
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
 from warehouse.parts import TableStore, partition_lock
 from warehouse.registry import TABLES, Table
 
 STORAGE_VERSION = "v1.5.0"
+_RECORD = "catalog.json"
 
 
 @dataclass
@@ -29,6 +30,14 @@ class CatalogReport:
 
     row_counts: dict[str, int] = field(default_factory=dict)
     violations: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+
+
+class CatalogRefused(WarehouseError):
+    """A check found violating rows; `report` holds them."""
+
+    def __init__(self, sentence: str, report: CatalogReport):
+        super().__init__(sentence)
+        self.report = report
 
 
 def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
@@ -41,8 +50,10 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
     """Build the catalog from the record, run the checks, and replace the published one.
 
     Raises:
-        WarehouseError: a check found violating rows or a query failed; the published catalog is as it was.
+        CatalogRefused: a check found violating rows; the published catalog is as it was.
+        WarehouseError: a query failed; likewise.
     """
+    key = catalog_key(home)
     temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
     try:
         report = _build(home, temporary, on_object)
@@ -51,8 +62,25 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
         raise disk_error(home.database, error) from error
     finally:
         temporary.unlink(missing_ok=True)
-    _forget_retired_parts(home)
+    _forget_retired_parts(home, key)
     return report
+
+
+def catalog_key(home: Home) -> str:
+    """Key of everything the catalog is made from: the content of all tables, the registry, the queries."""
+    content = {
+        name: {p: m.content_sha256 for p in store.partitions() if (m := store.manifest(p)) is not None}
+        for name, store in ((name, TableStore.of(home, name)) for name in TABLES)
+    }
+    queries = {folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("views", "marts", "checks")}
+    comments = {name: [c.comment for c in table.columns] for name, table in TABLES.items()}
+    return digest({"content": content, "queries": queries, "comments": comments, "root": str(home.root)})
+
+
+def is_published(home: Home) -> bool:
+    """Whether the published catalog shows the record as it is now."""
+    record = home.root / _RECORD
+    return home.database.exists() and record.exists() and json.loads(record.read_text())["key"] == catalog_key(home)
 
 
 def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
@@ -130,9 +158,8 @@ def _refuse_violations(report: CatalogReport) -> None:
     failed = {name: rows for name, rows in report.violations.items() if rows}
     if failed:
         name, rows = next(iter(failed.items()))
-        raise WarehouseError(
-            f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
-        )
+        sentence = f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
+        raise CatalogRefused(sentence, report)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
@@ -140,9 +167,9 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _forget_retired_parts(home: Home) -> None:
+def _forget_retired_parts(home: Home, key: str) -> None:
     """Delete parts that neither this catalog nor the one before reads, so that open readers are not cut off."""
-    record = home.root / "catalog-files.json"
+    record = home.root / _RECORD
     previous = set(json.loads(record.read_text())["current"]) if record.exists() else set()
     stores = [TableStore.of(home, name) for name in TABLES]
     current: set[str] = set()
@@ -151,7 +178,7 @@ def _forget_retired_parts(home: Home) -> None:
             live = {str(file.relative_to(home.root)) for file in store.files(partition)}
             _delete_parts(store, partition, keep=live | previous)
             current |= live
-    write_json(record, {"current": sorted(current), "previous": sorted(previous)})
+    write_json(record, {"key": key, "current": sorted(current), "previous": sorted(previous)})
 
 
 def _delete_parts(store: TableStore, partition: str, keep: set[str]) -> None:
