@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
-from probes.scoring_inputs import as_paragraphs, refuse_unreadable, require_prefix
+from probes.scoring_inputs import as_paragraphs, refuse_unreadable, require_at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,8 +45,7 @@ def greedy_continuations(model: PreTrainedModel, prefixes: Any, length: int, bat
     import torch
 
     ids = as_paragraphs(prefixes, longer_than=0)
-    if length < 1:
-        raise ProbeError(f"a continuation of {length} tokens was asked for; ask for at least 1.")
+    require_at_least(1, length=length, batch_size=batch_size)
     refuse_unreadable(model, ids, read_length=ids.shape[1] + length - 1)
     written = torch.empty((len(ids), length), dtype=torch.int64)
     for start in range(0, len(ids), batch_size):
@@ -98,7 +97,7 @@ def generate_continuations(
     """
     import torch
 
-    require_prefix(prefix_length)
+    require_at_least(1, prefix_length=prefix_length, batch_size=batch_size)
     ids = as_paragraphs(token_ids, longer_than=prefix_length)
     refuse_unreadable(model, ids, read_length=ids.shape[1] - 1)
     match = _checked_match(exact_match, len(ids), ids.shape[1] - prefix_length)

@@ -7,7 +7,6 @@ exact match). So exact match costs one forward pass, not one per continuation to
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.scoring_head import TokenFacts, hidden_states, refuse_unusual_head, token_facts
-from probes.scoring_inputs import NonFiniteScore, as_paragraphs, refuse_unreadable, require_prefix
+from probes.scoring_inputs import NonFiniteScore, as_paragraphs, refuse_unreadable, require_at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NonFiniteScore", "Scores", "em_bin", "leading_match", "score_paragraphs", "zlib_byte_counts"]
 
-# Upper ends of the bins of P1 (section 3.2) as shares of the continuation: 10, 29 and 49 of 50.
-BIN_SHARES = (10 / 50, 29 / 50)
+# Upper ends of the first two bins of P1 (section 3.2) for continuations of 50 tokens.
+BIN_ENDS_OF_50 = (10, 29)
 MIN_K_SHARE = 0.2
 
 
@@ -66,7 +65,7 @@ def em_bin(exact_match: int, continuation_length: int = 50) -> str:
     if exact_match == continuation_length:
         return str(continuation_length)
     low = 0
-    for high in (*(math.floor(share * continuation_length) for share in BIN_SHARES), continuation_length - 1):
+    for high in (*(end * continuation_length // 50 for end in BIN_ENDS_OF_50), continuation_length - 1):
         if exact_match <= high:
             return f"{low}-{high}"
         low = max(low, high + 1)
@@ -108,11 +107,14 @@ def score_paragraphs(
         ProbeError: before any work, when the ids are no paragraphs this model can read.
         NonFiniteScore: a probability is NaN or zero; names the row.
     """
-    require_prefix(prefix_length, least=2)  # the NLL of the prefix needs one token with a context
+    require_at_least(1, batch_size=batch_size, tile=tile)
+    require_at_least(2, prefix_length=prefix_length)  # the NLL of the prefix needs one token with a context
     ids = as_paragraphs(token_ids, longer_than=prefix_length)
     refuse_unreadable(model, ids, read_length=ids.shape[1] - 1)
-    if texts_bytes is not None and len(texts_bytes) != len(ids):
-        raise ProbeError(f"there are {len(texts_bytes)} text sizes for {len(ids)} paragraphs; give one each.")
+    if texts_bytes is not None and (len(texts_bytes) != len(ids) or min(texts_bytes, default=1) < 1):
+        raise ProbeError(
+            f"texts_bytes has {len(texts_bytes)} sizes for {len(ids)} paragraphs; give each a positive one."
+        )
     tokens = _token_frame(ids, list(_batches(model, ids, batch_size, tile)))
     return Scores(_paragraph_frame(tokens, ids.shape, prefix_length, texts_bytes), tokens.drop("z"))
 

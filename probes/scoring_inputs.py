@@ -83,11 +83,12 @@ def refuse_unreadable(model: PreTrainedModel, token_ids: Tensor, read_length: in
         )
 
 
-def require_prefix(prefix_length: int, least: int = 1) -> None:
-    """Refuse a prefix too short to measure.
+def require_at_least(least: int, **settings: int) -> None:
+    """Refuse settings, given by name, that are smaller than makes sense.
 
     Raises:
-        ProbeError: fewer than `least` tokens.
+        ProbeError: names the setting.
     """
-    if prefix_length < least:
-        raise ProbeError(f"the prefix has {prefix_length} tokens; it needs at least {least}.")
+    for name, value in settings.items():
+        if value < least:
+            raise ProbeError(f"{name} is {value}; it needs to be at least {least}.")
