@@ -45,9 +45,18 @@ def query(home: Home, text: str, parameters: list[Any] | dict[str, Any] | None =
     with connect(home) as connection:
         require_reading(connection, text)
         try:
-            return connection.execute(text, parameters).pl()
+            return to_polars(connection.sql(text, params=parameters))
         except duckdb.Error as error:
             raise QueryError(_explain(error)) from error
+
+
+def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Rows of a relation; by way of Arrow, which every DuckDB from 1.5 on offers."""
+    import polars as pl
+
+    frame = pl.from_arrow(relation.to_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
