@@ -1,1 +1,1 @@
-"""rarecall."""
+"""Dagster assets: one module per stage of the flow, thin."""

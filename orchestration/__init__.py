@@ -1,0 +1,1 @@
+"""The Dagster code location and the `rarecall` command line."""

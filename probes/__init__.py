@@ -1,1 +1,1 @@
-"""rarecall."""
+"""Everything measured on a model. Knows no Dagster, no SQL."""

@@ -1,1 +1,1 @@
-"""rarecall."""
+"""Storage: the table registry, the Parquet record with its manifests, the catalog people query."""

@@ -1,0 +1,91 @@
+"""Checkpoint stage: inspect what is registered, and refuse what could only give wrong numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.errors import RequestError
+from assets.execute import Shards, materialize, stage_asset
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+from warehouse.atomic import digest
+from warehouse.registrations import registration
+
+
+def source_of(scope: Scope) -> dict[str, Any]:
+    """Registration of the scope's checkpoint."""
+    return registration(scope.home, "checkpoints", scope.checkpoint_id or "")
+
+
+def _signature(scope: Scope) -> dict[str, Any]:
+    """The registration, and names, sizes and times of a local checkpoint's files."""
+    facts = source_of(scope)
+    folder = Path(facts["source"])
+    files = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+    stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return {"registration": facts, "files": digest(stats)}
+
+
+def _tokenizer_matches(scope: Scope, frames: Frames) -> list[str]:
+    theirs = frames["checkpoints"]["tokenizer_sha256"][0]
+    ours = scope.read("tokenizers")["tokenizer_sha256"][0]
+    if theirs == ours:
+        return []
+    return [
+        f"checkpoint {scope.checkpoint_id} comes with another tokenizer than corpus {scope.profile.corpus_id}; "
+        "tokenize the corpus with the checkpoint's own (corpus.tokenizer in the profile)"
+    ]
+
+
+def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
+    length, needed = frames["checkpoints"]["context_length"][0], scope.profile.paragraphs.length
+    return [] if length >= needed else [f"checkpoint {scope.checkpoint_id} reads {length} tokens, paragraphs have {needed}"]
+
+
+CHECKPOINT = Stage(
+    ("checkpoints",),
+    upstream=("tokenizers",),
+    outside=_signature,
+    checks={
+        "checkpoints.tokenizer_is_the_corpus_tokenizer": _tokenizer_matches,
+        "checkpoints.context_holds_a_paragraph": _context_long_enough,
+    },
+)
+
+
+@stage_asset(CHECKPOINT, group="checkpoints", kinds={"huggingface", "parquet"}, files=("training_steps",))
+def checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Complete files, known architecture, finite weights, the corpus' own tokenizer; hashes over the weights."""
+    yield from materialize(context, CHECKPOINT, workspace.scope(context), lambda scope: Shards(1, lambda _: _inspect(scope)))
+
+
+def _inspect(scope: Scope) -> Frames:
+    from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256
+    from probes.inspection import inspect_checkpoint, refuse_non_finite_weights
+
+    facts = source_of(scope)
+    if facts.get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
+        raise RequestError(
+            f"checkpoint {scope.checkpoint_id} is registered for corpus {facts['corpus_id']}, the profile "
+            f"{scope.profile.name} reads {scope.profile.corpus_id}; choose the profile that fits."
+        )
+    found = inspect_checkpoint(facts["source"], facts.get("revision"))
+    refuse_non_finite_weights(facts["source"])
+    row = {
+        "corpus_id": scope.profile.corpus_id,
+        "source": facts["source"],
+        "revision": facts.get("revision"),
+        "training_step": facts.get("training_step"),
+        "architecture": found.architecture,
+        "layer_count": found.layer_count,
+        "head_count": found.head_count,
+        "hidden_size": found.hidden_size,
+        "context_length": found.context_length,
+        "parameter_count": found.parameter_count,
+        "weights_sha256": found.weights_sha256,
+        "tokenizer_sha256": tokenizer_sha256(load_tokenizer(facts["source"], facts.get("revision"))),
+    }
+    schema = {"revision": pl.String, "training_step": pl.Int64}
+    return {"checkpoints": pl.DataFrame([row], schema_overrides=schema)}

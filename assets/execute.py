@@ -1,0 +1,157 @@
+"""Turns a stage into Dagster assets and runs it: resume, check, then publish."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets import progress
+from assets.partitions import CHECKPOINTS
+from assets.stage import Frames, Scope, Stage
+from warehouse.errors import WarehouseError
+from warehouse.parts import PartitionWriter, partition_lock
+from warehouse.registry import TABLES
+
+Plot = Callable[[Scope, pl.DataFrame], str]
+Result = dg.MaterializeResult | dg.AssetCheckResult
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Work cut in shards: each is a pure function of its index and gives the rows of every table of the stage."""
+
+    count: int
+    compute: Callable[[int], Frames]
+    unit: str = "shards"
+
+
+def stage_asset(stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()) -> Callable[..., dg.AssetsDefinition]:
+    """Decorator: the function becomes the Dagster assets of `stage`, one per table.
+
+    Args:
+        stage: what it reads and writes.
+        group: group in the Dagster UI.
+        kinds: badges in the Dagster UI.
+        files: further upstream assets that are files rather than tables.
+    """
+
+    def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.multi_asset(
+            name=f"{stage.name}_stage",
+            specs=[_spec(name, stage, group, kinds, files, function.__doc__ or "") for name in stage.tables],
+            check_specs=[_check_spec(name) for name in stage.checks],
+            partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
+        )(function)
+
+    return wrap
+
+
+def materialize(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    scope: Scope,
+    shards: Callable[[Scope], Shards],
+    plots: dict[str, Plot] | None = None,
+) -> Iterator[Result]:
+    """Do what is missing, check it, publish it, and say what is there now.
+
+    A stage whose inputs have not changed does no work. Checks see the rows before they count; a violated one fails
+    the asset and leaves the earlier rows in place.
+
+    Raises:
+        dagster.Failure: a check was violated.
+    """
+    with partition_lock(scope.store(stage.name), scope.partition(stage.name)):
+        unchanged = stage.is_current(scope)
+        if not unchanged:
+            yield from _run(context, stage, scope, shards(scope))
+    frames = {name: scope.read(name) for name in stage.tables}
+    if unchanged:
+        yield from _checked(stage, scope, frames)
+    for name in stage.tables:
+        yield _result(scope, name, frames[name], unchanged, (plots or {}).get(name))
+
+
+def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope, shards: Shards) -> Iterator[Result]:
+    inputs = stage.inputs(scope)
+    writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
+    missing = sorted({shard for writer in writers for shard in writer.missing()})
+    if len(missing) < shards.count:
+        context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
+    for shard in progress.track(context, missing, stage.name, len(missing), shards.unit):
+        frames = shards.compute(shard)
+        for writer in writers:
+            writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
+    yield from _checked(stage, scope, {w.store.table.name: w.staged() for w in writers})
+    for writer in writers:
+        writer.finish()
+
+
+def _ids(scope: Scope, writer: PartitionWriter) -> dict[str, str]:
+    column = f"{writer.store.table.partition}_id"
+    return {column: writer.partition} if column in writer.store.table.arrow_schema.names else {}
+
+
+def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetCheckResult]:
+    failed: list[str] = []
+    for name, check in stage.checks.items():
+        violations = check(scope, frames)
+        asset, _, label = name.partition(".")
+        shown = {"violations": dg.MetadataValue.md("\n".join(f"* {v}" for v in violations[:20]) or "none")}
+        yield dg.AssetCheckResult(asset_key=asset, check_name=label, passed=not violations, metadata=shown)
+        failed += [f"{name}: {violation}" for violation in violations[:1]]
+    if failed:
+        raise WarehouseError(f"check {failed[0]}; nothing was published.")
+
+
+def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot: Plot | None) -> dg.MaterializeResult:
+    manifest = scope.store(name).manifest(scope.partition(name))
+    metadata: dict[str, Any] = {
+        "dagster/row_count": frame.height,
+        "unchanged": unchanged,
+        "preview": dg.MetadataValue.md(preview(frame)),
+        "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
+        "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
+    }
+    if plot is not None:
+        metadata["plot"] = dg.MetadataValue.md(plot(scope, frame))
+    version = dg.DataVersion(manifest.content_sha256) if manifest else None
+    return dg.MaterializeResult(asset_key=name, metadata=metadata, data_version=version)
+
+
+def preview(frame: pl.DataFrame, rows: int = 5, width: int = 40) -> str:
+    """First rows as a markdown table, long values cut."""
+    names = frame.columns
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in frame.head(rows).iter_rows():
+        lines.append("| " + " | ".join(_cell(value, width) for value in row) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any, width: int) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
+
+
+def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
+    table = TABLES[name]
+    columns = [
+        dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
+    ]
+    return dg.AssetSpec(
+        name,
+        deps=[*stage.upstream, *files],
+        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{doc.strip()}",
+        group_name=group,
+        kinds=kinds,
+        code_version=str(table.version),
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+    )
+
+
+def _check_spec(name: str) -> dg.AssetCheckSpec:
+    asset, _, label = name.partition(".")
+    return dg.AssetCheckSpec(label, asset=asset, description=label.replace("_", " "))

@@ -1,0 +1,100 @@
+"""Gradient stages: which weights, and which activations at which token, the continuation loss depends on."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets import models, plots
+from assets.execute import Shards, materialize, stage_asset
+from assets.profile import Profile
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+
+_UPSTREAM = ("checkpoints", "paragraphs", "scores")
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return models.model_settings(profile, "paragraphs_per_group", "seed")
+
+
+def _finite(table: str, column: str) -> Any:
+    def check(_: Scope, frames: Frames) -> list[str]:
+        bad = frames[table].filter(~pl.col(column).is_finite())
+        return [f"{column} is not finite in {row}" for row in bad.head(20).iter_rows()]
+
+    return check
+
+
+PARAMETER_GRADIENTS = Stage(
+    ("parameter_gradients",),
+    upstream=_UPSTREAM,
+    settings=_settings,
+    checks={"parameter_gradients.gradients_are_finite": _finite("parameter_gradients", "max_abs")},
+)
+
+
+@stage_asset(PARAMETER_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
+def parameter_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Per paragraph, and of the mean loss of each group, per layer, component and head."""
+    drawn = {"parameter_gradients": plots.gradient_by_layer}
+    yield from materialize(context, PARAMETER_GRADIENTS, workspace.scope(context), _parameter_shards, drawn)
+
+
+def _parameter_shards(scope: Scope) -> Shards:
+    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+
+    def compute(shard: int) -> Frames:
+        group = models.MEASURED_GROUPS[shard]
+        rows = sample.filter(pl.col("paragraph_group") == group)
+        return {"parameter_gradients": _group_frame(scope, model, rows).with_columns(paragraph_group=pl.lit(group))}
+
+    return Shards(len(models.MEASURED_GROUPS), compute, "groups")
+
+
+def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+    from probes.gradients import group_gradient, parameter_gradients as measure
+
+    if rows.is_empty():
+        return _empty("parameter_gradients")
+    ids, prefix = models.token_matrix(rows), scope.profile.paragraphs.prefix_length
+    single = models.with_paragraph_ids(measure(model, ids, prefix), rows)
+    mean = group_gradient(model, ids, prefix).with_columns(paragraph_id=pl.lit(None, dtype=pl.String))
+    return pl.concat([single, mean.select(single.columns)])
+
+
+def _empty(table: str) -> pl.DataFrame:
+    """No rows, in the registry's types."""
+    from warehouse.registry import TABLES
+
+    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.drop("checkpoint_id")
+
+
+ACTIVATION_GRADIENTS = Stage(
+    ("activation_gradients",),
+    upstream=_UPSTREAM,
+    settings=_settings,
+    checks={"activation_gradients.gradients_are_finite": _finite("activation_gradients", "score")},
+)
+
+
+@stage_asset(ACTIVATION_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
+def activation_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Queries, keys and values of every head at every prefix token; loss: mean continuation NLL."""
+    yield from materialize(context, ACTIVATION_GRADIENTS, workspace.scope(context), _activation_shards)
+
+
+def _activation_shards(scope: Scope) -> Shards:
+    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    size, prefix = max(1, scope.profile.probes.shard_size // 8), scope.profile.paragraphs.prefix_length
+
+    def compute(shard: int) -> Frames:
+        from probes.activations import activation_gradients as measure
+
+        rows = models.shard_of(sample, shard, size)
+        frame = measure(model, models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
+        return {"activation_gradients": models.with_paragraph_ids(frame, rows)}
+
+    return Shards(models.shard_count(sample.height, size), compute)

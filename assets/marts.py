@@ -1,0 +1,74 @@
+"""The cheap SQL tail: views and marts rebuilt from the record, checked, and published with one replace."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+import sql
+from assets import progress
+from assets.execute import preview
+from assets.resources import Workspace
+from warehouse.catalog import CatalogRefused, CatalogReport, dependency_order, publish_catalog, reads_of
+from warehouse.home import Home
+from warehouse.queries import query
+from warehouse.registry import TABLES
+
+CATALOG = "catalog"
+
+
+def objects() -> dict[str, sql.Query]:
+    """Views and marts by name."""
+    return {**sql.load("views"), **sql.load("marts")}
+
+
+def _specs() -> Iterator[dg.AssetSpec]:
+    views, known = sql.load("views"), objects()
+    names = set(TABLES) | set(known)
+    for name, text in known.items():
+        yield dg.AssetSpec(
+            name,
+            deps=sorted(reads_of(text, names)),
+            description=f"{text.description}\n\n```sql\n{text.text}\n```",
+            group_name="marts",
+            kinds={"duckdb", "view" if name in views else "table"},
+        )
+    description = "The published DuckDB file: views over the Parquet record, and the marts. Deleting it loses nothing."
+    yield dg.AssetSpec(CATALOG, deps=sorted(known), description=description, group_name="marts", kinds={"duckdb"})
+
+
+def _check_specs() -> list[dg.AssetCheckSpec]:
+    return [dg.AssetCheckSpec(name, asset=CATALOG, description=q.description) for name, q in sql.load("checks").items()]
+
+
+@dg.multi_asset(name="marts_stage", specs=list(_specs()), check_specs=_check_specs())
+def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Build the catalog aside, run the checks over it, then replace the published one."""
+    home = workspace.open_home()
+    try:
+        report = _publish(context, home)
+    except CatalogRefused as refused:
+        yield from _check_results(refused.report)
+        raise
+    yield from _check_results(report)
+    for name in dependency_order(objects()):
+        metadata = {"dagster/row_count": report.row_counts[name], "preview": dg.MetadataValue.md(_preview(home, name))}
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+    yield dg.MaterializeResult(asset_key=CATALOG, metadata={"file": dg.MetadataValue.path(str(home.database))})
+
+
+def _publish(context: dg.AssetExecutionContext, home: Home) -> CatalogReport:
+    with progress.task(context, "marts", len(objects()), "queries") as task:
+        return publish_catalog(home, on_object=lambda name: task.advance(1, name))
+
+
+def _check_results(report: CatalogReport) -> Iterator[dg.AssetCheckResult]:
+    for name, rows in report.violations.items():
+        shown = "\n".join(f"* {row}" for row in rows) or "none"
+        yield dg.AssetCheckResult(
+            asset_key=CATALOG, check_name=name, passed=not rows, metadata={"violating rows": dg.MetadataValue.md(shown)}
+        )
+
+
+def _preview(home: Home, name: str) -> str:
+    return preview(query(home, f'SELECT * FROM "{name}" LIMIT 5'))  # noqa: S608  our own object names

@@ -1,0 +1,75 @@
+"""Perturbation stage: what one changed prefix token does to the continuation."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets import models, plots
+from assets.execute import Shards, materialize, stage_asset
+from assets.profile import Profile
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    names = ("paragraphs_per_group", "perturbation_policies", "perturbation_draws", "seed")
+    return models.model_settings(profile, *names)
+
+
+def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
+    same = frames["perturbations"].filter(pl.col("replacement_id") == pl.col("original_id"))
+    return [f"paragraph {row[1]} position {row[2]} was replaced by itself" for row in same.iter_rows()]
+
+
+PERTURBATIONS = Stage(
+    ("perturbations",),
+    upstream=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
+    settings=_settings,
+    checks={"perturbations.replacement_differs_from_original": _replacement_differs},
+)
+
+
+@stage_asset(PERTURBATIONS, group="localization", kinds={"pytorch", "parquet"})
+def perturbations(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Every prefix position from 1 on, seeded draws, teacher forcing on the continuation the unchanged prefix gives."""
+    drawn = {"perturbations": plots.em_drop_by_position}
+    yield from materialize(context, PERTURBATIONS, workspace.scope(context), _sweep_shards, drawn)
+
+
+def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
+    """Greedy continuation of each unchanged prefix, [paragraph, continuation]: the true one where it is memorized."""
+    own = scope.read("generations", ["paragraph_id", "generated_ids"])
+    joined = sample.join(own, on="paragraph_id", how="left", maintain_order="left")
+    true = pl.col("token_ids").list.slice(scope.profile.paragraphs.prefix_length)
+    return np.array(joined.select(pl.coalesce("generated_ids", true)).to_series().to_list(), dtype=np.int64)
+
+
+def _sweep_shards(scope: Scope) -> Shards:
+    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
+    size = max(1, scope.profile.probes.shard_size // 8)
+
+    def compute(shard: int) -> Frames:
+        rows = models.shard_of(sample, shard, size)
+        return {"perturbations": _sweep(scope, model, rows, counts)}
+
+    return Shards(models.shard_count(sample.height, size), compute)
+
+
+def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> pl.DataFrame:
+    from probes.perturbation import sweep
+
+    probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
+    ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
+    frames = [
+        sweep(
+            model, ids, reference, positions=range(1, prefix), policy=policy, draws=probes.perturbation_draws,
+            seed=probes.seed, prefix_length=prefix, token_counts=counts,
+        )
+        for policy in probes.perturbation_policies
+    ]  # fmt: skip
+    named = models.with_paragraph_ids(pl.concat(frames), rows)
+    kind = pl.when(pl.col("paragraph_group") == "MP").then(pl.lit("corpus")).otherwise(pl.lit("model"))
+    return named.join(rows.select("paragraph_id", reference=kind), on="paragraph_id", maintain_order="left")

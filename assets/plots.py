@@ -1,0 +1,134 @@
+"""Plots: one small function each, drawn the same way for the Dagster UI (PNG in markdown) and the report."""
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from assets.stage import Scope
+
+COLORS = {"MP": "#c1440e", "NMP": "#3b6ea5", "all": "#555555", True: "#c1440e", False: "#3b6ea5"}
+"""Memorized in vermilion, not memorized in blue: apart for colour-blind readers and in grey."""
+
+LABELS = {True: "memorized", False: "not memorized"}
+
+
+def new_figure(width: float = 6.4, height: float = 3.4, columns: int = 1) -> tuple[Any, Any]:
+    """A figure without a window, with quiet axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns)
+    for ax in figure.axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def png(figure: Any, dpi: int = 90) -> bytes:
+    """The figure as PNG; no date inside, so that equal data gives equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def as_markdown(figure: Any) -> str:
+    """The figure as an image the Dagster UI shows."""
+    return f"![plot](data:image/png;base64,{base64.b64encode(png(figure, 70)).decode()})"
+
+
+def _plot(draw: Callable[[Any, Scope, pl.DataFrame], None]) -> Callable[[Scope, pl.DataFrame], str]:
+    def plot(scope: Scope, frame: pl.DataFrame) -> str:
+        figure, ax = new_figure()
+        draw(ax, scope, frame)
+        return as_markdown(figure)
+
+    plot.__name__, plot.__doc__ = draw.__name__, draw.__doc__
+    return plot
+
+
+@_plot
+def tokens_by_subset(ax: Any, _: Scope, documents: pl.DataFrame) -> None:
+    """Largest subsets by tokens."""
+    top = documents.group_by("subset").agg(pl.col("token_count").sum()).sort("token_count", descending=True).head(15)
+    ax.barh(top["subset"].to_list()[::-1], (top["token_count"] / 1e6).to_list()[::-1], color=COLORS["NMP"])
+    ax.set_xlabel("million tokens")
+
+
+@_plot
+def rank_frequency(ax: Any, _: Scope, unigrams: pl.DataFrame) -> None:
+    """Count against rank, both logarithmic."""
+    counts = unigrams.filter(pl.col("token_count") > 0)["token_count"].sort(descending=True)
+    ax.loglog(range(1, len(counts) + 1), counts, color=COLORS["all"])
+    ax.set(xlabel="rank (1 = most common)", ylabel="occurrences")
+
+
+@_plot
+def paragraphs_by_duplication(ax: Any, _: Scope, paragraphs: pl.DataFrame) -> None:
+    """Paragraphs per number of copies."""
+    groups = paragraphs.group_by("duplication_count").len().sort("duplication_count").head(40)
+    bars = ax.bar([f"×{n}" for n in groups["duplication_count"]], groups["len"], color=COLORS["all"])
+    ax.bar_label(bars)
+    ax.set(xlabel="copies in training", ylabel="paragraphs")
+
+
+@_plot
+def training_loss(ax: Any, _: Scope, steps: pl.DataFrame) -> None:
+    """Loss by step."""
+    ax.plot(steps["training_step"], steps["loss_nats"], linewidth=0.6, color=COLORS["NMP"])
+    for step in steps.filter(pl.col("checkpoint_id").is_not_null())["training_step"]:
+        ax.axvline(step, color="#aaaaaa", linewidth=0.6, linestyle=":")
+    ax.set(xlabel="training step (dotted: checkpoint saved)", ylabel="loss [nats]")
+
+
+@_plot
+def exact_match_histogram(ax: Any, scope: Scope, scores: pl.DataFrame) -> None:
+    """How many paragraphs match how far."""
+    longest = scope.profile.paragraphs.continuation_length
+    ax.hist(scores["exact_match"], bins=range(longest + 2), color=COLORS["NMP"], align="left")
+    ax.set(xlabel="exact match [tokens]", ylabel="paragraphs", yscale="log")
+
+
+@_plot
+def em_drop_by_position(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
+    """Mean EM drop by position."""
+    means = rows.group_by("reference", "position").agg(pl.col("em_drop").mean()).sort("position")
+    for reference, name in (("corpus", "MP"), ("model", "NMP")):
+        one = means.filter(pl.col("reference") == reference)
+        ax.plot(one["position"], one["em_drop"], label=name, color=COLORS[name])
+    ax.set(xlabel="changed prefix position", ylabel="EM drop [tokens]")
+    ax.legend(frameon=False)
+
+
+@_plot
+def head_rarity_ranking(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
+    """Spearman correlation of attention and rarity, every head, with its placebo band."""
+    draw_head_ranking(ax, rows.filter((pl.col("coefficient") == "spearman") & (pl.col("paragraph_group") == "all")))
+
+
+def draw_head_ranking(ax: Any, rows: pl.DataFrame) -> None:
+    """Heads sorted by estimate; intervals and the placebo band. Heads without an estimate are left out."""
+    rows = rows.filter(pl.col("estimate").is_not_null()).sort("estimate")
+    x = list(range(rows.height))
+    names = [f"{layer}.{head}" for layer, head in rows.select("layer", "head").iter_rows()]
+    if {"lower", "upper"} <= set(rows.columns) and rows["lower"].null_count() == 0:
+        ax.vlines(x, rows["lower"], rows["upper"], color=COLORS["NMP"], linewidth=2)
+    if rows["placebo_lower"].null_count() == 0:
+        ax.fill_between(x, rows["placebo_lower"], rows["placebo_upper"], color="#cccccc", label="shuffled rarity")
+    ax.plot(x, rows["estimate"], "o", color=COLORS["NMP"], markersize=4)
+    ax.axhline(0, color="#888888", linewidth=0.6)
+    ax.set_xticks(x, names, rotation=90 if rows.height > 12 else 0, fontsize=7)
+    ax.set(xlabel="head", ylabel="Spearman(attention, rarity)")
+
+
+@_plot
+def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
+    """Mean largest gradient entry by layer."""
+    single = rows.filter(pl.col("paragraph_id").is_not_null())
+    means = single.group_by("paragraph_group", "layer").agg(pl.col("max_abs").mean()).sort("layer")
+    for name in ("MP", "NMP"):
+        one = means.filter(pl.col("paragraph_group") == name)
+        ax.plot(one["layer"], one["max_abs"], "o-", label=name, color=COLORS[name])
+    ax.set(xlabel="layer", ylabel="max |gradient|")
+    ax.legend(frameon=False)

@@ -1,0 +1,138 @@
+"""Profiles: everything a run can be told, checked when it is read. Built-in ones lie in `assets/profiles`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assets.errors import RequestError
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusSettings(Settings):
+    """Which text."""
+
+    corpus_id: str
+    source: str
+    kind: str | None = None
+    tokenizer: str | None = Field(default=None, description="Folder or hub id; without it a byte-level BPE is trained.")
+    vocabulary_size: int = Field(default=4096, ge=300)
+    shard_tokens: int = Field(default=50_000_000, ge=1000)
+    on_bad: str = "fail"
+
+
+class ParagraphSettings(Settings):
+    """Which windows of it."""
+
+    prefix_length: int = Field(default=50, ge=2)
+    continuation_length: int = Field(default=50, ge=1)
+    count: int = Field(default=1000, ge=1)
+    minimum_unique_share: float = Field(default=0.5, ge=0, lt=1)
+    near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
+    seed: int = 1
+
+    @property
+    def length(self) -> int:
+        """Tokens of a paragraph."""
+        return self.prefix_length + self.continuation_length
+
+
+class TrainingSettings(Settings):
+    """A small GPT-Neo trained on a duplication ladder, so that recital with a known cause appears."""
+
+    rungs: dict[int, int] = Field(description="Copies → number of paragraphs.")
+    held_out: int = Field(default=0, ge=0)
+    background_count: int = Field(ge=0, description="Further paragraphs, shown once and not measured.")
+    hidden_size: int = 128
+    layer_count: int = Field(default=4, ge=2)
+    head_count: int = Field(default=4, ge=2)
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    warmup_share: float = 0.08
+    checkpoint_count: int = Field(default=5, ge=2, description="Evenly spaced; the first is the untrained model.")
+    threads: int = Field(default=2, ge=1)
+    seed: int = 1
+
+
+class ProbeSettings(Settings):
+    """How models are measured."""
+
+    device: str = "auto"
+    dtype: str = "float32"
+    batch_size: int = 32
+    shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
+    paragraphs_per_group: int = Field(default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated.")
+    perturbation_policies: tuple[str, ...] = ("uniform",)
+    perturbation_draws: int = Field(default=1, ge=1)
+    bootstrap_draws: int = Field(default=1000, ge=100)
+    permutations: int = Field(default=500, ge=100)
+    seed: int = 1
+
+
+class Profile(Settings):
+    """One complete setting of the flow."""
+
+    name: str
+    description: str = ""
+    corpus: CorpusSettings
+    paragraphs: ParagraphSettings = ParagraphSettings()
+    training: TrainingSettings | None = None
+    checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
+    probes: ProbeSettings = ProbeSettings()
+
+    @model_validator(mode="after")
+    def _something_to_measure(self) -> Profile:
+        if self.training and self.training.hidden_size % self.training.head_count:
+            raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        return self
+
+    @property
+    def corpus_id(self) -> str:
+        """Partition of the corpus tables."""
+        return self.corpus.corpus_id
+
+
+def built_in_profiles() -> list[str]:
+    """Names of the profiles that come with rarecall."""
+    return sorted(f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml"))
+
+
+def load_profile(name: str | None = None) -> Profile:
+    """A built-in profile by name, or a TOML file by path; without a name `$RARECALL_PROFILE`, else quickstart.
+
+    Raises:
+        RequestError: there is no such profile, or a value in it is wrong.
+    """
+    name = name or os.environ.get("RARECALL_PROFILE") or "quickstart"
+    try:
+        return Profile.model_validate(tomllib.loads(_profile_text(name)))
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "profile"
+        raise RequestError(f"profile {name}: {where} is wrong ({first['msg']}); correct it in the profile.") from error
+
+
+def _profile_text(name: str) -> str:
+    if name in built_in_profiles():
+        return files("assets").joinpath("profiles", f"{name}.toml").read_text(encoding="utf-8")
+    path = Path(name).expanduser()
+    if path.suffix == ".toml" and path.is_file():
+        return path.read_text(encoding="utf-8")
+    raise RequestError(f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file.")
+
+
+def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
+    """A settings object as JSON for a manifest, leaving out what does not change the result."""
+    return model.model_dump(mode="json", exclude=set(without))

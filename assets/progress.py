@@ -1,0 +1,85 @@
+"""Progress with rate and time left: log lines in Dagster, bars where the command line installs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import dagster as dg
+
+T = TypeVar("T")
+
+
+class Task(Protocol):
+    """One running piece of work."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Say that `amount` more units are done."""
+
+
+class Reporter(Protocol):
+    """Where progress is shown."""
+
+    @contextmanager
+    def task(self, context: dg.AssetExecutionContext, label: str, total: int, unit: str) -> Iterator[Task]:
+        """Show one piece of work until the block ends."""
+        ...
+
+
+class LogTask:
+    """Writes a line at most every `interval` seconds."""
+
+    def __init__(self, context: dg.AssetExecutionContext, label: str, total: int, unit: str, interval: float = 5.0):
+        self.context, self.label, self.total, self.unit, self.interval = context, label, total, unit, interval
+        self.done, self.start = 0, time.monotonic()
+        self.last = self.start
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count, and say so when it is time."""
+        self.done += amount
+        now = time.monotonic()
+        if now - self.last >= self.interval or self.done >= self.total:
+            self.last = now
+            self.context.log.info(self.line(now, note))
+
+    def line(self, now: float, note: str) -> str:
+        """For example `scores: 512/1024 paragraphs, 260/s, 2 s left`."""
+        rate = self.done / max(now - self.start, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        return f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:,.1f}/s, {left:,.0f} s left {note}".rstrip()
+
+
+class LogReporter:
+    """The default: plain lines in the run's log."""
+
+    @contextmanager
+    def task(self, context: dg.AssetExecutionContext, label: str, total: int, unit: str) -> Iterator[Task]:
+        """A task that writes log lines."""
+        yield LogTask(context, label, total, unit)
+
+
+_reporter: Reporter = LogReporter()
+
+
+def install(reporter: Reporter) -> None:
+    """Show progress through `reporter` from now on in this process."""
+    global _reporter
+    _reporter = reporter
+
+
+@contextmanager
+def task(context: dg.AssetExecutionContext, label: str, total: int, unit: str) -> Iterator[Task]:
+    """Progress of one piece of work; checkpoint partitions are named in the label."""
+    where = f"{label} {context.partition_key}" if context.has_partition_key else label
+    with _reporter.task(context, where, total, unit) as running:
+        yield running
+
+
+def track(context: dg.AssetExecutionContext, items: Iterable[T], label: str, total: int, unit: str) -> Iterator[T]:
+    """Iterate with progress."""
+    with task(context, label, total, unit) as running:
+        for item in items:
+            yield item
+            running.advance()

@@ -1,0 +1,138 @@
+"""Training stage of the quickstart: a GPT-Neo on the duplication ladder, saved as a checkpoint series."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets import plots, progress
+from assets.corpora import tokens_folder
+from assets.errors import RequestError
+from assets.execute import Shards, materialize, stage_asset
+from assets.partitions import CHECKPOINTS
+from assets.profile import Profile, settings_of
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+from warehouse.atomic import digest
+from warehouse.registrations import register
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return settings_of(profile.training) if profile.training else {}
+
+
+def checkpoint_name(profile: Profile, step: int) -> str:
+    """Checkpoint id of a step of the training run."""
+    return f"{profile.name}-step-{step:05d}"
+
+
+def trained_checkpoints(scope: Scope) -> list[str]:
+    """Checkpoint ids the training run of the profile has saved, in order."""
+    if scope.profile.training is None or scope.content("training_steps") is None:
+        return []
+    saved = scope.read("training_steps", ["checkpoint_id"])["checkpoint_id"].drop_nulls().to_list()
+    return [checkpoint_name(scope.profile, 0), *saved]
+
+
+def _folders(scope: Scope) -> list[Path]:
+    return [scope.home.checkpoint_folder / name / "config.json" for name in trained_checkpoints(scope)]
+
+
+def _learned(_: Scope, frames: Frames) -> list[str]:
+    losses = frames["training_steps"]["loss_nats"]
+    if not losses.is_finite().all():
+        return ["the loss is not finite"]
+    return [] if losses.tail(20).mean() < losses.head(20).mean() else ["the loss did not fall"]  # type: ignore[operator]
+
+
+TRAINING = Stage(
+    ("training_steps",),
+    upstream=("paragraphs", "duplication_ladder", "tokenizers", "corpora", "documents"),
+    settings=_settings,
+    artifacts=_folders,
+    checks={"training_steps.loss_falls_and_is_finite": _learned},
+)
+
+
+@stage_asset(TRAINING, group="training", kinds={"pytorch", "huggingface"})
+def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once. Checkpoints are
+    saved evenly, from the untrained model to the last, and registered as partitions."""
+    scope = workspace.scope(context)
+    if scope.profile.training is None:
+        raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")
+
+    def shards(scope: Scope) -> Shards:
+        return Shards(1, lambda _: _train(context, scope))
+
+    yield from materialize(context, TRAINING, scope, shards, {"training_steps": plots.training_loss})
+    context.instance.add_dynamic_partitions(str(CHECKPOINTS.name), register_trained(scope))
+
+
+def register_trained(scope: Scope) -> list[str]:
+    """Register the saved checkpoints as sources; returns their ids."""
+    steps = {checkpoint_name(scope.profile, step): step for step in (0, *_saved_steps(scope))}
+    for name, step in steps.items():
+        facts = {"source": str(scope.home.checkpoint_folder / name), "training_step": step, "corpus_id": scope.profile.corpus_id}
+        register(scope.home, "checkpoints", name, facts)
+    return list(steps)
+
+
+def _saved_steps(scope: Scope) -> list[int]:
+    rows = scope.read("training_steps", ["training_step", "checkpoint_id"])
+    return rows.filter(pl.col("checkpoint_id").is_not_null())["training_step"].to_list()
+
+
+def _train(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
+    from corpus_stats.tokenizer import load_tokenizer
+    from probes.training import presentation_order, train
+
+    settings = scope.profile.training
+    assert settings is not None
+    ladder = scope.read("duplication_ladder").join(scope.read("paragraphs", ["paragraph_id", "token_ids"]), on="paragraph_id", maintain_order="left")
+    background = _background(scope, settings.background_count)
+    sequences = np.concatenate([np.array(ladder["token_ids"].to_list()), background])
+    order = presentation_order(ladder["copies_count"].to_numpy(), len(background), settings.seed)
+    plan = _plan(scope)
+    work = scope.home.root / "training" / digest(TRAINING.inputs(scope))[:16]
+    with progress.task(context, "training", plan.step_count(len(order)), "steps") as task:
+        log = train(
+            plan, sequences, order, lambda step: scope.home.checkpoint_folder / checkpoint_name(scope.profile, step),
+            load_tokenizer(scope.read("tokenizers")["source"][0]), work,
+            on_step=lambda _, loss: task.advance(1, f"loss {loss:.2f}"),
+        )  # fmt: skip
+    names = {step: checkpoint_name(scope.profile, step) for step in plan.save_steps(len(order)) if step}
+    saved = pl.Series([names.get(step) for step in log["training_step"]], dtype=pl.String)
+    return {"training_steps": log.with_columns(checkpoint_id=saved)}
+
+
+def _plan(scope: Scope) -> Any:
+    from probes.training import TrainingPlan
+
+    settings = scope.profile.training
+    assert settings is not None
+    shape = settings_of(settings, "rungs", "held_out", "background_count")
+    length = scope.profile.paragraphs.length
+    vocabulary = int(scope.read("tokenizers")["vocabulary_count"][0])
+    return TrainingPlan(vocabulary_size=vocabulary, context_length=max(128, length), **shape)
+
+
+def _background(scope: Scope, count: int) -> np.ndarray:
+    """Windows shown once, none of which overlaps a measured paragraph, [sequence, position]."""
+    from corpus_stats.sampling import sample_windows
+    from corpus_stats.token_shards import TokenStream
+
+    stream = TokenStream(tokens_folder(scope))
+    length, seed = scope.profile.paragraphs.length, scope.profile.paragraphs.seed
+    taken = np.sort(scope.read("paragraphs", ["token_offset"])["token_offset"].to_numpy())
+    windows = sample_windows(stream, scope.read("documents"), length, 2 * count + len(taken), seed + 1)
+    offsets = windows["token_offset"].to_numpy()
+    after = np.searchsorted(taken, offsets)
+    gap_after = np.append(taken, np.iinfo(np.int64).max)[after] - offsets
+    gap_before = offsets - np.insert(taken, 0, -length)[after]
+    free = offsets[(gap_after >= length) & (gap_before >= length)]
+    if len(free) < count:
+        raise RequestError(f"the corpus has only {len(free)} free background windows; lower training.background_count from {count}.")
+    return stream.windows(free[:count], length)

@@ -1,0 +1,78 @@
+"""JSON lines: one document per line, as the Pile is distributed (`text`, `meta.pile_set_name`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from corpus_stats.documents import Document
+from corpus_stats.errors import CorpusError
+from corpus_stats.readers.base import OnBad, Reader, existing_path, files_below
+
+JSONL_SUFFIXES = (".jsonl", ".ndjson")
+
+
+class JsonlReader(Reader):
+    """Lines of a JSONL file, or of all such files below a folder in order of their relative path.
+
+    Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
+    """
+
+    kind = "jsonl"
+
+    def __init__(
+        self,
+        source: str,
+        on_bad: OnBad = "fail",
+        text_field: str = "text",
+        subset_field: str = "meta.pile_set_name",
+    ) -> None:
+        self._root = existing_path(source, self.kind)
+        super().__init__(str(self._root), on_bad)
+        self._text_field = text_field
+        self._subset_field = subset_field
+
+    def _documents(self) -> Iterator[Document]:
+        files = files_below(self._root, JSONL_SUFFIXES)
+        if not files:
+            raise CorpusError(f"There is no {' or '.join(JSONL_SUFFIXES)} file in {self.source}; check the folder.")
+        base = self._root if self._root.is_dir() else self._root.parent
+        for path in files:
+            yield from self._lines(path, path.relative_to(base).as_posix())
+
+    def _lines(self, path: Path, name: str) -> Iterator[Document]:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.isspace():
+                    continue
+                document = self._parsed(line, f"{name}:{number}", name.split(".")[0])
+                if document is not None:
+                    yield document
+
+    def _parsed(self, line: bytes, name: str, file_subset: str) -> Document | None:
+        where = f"line {name} of {self.source}"
+        decoded = self._decoded(line, where)
+        if decoded is None:
+            return None
+        try:
+            record = json.loads(decoded)
+        except (ValueError, RecursionError) as error:
+            self._bad("broken JSON", f"{where} is not JSON ({error})", error)
+            return None
+        text = _field(record, self._text_field)
+        if not isinstance(text, str):
+            self._bad("no text field", f"{where} has no text in the field {self._text_field!r}")
+            return None
+        subset = _field(record, self._subset_field)
+        return Document(name, subset if isinstance(subset, str) and subset else file_subset, text)
+
+
+def _field(record: Any, dotted: str) -> Any:
+    """Value at a dotted path, or None where the path ends early."""
+    for key in dotted.split("."):
+        if not isinstance(record, dict):
+            return None
+        record = record.get(key)
+    return record

@@ -1,0 +1,34 @@
+"""Corpus-level token counts: the base of rarity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpus_stats.errors import CorpusError
+
+
+def count_tokens(ids: np.ndarray, vocabulary_size: int) -> np.ndarray:
+    """Occurrences of each token id.
+
+    Args:
+        ids: unsigned or non-negative integers, any shape.
+        vocabulary_size: ids run from 0 to vocabulary_size − 1.
+
+    Returns:
+        int64 counts, [token_id]; counts of shards add up.
+
+    Raises:
+        CorpusError: an id lies outside the vocabulary.
+    """
+    flat = np.asarray(ids).reshape(-1)
+    if flat.dtype.kind not in "ui":
+        raise CorpusError(f"Token ids are {flat.dtype}; give integers.")
+    if flat.dtype.kind == "i" and flat.size and int(flat.min()) < 0:
+        raise CorpusError(f"A token id is negative ({int(flat.min())}); the array holds no token ids.")
+    counts = np.bincount(flat, minlength=vocabulary_size).astype(np.int64, copy=False)
+    if len(counts) > vocabulary_size:
+        raise CorpusError(
+            f"Token id {len(counts) - 1} lies outside the vocabulary of {vocabulary_size}; "
+            "use the tokenizer the corpus was tokenized with."
+        )
+    return counts

@@ -1,0 +1,125 @@
+"""Commands that do and show: run, ui, query, report, doctor."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warehouse.home import Home
+
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
+
+
+class Format(enum.StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def run(
+    profile: ProfileOption = "",
+    checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
+) -> None:
+    """Materialize everything a profile asks for, then print the findings and where the report lies."""
+    from assets import progress
+    from assets.profile import load_profile
+    from assets.stage import Scope
+    from orchestration.cli.progress_display import reporter
+    from orchestration.runner import run_flow
+
+    scope = Scope(Home.locate().prepare(), load_profile(profile or None))
+    progress.install(reporter())
+    outcome = run_flow(scope, profile, only=checkpoint)
+    if not outcome.done and not outcome.failed:
+        typer.echo("Nothing changed since the last run; every table is current.", err=True)
+    print_findings(scope.home)
+    _say_failed(outcome.failed)
+
+
+def print_findings(home: Home) -> None:
+    """The findings of the latest checkpoint in a few lines, and the report's path."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from assets.findings import findings, latest_checkpoint
+
+    console = Console(width=min(100, Console().width))
+    checkpoint_id = latest_checkpoint(home)
+    if checkpoint_id is None:
+        console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
+        return
+    console.print(f"\n[bold]{checkpoint_id}[/bold]")
+    for finding in findings(home, checkpoint_id):
+        console.print(Text.assemble((f"{finding.title}. ", "bold"), finding.sentence))
+    print(f"\nreport    {home.report}\nwarehouse {home.database}")
+
+
+def _say_failed(failed: list) -> None:  # type: ignore[type-arg]
+    from orchestration.cli.failures import exit_code, sentence_of
+
+    for step, error in failed:
+        print(f"rarecall: checkpoint {step.checkpoint_id} was not measured: {sentence_of(error)}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(max(exit_code(error) for _, error in failed))
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    profile: ProfileOption = "",
+    host: Annotated[str, typer.Option(help="Address to listen on; think before changing it.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI, with a persistent instance in the home folder."""
+    from assets.profile import load_profile
+    from orchestration.cli.ui_process import serve
+
+    home = Home.locate().prepare()
+    load_profile(profile or None)
+    raise typer.Exit(serve(home, host, port, profile))
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the published warehouse.")],
+    format: Annotated[Format, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+) -> None:
+    """Ask the published warehouse, read-only, also while a run is writing."""
+    from orchestration.cli.answers import write_answer
+    from warehouse.queries import query as ask
+
+    write_answer(ask(Home.locate(), sql), format.value, output)
+
+
+def report(
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Print the findings and the path of the report."""
+    from assets.errors import RequestError
+
+    home = Home.locate()
+    if not home.report.exists():
+        raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
+    print_findings(home)
+    if open_browser:
+        typer.launch(home.report.as_uri())
+
+
+def doctor() -> None:
+    """Check environment, home and devices, and say what to do."""
+    from orchestration.cli.examination import examine
+
+    problems = 0
+    for finding in examine(Home.locate()):
+        problems += not finding.is_fine
+        typer.echo(f"{'ok  ' if finding.is_fine else 'FIX '} {finding.what}")
+    raise typer.Exit(1 if problems else 0)
+
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -1,0 +1,45 @@
+"""The code location: every asset, job, sensor and schedule, listed."""
+
+import dagster as dg
+
+from assets.checkpoints import checkpoints
+from assets.corpora import corpora, tokenizers
+from assets.figures import figures
+from assets.gradients import activation_gradients, parameter_gradients
+from assets.head_attention import head_attention, head_rarity
+from assets.marts import marts
+from assets.paragraphs import paragraphs
+from assets.perturbations import perturbations
+from assets.report import report
+from assets.resources import Workspace
+from assets.scores import generations, scores
+from assets.training import training_steps
+from assets.unigrams import unigram_counts, unigrams
+from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB
+from orchestration.schedules import refresh_tail
+from orchestration.sensors import new_checkpoints
+
+ASSETS = [
+    *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
+    *(checkpoints, scores, generations, perturbations, head_attention),
+    *(parameter_gradients, activation_gradients, head_rarity),
+    *(marts, figures, report),
+]
+
+
+def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
+    """The code location for a home and a profile; empty means what the environment says.
+
+    Steps run in one process by default: a step in a process of its own costs seconds of imports.
+    """
+    return dg.Definitions(
+        assets=ASSETS,
+        resources={"workspace": Workspace(home=home, profile=profile)},
+        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB],
+        sensors=[new_checkpoints],
+        schedules=[refresh_tail],
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

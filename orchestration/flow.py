@@ -1,0 +1,62 @@
+"""The order of the flow, and what of it is still to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assets.checkpoints import CHECKPOINT
+from assets.corpora import CORPORA, TOKENIZERS
+from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
+from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
+from assets.paragraphs import PARAGRAPHS
+from assets.perturbations import PERTURBATIONS
+from assets.report import is_written
+from assets.scores import GENERATIONS, SCORES
+from assets.stage import Scope
+from assets.training import TRAINING
+from assets.unigrams import UNIGRAM_COUNTS, UNIGRAMS
+from warehouse.catalog import is_published
+from warehouse.registrations import registered
+
+CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
+CHECKPOINT_STAGES = (
+    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
+    *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, HEAD_RARITY),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job to run, for one checkpoint where it is partitioned."""
+
+    job: str
+    checkpoint_id: str | None = None
+
+
+def corpus_steps(scope: Scope) -> list[Step]:
+    """What is to be done before a checkpoint can be measured."""
+    if not all(stage.is_current(scope) for stage in CORPUS_STAGES):
+        return [Step("corpus"), Step("training")] if scope.profile.training else [Step("corpus")]
+    return [Step("training")] if scope.profile.training and not TRAINING.is_current(scope) else []
+
+
+def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
+    """Checkpoints registered for the profile's corpus that are not fully measured."""
+    names = [only] if only else checkpoints_of(scope)
+    return [Step("checkpoint", n) for n in names if not is_measured(Scope(scope.home, scope.profile, n))]
+
+
+def tail_steps(scope: Scope) -> list[Step]:
+    """The SQL tail, unless it shows the record as it is."""
+    return [] if is_published(scope.home) and is_written(scope.home) else [Step("tail")]
+
+
+def is_measured(scope: Scope) -> bool:
+    """Whether every table of the scope's checkpoint is current."""
+    return all(stage.is_current(scope) for stage in CHECKPOINT_STAGES)
+
+
+def checkpoints_of(scope: Scope) -> list[str]:
+    """Checkpoints registered for the profile's corpus."""
+    known = registered(scope.home, "checkpoints").items()
+    return [name for name, facts in known if facts.get("corpus_id") == scope.profile.corpus_id]

@@ -1,0 +1,104 @@
+"""Run the flow in this process through Dagster, so that every step shows in the UI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from assets.errors import RequestError
+from assets.stage import Scope
+from orchestration.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, tail_steps
+from orchestration.instance import open_instance
+from warehouse.registrations import register, registered
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Outcome:
+    """What a run did: steps done, and for failed ones the reason."""
+
+    done: list[Step] = field(default_factory=list)
+    failed: list[tuple[Step, BaseException]] = field(default_factory=list)
+
+
+def run_flow(scope: Scope, profile: str = "", only: str | None = None) -> Outcome:
+    """Materialize what is missing for the scope's profile; a checkpoint that fails does not stop the others.
+
+    Args:
+        scope: home and profile.
+        profile: what the profile was loaded from (name or path), for the assets to load it again.
+        only: measure just this checkpoint.
+
+    Raises:
+        RequestError: `only` names a checkpoint that is not registered.
+    """
+    register_profile_checkpoints(scope)
+    outcome = Outcome()
+    lazily = _Executor(scope, profile)
+    for step in corpus_steps(scope):
+        lazily.run(step)
+        outcome.done.append(step)
+    if only is not None and only not in checkpoints_of(scope):
+        raise RequestError(_unknown(scope, only))
+    for step in checkpoint_steps(scope, only):
+        try:
+            lazily.run(step)
+            outcome.done.append(step)
+        except Exception as error:  # every checkpoint gets its turn; the reasons are reported together
+            outcome.failed.append((step, error))
+    for step in tail_steps(scope):
+        lazily.run(step)
+        outcome.done.append(step)
+    return outcome
+
+
+def register_profile_checkpoints(scope: Scope) -> None:
+    """Register the checkpoints a profile names, unless they are."""
+    known = registered(scope.home, "checkpoints")
+    for source in scope.profile.checkpoints:
+        name = checkpoint_id_of(source)
+        if name not in known:
+            register(scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id})
+
+
+def checkpoint_id_of(source: str, revision: str | None = None) -> str:
+    """A safe name for a folder or a hub id: `EleutherAI/gpt-neo-125m` becomes `EleutherAI--gpt-neo-125m`."""
+    base = Path(source).name if Path(source).exists() else source.replace("/", "--")
+    return f"{base}--{revision}" if revision else base
+
+
+def resolved(source: str) -> str:
+    """Folders as absolute paths, hub ids as they are."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+class _Executor:
+    """Loads Dagster and the assets only when there is something to do."""
+
+    def __init__(self, scope: Scope, profile: str):
+        self.scope, self.profile = scope, profile
+
+    def run(self, step: Step) -> None:
+        from assets.partitions import CHECKPOINTS
+        from orchestration.definitions import build_definitions
+
+        definitions = build_definitions(str(self.scope.home.root), self.profile)
+        with open_instance(self.scope.home) as instance:
+            if step.checkpoint_id is not None:
+                instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
+            job = definitions.resolve_job_def(step.job)
+            job.execute_in_process(instance=instance, partition_key=step.checkpoint_id, run_config=_QUIET)
+
+
+def reasons(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what caused it, innermost last."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _unknown(scope: Scope, name: str) -> str:
+    shown = ", ".join(checkpoints_of(scope)) or "none yet"
+    return f"there is no checkpoint {name!r} for corpus {scope.profile.corpus_id}; registered: {shown}."

@@ -1,0 +1,19 @@
+"""Schedules; off until somebody turns them on."""
+
+import dagster as dg
+
+from assets.report import is_written
+from assets.resources import Workspace
+from orchestration.jobs import TAIL_JOB
+from warehouse.catalog import is_published
+
+
+@dg.schedule(job=TAIL_JOB, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
+def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
+    """Every hour: marts, figures and report, when the record has changed since they were made."""
+    home = workspace.open_home()
+    if not any(home.tables.glob("checkpoints/*/_manifest.json")):
+        return dg.SkipReason(f"no checkpoint has been measured in {home.root} yet; materialize the job `checkpoint` first.")
+    if is_published(home) and is_written(home):
+        return dg.SkipReason("the published warehouse and the report show the record as it is; nothing to do.")
+    return dg.RunRequest()

@@ -1,0 +1,119 @@
+"""Activation gradients: how strongly the loss depends on the q, k and v of each head at each prefix token.
+
+P1 (Stoehr et al. 2024, arXiv 2403.19851, §6.1 and A.2) takes max |∂L/∂h| over the head dimension, L the NLL of the
+impact token; the mean over the continuation is offered beside it. q and k are what the projections write, before a
+rotary embedding turns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from probes.architectures import Adapter, Projection, adapter_for
+from probes.gradients_capture import as_paragraphs, capture, continuation_weights, impact_weights
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+_WRITES = {"W_Q": "q", "W_K": "k", "W_V": "v"}
+
+
+def activation_gradients(
+    model: nn.Module,
+    token_ids: Any,
+    prefix_length: int = 50,
+    batch_size: int = 32,
+    loss: Literal["continuation"] | Sequence[int] = "continuation",
+) -> pl.DataFrame:
+    """Largest absolute gradient over the head dimension, for q, k and v of every head at every prefix token.
+
+    Losses of a batch are summed, so one backward serves all its paragraphs and each gradient is its paragraph's own.
+
+    Args:
+        model: causal language model of a supported architecture; its .grad, requires_grad and modes stay as they are.
+        token_ids: [paragraph, position].
+        prefix_length: tokens that are given.
+        batch_size: paragraphs per backward.
+        loss: "continuation", the mean NLL of the tokens after the prefix, or for each paragraph the position of the
+            one token whose NLL is the loss (the impact token).
+
+    Returns:
+        row, layer, component (q, k, v), head, position (0 to prefix_length - 1), score (nats per unit activation).
+        Under grouped-query attention k and v carry key/value heads: query head h reads key/value head
+        h // (head_count / key_value_head_count).
+
+    Raises:
+        ProbeError: unsupported architecture, paragraphs that cannot be split, loss positions outside the continuation.
+    """
+    import polars as pl
+
+    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    weights = (
+        continuation_weights(ids, prefix_length) if loss == "continuation" else impact_weights(ids, prefix_length, loss)
+    )
+    pieces = [_projections(adapter, layer) for layer in range(adapter.layer_count)]
+    frames = [_empty()]
+    for start in range(0, len(ids), batch_size):
+        batch = slice(start, start + batch_size)
+        captures = capture(
+            adapter, ids[batch], prefix_length, weights[batch], [p.module for layer in pieces for p in layer]
+        )
+        scores = [[_scores(p, captures[p.module].gradient, prefix_length) for p in layer] for layer in pieces]
+        frames.append(_frame(start, pieces, scores))
+    return pl.concat(frames)
+
+
+def _projections(adapter: Adapter, layer: int) -> list[Projection]:
+    return [p for p in adapter.projections(layer) if p.component in _WRITES]
+
+
+def _scores(projection: Projection, gradient: Tensor, prefix_length: int) -> NDArray[Any]:
+    """[paragraph, position, feature] → max |gradient|, [paragraph, head, prefix position]."""
+    heads = projection.split(gradient[:, :prefix_length]).float()
+    return heads.abs().amax(-1).movedim(1, 2).cpu().numpy()
+
+
+def _frame(start: int, pieces: list[list[Projection]], scores: list[list[NDArray[Any]]]) -> pl.DataFrame:
+    """Long frame of one batch, ordered by row, layer, component, head, position."""
+    import numpy as np
+    import polars as pl
+
+    joined = np.concatenate([score for layer in scores for score in layer], axis=1)  # [paragraph, piece, position]
+    row_count, piece_count, positions = joined.shape
+    labels = [
+        (layer, _WRITES[p.component], head)
+        for layer, parts in enumerate(pieces)
+        for p in parts
+        for head in range(p.layout.head_count)
+    ]
+    layers, names, heads = zip(*labels, strict=True)
+    return pl.DataFrame(
+        {
+            "row": np.repeat(np.arange(start, start + row_count, dtype=np.uint32), piece_count * positions),
+            "layer": np.tile(np.repeat(np.array(layers, dtype=np.int32), positions), row_count),
+            "component": pl.Series(
+                np.tile(np.repeat(np.array(names, dtype=object), positions), row_count), dtype=pl.String
+            ),
+            "head": np.tile(np.repeat(np.array(heads, dtype=np.int32), positions), row_count),
+            "position": np.tile(np.arange(positions, dtype=np.int32), row_count * piece_count),
+            "score": joined.ravel(),
+        }
+    )
+
+
+def _empty() -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(
+        schema={
+            "row": pl.UInt32,
+            "layer": pl.Int32,
+            "component": pl.String,
+            "head": pl.Int32,
+            "position": pl.Int32,
+            "score": pl.Float32,
+        }
+    )

@@ -1,0 +1,20 @@
+-- One row per checkpoint, group and head: does the head look at rare tokens, by every coefficient, beside its nulls.
+-- spearman … : positive = looks at rare tokens, mean over clusters. summed_by_rank: the construction of Stoehr et al.
+-- (negative = rare) and summed_uniform_null, what uniform attention gives under the same construction.
+SELECT checkpoint_id, paragraph_group, layer, head, layer || '.' || head AS head_ref,
+       max(estimate)      FILTER (coefficient = 'spearman')       AS spearman,
+       max(lower)         FILTER (coefficient = 'spearman')       AS spearman_lower,
+       max(upper)         FILTER (coefficient = 'spearman')       AS spearman_upper,
+       max(placebo)       FILTER (coefficient = 'spearman')       AS spearman_placebo,
+       max(placebo_lower) FILTER (coefficient = 'spearman')       AS spearman_placebo_lower,
+       max(placebo_upper) FILTER (coefficient = 'spearman')       AS spearman_placebo_upper,
+       max(q_value)       FILTER (coefficient = 'spearman')       AS q_value,
+       max(rank_among_heads) FILTER (coefficient = 'spearman')    AS rank_among_heads,
+       max(estimate)      FILTER (coefficient = 'kendall')        AS kendall,
+       max(estimate)      FILTER (coefficient = 'pearson')        AS pearson,
+       max(estimate)      FILTER (coefficient = 'summed_by_rank') AS summed_by_rank,
+       max(uniform_null)  FILTER (coefficient = 'summed_by_rank') AS summed_uniform_null,
+       max(cluster_count)                                         AS cluster_count
+FROM head_rarity
+GROUP BY ALL
+ORDER BY checkpoint_id, paragraph_group, rank_among_heads

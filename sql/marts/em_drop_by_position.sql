@@ -1,0 +1,20 @@
+-- One row per checkpoint, memorized or not, and prefix position: how much one changed token costs.
+-- em_drop_mean: tokens of exact match lost, mean over clusters (near duplicates count once).
+-- flat_null: what every position would cost if position did not matter (mean over positions).
+WITH by_cluster AS (
+    SELECT checkpoint_id, is_memorized, position, near_duplicate_cluster, avg(em_drop) AS em_drop,
+           avg(delta_nll_nats) AS delta_nll_nats
+    FROM perturbations
+    JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
+    GROUP BY ALL
+)
+SELECT checkpoint_id, is_memorized, position,
+       avg(em_drop)                                                        AS em_drop_mean,
+       avg(em_drop) - 1.96 * stddev_samp(em_drop) / sqrt(count(*))         AS lower,
+       avg(em_drop) + 1.96 * stddev_samp(em_drop) / sqrt(count(*))         AS upper,
+       avg(avg(em_drop)) OVER (PARTITION BY checkpoint_id, is_memorized)   AS flat_null,
+       avg(delta_nll_nats)                                                 AS delta_nll_nats_mean,
+       count(*)                                                            AS cluster_count
+FROM by_cluster
+GROUP BY ALL
+ORDER BY checkpoint_id, is_memorized, position

@@ -1,0 +1,60 @@
+"""Files that are either the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from warehouse.errors import WarehouseError
+
+
+def replace_file(target: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `target`, force it to disk, then move it into place.
+
+    Raises:
+        WarehouseError: the disk refused; `target` is as it was.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        _flush(temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def disk_error(target: Path, error: OSError) -> WarehouseError:
+    """One sentence for a failed write: full disks are named as such."""
+    if error.errno == errno.ENOSPC:
+        return WarehouseError(f"the disk is full, {target} was not written and what was there is kept; free space and run again.")
+    return WarehouseError(f"{target} could not be written ({error.strerror or error}); what was there is kept.")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write JSON with sorted keys, atomically."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    replace_file(target, lambda path: path.write_text(text, encoding="utf-8") and None)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Hex sha256 of a JSON value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,208 @@
+"""The catalog: views over the Parquet record and small marts, built aside and published with one replace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import filelock
+
+import sql
+from warehouse.atomic import digest, disk_error, write_json
+from warehouse.errors import WarehouseError
+from warehouse.home import Home
+from warehouse.parts import TableStore, partition_lock
+from warehouse.registry import TABLES, Table
+
+STORAGE_VERSION = "v1.5.0"
+_RECORD = "catalog.json"
+
+
+@dataclass
+class CatalogReport:
+    """What a build made: row counts of marts and views, and rows that violate a check."""
+
+    row_counts: dict[str, int] = field(default_factory=dict)
+    violations: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+
+
+class CatalogRefused(WarehouseError):
+    """A check found violating rows; `report` holds them."""
+
+    def __init__(self, sentence: str, report: CatalogReport):
+        super().__init__(sentence)
+        self.report = report
+
+
+def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
+    """A private in-memory connection with limits; extensions are never fetched."""
+    config = {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
+    return duckdb.connect(config=config)
+
+
+def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: None) -> CatalogReport:
+    """Build the catalog from the record, run the checks, and replace the published one.
+
+    Raises:
+        CatalogRefused: a check found violating rows; the published catalog is as it was.
+        WarehouseError: a query failed; likewise.
+    """
+    key = catalog_key(home)
+    temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
+    try:
+        report = _build(home, temporary, on_object)
+        temporary.replace(home.database)
+    except OSError as error:
+        raise disk_error(home.database, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    _forget_retired_parts(home, key)
+    return report
+
+
+def catalog_key(home: Home) -> str:
+    """Key of everything the catalog is made from: the content of all tables, the registry, the queries."""
+    content = {
+        name: {p: m.content_sha256 for p in store.partitions() if (m := store.manifest(p)) is not None}
+        for name, store in ((name, TableStore.of(home, name)) for name in TABLES)
+    }
+    queries = {folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("views", "marts", "checks")}
+    comments = {name: [c.comment for c in table.columns] for name, table in TABLES.items()}
+    return digest({"content": content, "queries": queries, "comments": comments, "root": str(home.root)})
+
+
+def is_published(home: Home) -> bool:
+    """Whether the published catalog shows the record as it is now."""
+    record = home.root / _RECORD
+    return home.database.exists() and record.exists() and json.loads(record.read_text())["key"] == catalog_key(home)
+
+
+def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
+    """Names such that every query comes after those it reads.
+
+    Raises:
+        WarehouseError: two queries read each other.
+    """
+    reads = {name: {other for other in _words(query.text) & queries.keys() if other != name} for name, query in queries.items()}
+    ordered: list[str] = []
+    while len(ordered) < len(queries):
+        ready = [name for name in sorted(reads) if name not in ordered and reads[name] <= set(ordered)]
+        if not ready:
+            raise WarehouseError(f"the queries {sorted(set(reads) - set(ordered))} in sql/ read each other in a circle.")
+        ordered += ready
+    return ordered
+
+
+def reads_of(query: sql.Query, names: set[str]) -> set[str]:
+    """Which of `names` a query reads."""
+    return _words(query.text) & names - {query.name}
+
+
+def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogReport:
+    report = CatalogReport()
+    with connect_workspace() as connection:
+        connection.execute(f"ATTACH {literal(path)} AS catalog (STORAGE_VERSION {literal(STORAGE_VERSION)})")
+        connection.execute("USE catalog")
+        for table in TABLES.values():
+            _create_table_view(connection, home, table)
+        views, marts = sql.load("views"), sql.load("marts")
+        for name in dependency_order({**views, **marts}):
+            on_object(name)
+            _create_object(connection, "VIEW" if name in views else "TABLE", {**views, **marts}[name])
+            report.row_counts[name] = _count(connection, name)
+        report.violations = dict(_violations(connection))
+        _refuse_violations(report)
+        connection.execute("USE memory")
+        connection.execute("CHECKPOINT catalog")
+        connection.execute("DETACH catalog")
+    return report
+
+
+def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table: Table) -> None:
+    store = TableStore.of(home, table.name)
+    files = [file for partition in store.partitions() for file in store.files(partition)]
+    names = ", ".join(identifier(column.name) for column in table.columns)
+    if files:
+        source = f"SELECT {names} FROM read_parquet([{', '.join(literal(file) for file in files)}], hive_partitioning = false)"
+    else:
+        empty = ", ".join(f"NULL::{column.type} AS {identifier(column.name)}" for column in table.columns)
+        source = f"SELECT {empty} WHERE false"
+    connection.execute(f"CREATE VIEW {identifier(table.name)} AS {source}")
+    connection.execute(f"COMMENT ON VIEW {identifier(table.name)} IS {literal(table.description)}")
+    for column in table.columns:
+        connection.execute(
+            f"COMMENT ON COLUMN {identifier(table.name)}.{identifier(column.name)} IS {literal(column.comment)}"
+        )
+
+
+def _create_object(connection: duckdb.DuckDBPyConnection, kind: str, query: sql.Query) -> None:
+    try:
+        connection.execute(f"CREATE {kind} {identifier(query.name)} AS\n{query.text}")
+    except duckdb.Error as error:
+        raise WarehouseError(f"sql/…/{query.name}.sql failed ({error}); the published catalog is unchanged.") from error
+    connection.execute(f"COMMENT ON {kind} {identifier(query.name)} IS {literal(query.description)}")
+
+
+def _violations(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    for name, query in sql.load("checks").items():
+        yield name, connection.execute(query.text).fetchmany(20)
+
+
+def _refuse_violations(report: CatalogReport) -> None:
+    failed = {name: rows for name, rows in report.violations.items() if rows}
+    if failed:
+        name, rows = next(iter(failed.items()))
+        sentence = f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
+        raise CatalogRefused(sentence, report)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {identifier(name)}").fetchone()  # noqa: S608  our own object names
+    return int(row[0]) if row else 0
+
+
+def _forget_retired_parts(home: Home, key: str) -> None:
+    """Delete parts that neither this catalog nor the one before reads, so that open readers are not cut off."""
+    record = home.root / _RECORD
+    previous = set(json.loads(record.read_text())["current"]) if record.exists() else set()
+    stores = [TableStore.of(home, name) for name in TABLES]
+    current: set[str] = set()
+    for store in stores:
+        for partition in store.partitions():
+            live = {str(file.relative_to(home.root)) for file in store.files(partition)}
+            _delete_parts(store, partition, keep=live | previous)
+            current |= live
+    write_json(record, {"key": key, "current": sorted(current), "previous": sorted(previous)})
+
+
+def _delete_parts(store: TableStore, partition: str, keep: set[str]) -> None:
+    parts = list(store.folder(partition).glob("part-*.parquet"))
+    retired = [part for part in parts if str(part.relative_to(store.home.root)) not in keep]
+    if not retired:
+        return
+    with contextlib.suppress(filelock.Timeout), partition_lock(store, partition, timeout=0):
+        live = set(store.files(partition))
+        for part in retired:
+            if part not in live:
+                part.unlink(missing_ok=True)
+
+
+def identifier(name: str) -> str:
+    """A name quoted for SQL; DDL cannot take bound parameters."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """A string quoted for SQL; DDL cannot take bound parameters."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _words(text: str) -> set[str]:
+    code = "\n".join(line.partition("--")[0] for line in text.splitlines())
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", code))

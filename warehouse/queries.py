@@ -1,0 +1,77 @@
+"""Read-only questions to the published catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from warehouse.errors import QueryError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+
+
+def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
+    """A read-only connection that sees the catalog and the Parquet record, and nothing else of the machine.
+
+    Raises:
+        QueryError: nothing has been published yet.
+    """
+    if not home.database.exists():
+        raise QueryError(f"there is no published warehouse at {home.database} yet; run `rarecall run` first.")
+    config = {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
+    try:
+        connection = duckdb.connect(str(home.database), read_only=True, config=config)
+    except duckdb.Error as error:
+        raise QueryError(
+            f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run` to rebuild it, nothing is lost."
+        ) from error
+    connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def query(home: Home, text: str, parameters: list[Any] | dict[str, Any] | None = None) -> pl.DataFrame:
+    """Answer of one reading statement, as a polars frame.
+
+    Raises:
+        QueryError: it writes, is more than one statement, or is wrong.
+    """
+    with connect(home) as connection:
+        require_reading(connection, text)
+        try:
+            return connection.execute(text, parameters).pl()
+        except duckdb.Error as error:
+            raise QueryError(_explain(error)) from error
+
+
+def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    """Let only a single SELECT or EXPLAIN pass (DESCRIBE, SHOW and SUMMARIZE are SELECTs to DuckDB).
+
+    Raises:
+        QueryError: anything else. COPY in particular could write even through a read-only connection.
+    """
+    try:
+        statements = connection.extract_statements(text)
+    except duckdb.Error as error:
+        raise QueryError(_explain(error)) from error
+    if len(statements) != 1:
+        raise QueryError(f"the query holds {len(statements)} statements; give exactly one.")
+    if statements[0].type not in _READING:
+        kind = statements[0].type.name
+        raise QueryError(f"the warehouse is read-only and {kind} is not a reading statement; use SELECT (PIVOT needs IN with its values).")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _explain(error: duckdb.Error) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
+    return "the query failed: " + " ".join([lines[0].rstrip("."), *hints]) + "."

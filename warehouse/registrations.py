@@ -1,0 +1,46 @@
+"""Registrations: small JSON files that say where a corpus or a checkpoint comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from warehouse.atomic import write_json
+from warehouse.errors import WarehouseError
+from warehouse.home import Home, check_name
+
+Kind = Literal["corpora", "checkpoints"]
+
+
+def register(home: Home, kind: Kind, name: str, facts: dict[str, Any]) -> None:
+    """Record or replace a registration."""
+    write_json(home.sources(kind) / f"{check_name(name, kind)}.json", facts)
+
+
+def registered(home: Home, kind: Kind) -> dict[str, dict[str, Any]]:
+    """All registrations by name, sorted."""
+    files = sorted(home.sources(kind).glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def registration(home: Home, kind: Kind, name: str) -> dict[str, Any]:
+    """One registration.
+
+    Raises:
+        WarehouseError: there is none of that name.
+    """
+    known = registered(home, kind)
+    if name not in known:
+        shown = ", ".join(known) or "none yet"
+        raise WarehouseError(f"{kind} has no {name!r}; registered: {shown}. Add it with `rarecall {_verb(kind)} add`.")
+    return known[name]
+
+
+def unregister(home: Home, kind: Kind, name: str) -> None:
+    """Forget a registration; its results stay."""
+    registration(home, kind, name)
+    (home.sources(kind) / f"{name}.json").unlink()
+
+
+def _verb(kind: Kind) -> str:
+    return {"corpora": "corpus", "checkpoints": "checkpoints"}[kind]
