@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.perturbation_plan import as_ids
+from probes.scoring_inputs import as_paragraphs, refuse_unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,13 +45,14 @@ def prefix_attention(
     Raises:
         ProbeError: paragraphs are too short, a query lies in the prefix, or the model shows no attention weights.
     """
-    ids = as_ids(token_ids, "token_ids")
+    ids = as_paragraphs(token_ids, longer_than=0)
     wanted = [prefix_length] if queries is None else list(queries)
     if not wanted or min(wanted) < prefix_length or max(wanted) >= ids.shape[1]:
         raise ProbeError(
             f"queries {wanted} do not lie after the prefix of {prefix_length} within the {ids.shape[1]} tokens of a "
             "paragraph; give longer paragraphs or other queries."
         )
+    refuse_unreadable(model, ids, max(wanted) + 1)
     attention, self_share = _collect(model, ids, prefix_length, batch_size, wanted)
     frame = _frame(attention, self_share, wanted)
     return frame.drop("query_position") if queries is None else frame
@@ -79,8 +81,9 @@ def _collect(
     """Attention over the prefix [paragraph, layer, head, query, key] and on itself [paragraph, layer, head, query]."""
     import torch
 
-    modules = _attention_modules(model)
-    shape = (len(ids), len(modules), model.config.num_attention_heads, len(queries))
+    adapter = adapter_for(model)
+    modules = [adapter.attention(layer) for layer in range(adapter.layer_count)]
+    shape = (len(ids), len(modules), adapter.head_count, len(queries))
     attention, self_share = np.empty((*shape, prefix_length), np.float32), np.empty(shape, np.float32)
     with torch.inference_mode(), _eager(model):
         for start in range(0, len(ids), batch_size):
@@ -94,18 +97,6 @@ def _collect(
             with _watched(modules, keep):
                 model.base_model(input_ids=ids[rows, : max(queries) + 1].to(model.device), use_cache=False)
     return attention, self_share
-
-
-def _attention_modules(model: PreTrainedModel) -> list[nn.Module]:
-    """The module of each layer whose second output is the attention weights."""
-    found: dict[int, nn.Module] = {}
-    for module in model.base_model.modules():
-        index = getattr(module, "layer_idx", getattr(module, "layer_id", None))
-        if index is not None and type(module).__name__.endswith("Attention"):
-            found[index] = module  # a wrapper comes before the module it wraps
-    if sorted(found) != list(range(model.config.num_hidden_layers)):
-        raise ProbeError(f"{type(model).__name__} has no attention module per layer that we know; use another model.")
-    return [found[layer] for layer in sorted(found)]
 
 
 @contextmanager

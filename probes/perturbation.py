@@ -15,9 +15,12 @@ import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
-from probes.perturbation_passes import Edit, decode_greedily, match_edited, read_context, second_choices
-from probes.perturbation_plan import Piece, Plan, as_ids, check_request, vocabulary_count
+from probes.generation import greedy_continuations
+from probes.perturbation_passes import Edit, match_edited, read_context, second_choices
+from probes.perturbation_plan import Piece, Plan, check_request, vocabulary_count
 from probes.perturbation_policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
+from probes.scoring_head import refuse_unusual_head
+from probes.scoring_inputs import as_paragraphs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,12 +89,15 @@ def sweep(
     """
     import torch
 
-    prefix, reference = as_ids(token_ids, "token_ids")[:, :prefix_length], as_ids(reference_ids, "reference_ids")
+    prefix = as_paragraphs(token_ids, longer_than=0)[:, :prefix_length]
+    reference = as_paragraphs(reference_ids, longer_than=0)
     places = range(1, prefix_length) if positions is None else positions
     plan = Plan(policy, tuple(places), draws, seed, prefix_length, tile)
     pools = _pools(model, policy, token_counts, excluded_ids)
     check_request(model, plan, prefix, reference, pools)
     with torch.inference_mode():
+        if len(prefix):
+            refuse_unusual_head(model, prefix)
         pieces = [
             _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
             for rows in _batches(len(prefix), max(1, batch_size // draws))
@@ -214,18 +220,14 @@ def pmp_continuations(
     Raises:
         ProbeError: the arrays are no token ids or too short.
     """
-    import torch
-
-    prefix, reference = as_ids(token_ids, "token_ids")[:, :prefix_length], as_ids(reference_ids, "reference_ids")
+    prefix = as_paragraphs(token_ids, longer_than=0)[:, :prefix_length]
+    reference = as_paragraphs(reference_ids, longer_than=0)
     edited = [_edited_prefix(prefix[record["row"]], record) for record in minimal.iter_rows(named=True)]
     generated: dict[int, list[int]] = {}
-    with torch.inference_mode():
-        for length in sorted({len(ids) for ids in edited}):  # deletions are one token shorter
-            rows = [index for index, ids in enumerate(edited) if len(ids) == length]
-            for part in _batches(len(rows), batch_size):
-                ids = torch.tensor([edited[index] for index in rows[part]], device=model.device)
-                written = decode_greedily(model, ids, reference.shape[1]).tolist()
-                generated.update(zip(rows[part], written, strict=True))
+    for length in sorted({len(ids) for ids in edited}):  # deletions are one token shorter
+        rows = [index for index, ids in enumerate(edited) if len(ids) == length]
+        written = greedy_continuations(model, [edited[row] for row in rows], reference.shape[1], batch_size)
+        generated.update(zip(rows, written.tolist(), strict=True))
     return _pmp_frame(minimal, reference, edited, [generated[index] for index in range(len(edited))], prefix_length)
 
 

@@ -125,16 +125,3 @@ def second_choices(model: PreTrainedModel, context: Context, prefix: Tensor, dra
         found.append(logits.topk(draws, dim=-1).indices)
     choices = torch.cat(found).view(len(prefix), -1, draws)
     return torch.nn.functional.pad(choices, (0, 0, 1, 0), value=-1)
-
-
-def decode_greedily(model: PreTrainedModel, prefix: Tensor, length: int) -> Tensor:
-    """`length` greedy tokens after each prefix, whatever they are: no end-of-text rule; [row, length]."""
-    import torch
-    from transformers import DynamicCache
-
-    head, cache, step, written = model.get_output_embeddings(), DynamicCache(), prefix, []
-    for _ in range(length):
-        hidden = model.base_model(input_ids=step, past_key_values=cache, use_cache=True).last_hidden_state
-        step = head(hidden[:, -1]).argmax(dim=-1, keepdim=True)
-        written.append(step)
-    return torch.cat(written, dim=1)

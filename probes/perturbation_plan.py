@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probes.errors import ProbeError
 from probes.perturbation_policies import POLICIES, Policy, Pools
+from probes.scoring_inputs import refuse_unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,20 +36,6 @@ class Piece:
     exact_match: np.ndarray
     nll_nats: np.ndarray
     unchanged_nll_nats: np.ndarray
-
-
-def as_ids(values: Any, name: str) -> Tensor:
-    """Token ids as an int64 tensor on the CPU, [paragraph, position].
-
-    Raises:
-        ProbeError: not a rectangle of integers.
-    """
-    import torch
-
-    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ProbeError(f"{name} has shape {array.shape} and type {array.dtype}; give integers [paragraph, position].")
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64))
 
 
 def vocabulary_count(model: PreTrainedModel) -> int:
@@ -91,15 +78,11 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _check_readable(model: PreTrainedModel, plan: Plan, prefix: Tensor, reference: Tensor, pools: Pools | None) -> None:
-    known = vocabulary_count(model)
-    if pools is not None:
-        known = min(known, len(pools.start))
-    for name, ids in (("prefix", prefix), ("reference", reference)):
-        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < known:
-            raise ProbeError(
-                f"the {name} has token ids {int(ids.min())}..{int(ids.max())}, but only 0..{known - 1} are known; "
-                "were the paragraphs cut with another tokenizer?"
-            )
-    length, context = plan.prefix_length + reference.shape[1] - 1, model.config.max_position_embeddings
-    if length > context:
-        raise ProbeError(f"paragraphs put {length} tokens into the model, but its context is {context}; shorten them.")
+    length = plan.prefix_length + reference.shape[1] - 1
+    refuse_unreadable(model, prefix, length)
+    refuse_unreadable(model, reference, length)
+    if pools is not None and prefix.numel() and int(prefix.max()) >= len(pools.start):
+        raise ProbeError(
+            f"a prefix has token id {int(prefix.max())}, but token_counts has only {len(pools.start)} entries; "
+            "give the counts of the tokenizer that cut the paragraphs."
+        )

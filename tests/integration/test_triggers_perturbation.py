@@ -172,6 +172,7 @@ def test_no_paragraphs_give_an_empty_frame_with_the_same_columns():
         ({"draws": VOCABULARY}, "draws"),
         ({"prefix_length": 40}, "prefix of 40"),
         ({"reference_ids": random_ids(3, 4)}, "one continuation"),
+        ({"policy": "frequency_matched", "token_counts": np.ones(20)}, "20 entries"),
         ({"reference_ids": random_ids(2, 4) + VOCABULARY}, "tokenizer"),
         ({"reference_ids": random_ids(2, 4) + 0.5}, "integers"),
         ({"reference_ids": random_ids(2, 127)}, "context is 128"),
