@@ -1,0 +1,90 @@
+"""The construction of P1 (section 6.2): attention summed per rarity rank over paragraphs, correlated with the rank."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from probes.head_rarity_within import Sample, Tested, tested
+from probes.inference import LEAST_CLUSTER_COUNT, percentile_interval, resampling_weights
+
+_SUMMED_PERMUTATIONS = 200
+
+
+def summed_by_rank(sample: Sample, ranks: np.ndarray, permutations: int) -> Tested:
+    """Pearson correlation between rank and attention summed per rank; negative = looks at rare tokens.
+
+    Args:
+        sample: attention sorted by cluster.
+        ranks: dense rank of each prefix token within its paragraph, 0 = rarest, [paragraph, position], input order.
+        permutations: placebo shuffles asked for.
+    """
+    ranks = ranks[sample.order]
+    rank_count = int(ranks.max()) + 1
+    sums = np.stack([_sums(sample, rows, ranks[rows], rank_count) for rows in _cluster_slices(sample)])
+    estimate = _correlation(sums.sum(axis=0))
+    even = np.bincount(ranks.ravel(), minlength=rank_count).astype(np.float64)
+    uniform = float(_correlation(even))
+    nothing = np.full_like(estimate, np.nan)
+    if len(sums) < LEAST_CLUSTER_COUNT:
+        return Tested(estimate, nothing, nothing, uniform, nothing, nothing, nothing, nothing)
+    interval = percentile_interval(_bootstrap(sample, sums))
+    placebo = _placebo(sample, ranks, rank_count, min(permutations, _SUMMED_PERMUTATIONS))
+    return tested(estimate, interval, uniform, placebo, len(sums))
+
+
+def _cluster_slices(sample: Sample) -> list[slice]:
+    ends = [*sample.starts[1:].tolist(), len(sample.labels)]
+    return [slice(start, end) for start, end in zip(sample.starts.tolist(), ends, strict=True)]
+
+
+def _sums(sample: Sample, rows: slice, ranks: np.ndarray, rank_count: int) -> np.ndarray:
+    """Attention per rank summed over some paragraphs, [head, rank]."""
+    one_hot = (ranks.reshape(-1, 1) == np.arange(rank_count)).astype(sample.attention.dtype)
+    attention = np.moveaxis(sample.attention[rows], 1, 0).reshape(sample.attention.shape[1], -1)
+    return (attention @ one_hot).astype(np.float64)
+
+
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson correlation with the rank along the last axis; NaN where the sums are constant or there is one rank."""
+    rank = np.arange(sums.shape[-1], dtype=np.float64)
+    rank -= rank.mean()
+    centred = sums - sums.mean(axis=-1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=-1) * np.linalg.norm(rank)
+    level = np.abs(sums).max(axis=-1) * sums.shape[-1]
+    varies = norm > 1e-12 * level
+    return np.divide(centred @ rank, norm, out=np.full(norm.shape, np.nan), where=varies)
+
+
+def _bootstrap(sample: Sample, sums: np.ndarray) -> np.ndarray:
+    """The coefficient over resampled clusters, [draw, head]; `sums` is [cluster, head, rank]."""
+    rng = np.random.default_rng(sample.seed)
+    clusters, heads, ranks = sums.shape
+    flat = sums.reshape(clusters, -1).astype(np.float32)
+    drawn = []
+    for start in range(0, sample.bootstrap_draws, 100):
+        weights = resampling_weights(clusters, min(100, sample.bootstrap_draws - start), rng).astype(np.float32)
+        drawn.append(_correlation((weights @ flat).reshape(-1, heads, ranks).astype(np.float64)))
+    return np.concatenate(drawn)
+
+
+def _placebo(sample: Sample, ranks: np.ndarray, rank_count: int, count: int) -> np.ndarray:
+    """The coefficient with ranks shuffled within paragraphs, [permutation, head]."""
+    heads, length = sample.attention.shape[1:]
+    sums = np.zeros((count, heads, rank_count))
+    for rows in sample.chunks(max(heads, count * rank_count) * length):
+        attention = np.moveaxis(sample.attention[rows], 1, 0).reshape(heads, -1)
+        shuffled = np.take_along_axis(ranks[rows, None], sample.shuffles(rows, count), axis=-1)
+        flat = np.moveaxis(shuffled, 1, 0).reshape(count, -1)
+        for index, places in enumerate(flat):
+            sums[index] += _per_rank(attention, places, rank_count)
+    return _correlation(sums)
+
+
+def _per_rank(attention: np.ndarray, places: np.ndarray, rank_count: int) -> np.ndarray:
+    """[head, place] attention summed by the rank of each place, [head, rank]; a sparse product."""
+    from scipy.sparse import csr_array
+
+    one_hot = csr_array(
+        (np.ones(len(places), attention.dtype), places, np.arange(len(places) + 1)), shape=(len(places), rank_count)
+    )
+    return (one_hot.T @ attention.T).T

@@ -1,0 +1,163 @@
+"""Intervals and error rates for clustered measurements: near-duplicate clusters, not paragraphs, are the unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from probes.errors import ProbeError
+
+# Below this an interval or a test over clusters says nothing.
+LEAST_CLUSTER_COUNT = 3
+_CHUNK = 2**22  # entries of the resampling matrix held at a time
+
+
+def cluster_means(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Mean of each cluster, NaN left out.
+
+    Args:
+        values: [paragraph, ...].
+        clusters: any labels, [paragraph].
+
+    Returns:
+        [cluster, ...] in the order of the sorted labels; NaN where a cluster has no value.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    labels, index = np.unique(np.asarray(clusters), return_inverse=True)
+    present = ~np.isnan(values)
+    flat = np.where(present, values, 0.0).reshape(len(values), -1)
+    sums, counts = np.zeros((len(labels), flat.shape[1])), np.zeros((len(labels), flat.shape[1]))
+    np.add.at(sums, index, flat)
+    np.add.at(counts, index, present.reshape(flat.shape))
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    return means.reshape(len(labels), *values.shape[1:])
+
+
+def resampling_weights(cluster_count: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each cluster is drawn in each bootstrap sample, [draw, cluster], float64; rows sum to cluster_count."""
+    picks = rng.integers(cluster_count, size=(draws, cluster_count))
+    flat = picks + np.arange(draws)[:, None] * cluster_count
+    return np.bincount(flat.ravel(), minlength=draws * cluster_count).reshape(draws, cluster_count).astype(np.float64)
+
+
+def bootstrap_means(means: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Means of resampled clusters, NaN left out: [cluster, ...] cluster means to [draw, ...]."""
+    rng = np.random.default_rng(seed)
+    flat = means.reshape(len(means), -1)
+    present = ~np.isnan(flat)
+    filled = np.where(present, flat, 0.0)
+    result = np.empty((draws, flat.shape[1]))
+    step = max(1, _CHUNK // max(1, len(means)))
+    for start in range(0, draws, step):
+        weights = resampling_weights(len(means), min(step, draws - start), rng)
+        total, count = weights @ filled, weights @ present
+        result[start : start + len(weights)] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return result.reshape(draws, *means.shape[1:])
+
+
+def cluster_bootstrap(
+    values: np.ndarray,
+    clusters: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray] | None = None,
+    draws: int = 2000,
+    *,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Statistic of the cluster means with its 95 % percentile interval.
+
+    Args:
+        values: [paragraph, ...]; NaN is left out.
+        clusters: labels, [paragraph].
+        statistic: maps cluster means [cluster, ...] to [...]; the mean if not given, which is vectorised.
+        draws: bootstrap samples.
+        seed: seed of the resampling.
+
+    Returns:
+        Estimate, lower and upper end, each [...] (numpy scalars for one-dimensional values); the ends are NaN below
+        three clusters.
+
+    Raises:
+        ProbeError: values and clusters do not fit.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) != len(clusters) or not len(values):
+        raise ProbeError(f"{len(values)} values come with {len(clusters)} cluster labels; give one label for each.")
+    means = cluster_means(values, clusters)
+    estimate = nan_mean(means) if statistic is None else np.asarray(statistic(means))
+    if len(means) < LEAST_CLUSTER_COUNT:
+        return estimate[()], np.full_like(estimate, np.nan)[()], np.full_like(estimate, np.nan)[()]
+    if statistic is None:
+        resampled = bootstrap_means(means, draws, seed)
+    else:
+        rng = np.random.default_rng(seed)
+        resampled = np.stack([statistic(means[rng.integers(len(means), size=len(means))]) for _ in range(draws)])
+    lower, upper = percentile_interval(resampled)
+    return estimate[()], lower[()], upper[()]
+
+
+def percentile_interval(resampled: np.ndarray, coverage: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the central `coverage` of [draw, ...], each [...]; NaN draws are left out."""
+    tails = [(1 - coverage) / 2, (1 + coverage) / 2]
+    flat = resampled.reshape(len(resampled), -1)
+    ends = np.quantile(flat, tails, axis=0)
+    partial = np.isnan(flat).any(axis=0) & ~np.isnan(flat).all(axis=0)
+    if partial.any():
+        ends[:, partial] = np.nanquantile(flat[:, partial], tails, axis=0)
+    lower, upper = ends.reshape(2, *resampled.shape[1:])
+    return lower, upper
+
+
+def nan_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without NaN; NaN (and no warning) where there is nothing else."""
+    present = ~np.isnan(values)
+    count = np.asarray(present.sum(axis=0))
+    total = np.asarray(np.where(present, values, 0.0).sum(axis=0))
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """q values of Benjamini and Hochberg (1995): the false discovery rate at which each test is a finding.
+
+    Args:
+        p: p values, any shape; NaN is no test and stays NaN.
+
+    Returns:
+        q values, same shape.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    q = np.full(p.shape, np.nan)
+    tested = ~np.isnan(p)
+    values = p[tested]
+    order = np.argsort(values)
+    raw = values[order] * len(values) / np.arange(1, len(values) + 1)
+    adjusted = np.minimum.accumulate(raw[::-1])[::-1].clip(max=1.0)
+    unsorted = np.empty_like(adjusted)
+    unsorted[order] = adjusted
+    q[tested] = unsorted
+    return q
+
+
+def wilson_interval(successes: int, n: int, coverage: float = 0.95) -> tuple[float, float]:
+    """Interval of Wilson (1927) for a share; (NaN, NaN) for n = 0.
+
+    Args:
+        successes: count in 0..n.
+        n: trials.
+        coverage: 0.95 for 95 %.
+
+    Raises:
+        ProbeError: successes outside 0..n.
+    """
+    from scipy.special import ndtri
+
+    if not 0 <= successes <= n:
+        raise ProbeError(f"{successes} successes of {n} trials make no share; count again.")
+    if n == 0:
+        return math.nan, math.nan
+    z = float(ndtri(0.5 + coverage / 2))
+    share, spread = successes / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
