@@ -59,6 +59,13 @@ def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     return frame
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A MAP value as a dict; polars gives dicts or lists of key and value, by version."""
+    if isinstance(value, dict):
+        return value
+    return {item["key"]: item["value"] for item in value or []}
+
+
 def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     """Let only a single SELECT or EXPLAIN pass (DESCRIBE, SHOW and SUMMARIZE are SELECTs to DuckDB).
 
