@@ -12,7 +12,7 @@ from corpus_stats.errors import CorpusError
 if TYPE_CHECKING:
     from corpus_stats.token_stream import TokenStream
 
-_CHUNK_TOKENS = 1 << 15  # intermediate arrays of 256 KiB stay in the cache
+_CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
 _FILTER_BITS = 22
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
 _TOKEN_SEED = 20_240_319
@@ -62,7 +62,6 @@ class _WindowIndex:
 
     def __init__(self, distinct: np.ndarray) -> None:
         self.counts = np.zeros(len(distinct), dtype=np.int64)
-        self._windows = distinct
         self._length = distinct.shape[1]
         self._largest_id = max(int(distinct.max()), 1 << 16)
         self._words = np.random.default_rng(_TOKEN_SEED).integers(0, 1 << 64, self._largest_id + 2, dtype=np.uint64)
@@ -71,8 +70,12 @@ class _WindowIndex:
         hashes = (self._words[distinct] * self._powers[: self._length]).sum(axis=1, dtype=np.uint64)
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
-        self._table = np.zeros(1 << _FILTER_BITS, dtype=bool)
-        self._table[_slots(hashes)] = True
+        self._windows = distinct[self._order]
+        per_slot = np.bincount(_slots(hashes), minlength=1 << _FILTER_BITS)
+        self._table = per_slot > 0
+        self._first = np.concatenate(
+            [[0], np.cumsum(per_slot)]
+        )  # slots are the hashes' top bits: runs of sorted hashes
 
     def scan(self, ids: np.ndarray) -> None:
         """Adds the occurrences in one piece of the stream, [token]."""
@@ -80,16 +83,21 @@ class _WindowIndex:
         if window_count < 1:
             return
         hashes = self._rolling(ids, window_count)
-        positions = np.flatnonzero(self._table[_slots(hashes)])
-        left = np.searchsorted(self._hashes, hashes[positions], side="left")
-        right = np.searchsorted(self._hashes, hashes[positions], side="right")
-        while len(positions := positions[keep := left < right]):
-            left, right = left[keep], right[keep]
-            candidates = self._order[left]
-            found = np.asarray(ids[positions[:, None] + np.arange(self._length)])
-            matches = (found == self._windows[candidates]).all(axis=1)
-            np.add.at(self.counts, candidates[matches], 1)
-            left = left + 1  # another window with the same hash
+        slots = _slots(hashes)
+        positions = np.flatnonzero(self._table[slots])
+        candidates, ends = self._first[slots[positions]], self._first[slots[positions] + 1]
+        while len(positions):
+            hits = self._hashes[candidates] == hashes[positions]
+            self._verify(ids, positions[hits], candidates[hits])
+            candidates = candidates + 1  # the next window in the same slot
+            more = candidates < ends
+            positions, candidates, ends = positions[more], candidates[more], ends[more]
+
+    def _verify(self, ids: np.ndarray, positions: np.ndarray, candidates: np.ndarray) -> None:
+        """Counts the candidates whose tokens stand at the positions."""
+        found = np.asarray(ids[positions[:, None] + np.arange(self._length)])
+        matches = (found == self._windows[candidates]).all(axis=1)
+        np.add.at(self.counts, self._order[candidates[matches]], 1)
 
     def _rolling(self, ids: np.ndarray, window_count: int) -> np.ndarray:
         # Ids no window holds share one word; 16-bit ids fit the table as they are.
@@ -107,4 +115,4 @@ def _powers(base: int, count: int) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    return hashes >> np.uint64(64 - _FILTER_BITS)
+    return (hashes >> np.uint64(64 - _FILTER_BITS)).view(np.int64)  # signed, or indexing would copy

@@ -6,6 +6,8 @@ import numpy as np
 
 from corpus_stats.errors import CorpusError
 
+_PIECE_TOKENS = 1 << 18  # bincount widens ids to 64 bits; pieces keep that copy (2 MiB) in the cache
+
 
 def count_tokens(ids: np.ndarray, vocabulary_size: int) -> np.ndarray:
     """Occurrences of each token id.
@@ -25,10 +27,12 @@ def count_tokens(ids: np.ndarray, vocabulary_size: int) -> np.ndarray:
         raise CorpusError(f"Token ids are {flat.dtype}; give integers.")
     if flat.dtype.kind == "i" and flat.size and int(flat.min()) < 0:
         raise CorpusError(f"A token id is negative ({int(flat.min())}); the array holds no token ids.")
-    counts = np.bincount(flat, minlength=vocabulary_size).astype(np.int64, copy=False)
-    if len(counts) > vocabulary_size:
+    if flat.size and int(flat.max()) >= vocabulary_size:
         raise CorpusError(
-            f"Token id {len(counts) - 1} lies outside the vocabulary of {vocabulary_size}; "
+            f"Token id {int(flat.max())} lies outside the vocabulary of {vocabulary_size}; "
             "use the tokenizer the corpus was tokenized with."
         )
+    counts = np.zeros(vocabulary_size, dtype=np.int64)
+    for begin in range(0, flat.size, _PIECE_TOKENS):
+        counts += np.bincount(flat[begin : begin + _PIECE_TOKENS], minlength=vocabulary_size)
     return counts
