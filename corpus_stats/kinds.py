@@ -38,7 +38,8 @@ _CODE = (
     r"[^=]==[^=]|!=|->|=>|::|&&|\|\||\+=|-=|:=|<<|>>",
     r"\b\w+\(\)?[\w\"'.,&* ]*\)",
     r"\b(def|return|import|include|function|var|const|let|public|private|static|void|int|struct|class|func|elif|"
-    r"else if|null|nullptr|None|self|this|typedef|namespace|using|package|lambda|println|printf|sizeof|unsigned|string|bool)\b",
+    r"else if|null|nullptr|None|self|this|typedef|namespace|using|package|lambda|println|printf|sizeof|unsigned|string|"
+    r"bool)\b",
     r"(?m)^\s*(//|/\*|\*/?|#include|#define|#if|#endif|-- |@\w+)",
     r"\b\w+\.\w+\.\w+|\b\w+_\w+\b|\b[a-z]+[A-Z]\w*",
     r"[\w\])] ?= ?[\w\"'({\[&-]",
