@@ -53,7 +53,8 @@ def test_equals_weighted_least_squares_with_every_dummy_written_out(adjustment, 
             # Paragraph effects are nested in clusters and do not count in the small-sample correction.
             paragraphs = frame["paragraph_id"].n_unique()
             rank = np.linalg.matrix_rank(model.exog)
-            correction = np.sqrt((frame.height - rank) / (frame.height - (rank - paragraphs)))
+            # statsmodels counts columns, also collinear ones.
+            correction = np.sqrt((frame.height - model.exog.shape[1]) / (frame.height - (rank - paragraphs)))
             for variable, name in zip(regressors.split(" + "), names, strict=True):
                 row = term(ours, outcome, adjustment, name)
                 assert row["estimate"] == pytest.approx(fit.params[variable], rel=1e-6)
