@@ -116,15 +116,18 @@ class Projection:
     def of(cls, panel: Panel, adjustment: str) -> Projection:
         """Controls of an adjustment: paragraph, position, token_nll, or full (position and token NLL).
 
-        Controls are separate for memorized paragraphs and the others, so that neither profile stands in for rarity.
+        Controls are separate for memorized paragraphs and the others and may change with duplication, so that no
+        profile of position or likelihood stands in for rarity or for its interactions.
         """
         groups = [panel.is_memorized.astype(np.float64), (~panel.is_memorized).astype(np.float64)]
+        doublings = panel.duplication_doublings
         columns = []
         if adjustment in ("position", "full"):
             dummies = (panel.position[:, None] == np.unique(panel.position)).astype(np.float64)
             columns += [panel.centred(dummies * group[:, None]) for group in groups]
+            columns.append(panel.centred(panel.position * doublings)[:, None])
         if adjustment in ("token_nll", "full"):
-            columns += [(panel.token_nll * group)[:, None] for group in groups]
+            columns += [(panel.token_nll * factor)[:, None] for factor in (*groups, doublings)]
         controls = np.concatenate([np.empty((len(panel.rarity), 0)), *columns], axis=1)
         return cls(_orthonormal(panel.scaled(controls, axis=-2)))
 

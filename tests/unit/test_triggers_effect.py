@@ -19,8 +19,9 @@ from probes.trigger_effect import ADJUSTMENTS, OUTCOMES, trigger_effect
 
 FORMULAS = {
     "paragraph": "C(paragraph_id)",
-    "position": "C(paragraph_id) + C(position):C(is_memorized)",
-    "full": "C(paragraph_id) + C(position):C(is_memorized) + token_nll_nats:C(is_memorized)",
+    "position": "C(paragraph_id) + C(position):C(is_memorized) + position:doublings",
+    "full": "C(paragraph_id) + C(position):C(is_memorized) + position:doublings + token_nll_nats:C(is_memorized)"
+    " + token_nll_nats:doublings",
 }
 
 
@@ -34,6 +35,7 @@ def with_rarity(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         rarity=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id"),
         weight=positions / one,
+        doublings=pl.col("duplication_count").log(2),
         rarity_mp=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id") * pl.col("is_memorized"),
         rarity_nmp=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id") * ~pl.col("is_memorized"),
     )
