@@ -30,6 +30,7 @@ _MODELS: dict[str, dict[str, tuple[float, ...]]] = {
     "group": {"MP": (1, 0), "NMP": (0, 1), "MP_minus_NMP": (1, -1)},
     "duplication": {"per_duplication_doubling": (0, 1)},
 }
+TERMS = tuple(term for contrasts in _MODELS.values() for term in contrasts)
 _NUMBERS = (
     "estimate", "standard_error", "lower", "upper", "p_value", "placebo", "placebo_lower", "placebo_upper",
     "placebo_p_value", "partial_r2", "position_partial_r2",
@@ -52,6 +53,7 @@ def trigger_effect(
     permutations: int = 200,
     outcomes: Sequence[str] = OUTCOMES,
     adjustments: Sequence[str] = ADJUSTMENTS,
+    terms: Sequence[str] = TERMS,
 ) -> pl.DataFrame:
     """Effect of one standard deviation of rarity (within the paragraph) on em_drop and delta_nll_nats.
 
@@ -63,6 +65,7 @@ def trigger_effect(
         permutations: placebo shuffles.
         outcomes: em_drop (tokens) and delta_nll_nats (nats).
         adjustments: paragraph (fixed effects only), position (and position), full (and the token's NLL).
+        terms: which of the terms below to report.
 
     Returns:
         One row per outcome, adjustment and term. Terms: all (one effect), MP, NMP, MP_minus_NMP (interaction with
@@ -77,22 +80,28 @@ def trigger_effect(
     Raises:
         ProbeError: a column is missing or an argument unknown.
     """
-    unknown = [name for name in (*outcomes, *adjustments) if name not in (*OUTCOMES, *ADJUSTMENTS)]
+    known = (*OUTCOMES, *ADJUSTMENTS, *TERMS)
+    unknown = [name for name in (*outcomes, *adjustments, *terms) if name not in known]
     if unknown:
-        raise ProbeError(f"{unknown[0]!r} is neither an outcome nor an adjustment; use {OUTCOMES} and {ADJUSTMENTS}.")
+        raise ProbeError(f"{unknown[0]!r} is no outcome, adjustment or term; choose among {', '.join(known)}.")
     panel = prepare_panel(frame)
     orders = panel.shuffles(permutations, seed)
-    rows = [row for adjustment in adjustments for row in _adjusted(panel, adjustment, outcomes, orders)]
+    rows = [row for adjustment in adjustments for row in _adjusted(panel, adjustment, outcomes, terms, orders)]
     order = pl.col("outcome").replace_strict({name: i for i, name in enumerate(outcomes)}, return_dtype=pl.Int32)
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(order, maintain_order=True)
 
 
-def _adjusted(panel: Panel, adjustment: str, outcomes: Sequence[str], orders: np.ndarray) -> Iterator[dict[str, Any]]:
+def _adjusted(
+    panel: Panel, adjustment: str, outcomes: Sequence[str], terms: Sequence[str], orders: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Rows of one adjustment: every outcome and model."""
     projection = Projection.of(panel, adjustment)
     for outcome in outcomes:
         y = panel.scaled(panel.outcomes[outcome])
-        for model, contrasts in _MODELS.items():
+        for model, of_model in _MODELS.items():
+            contrasts = {term: contrast for term, contrast in of_model.items() if term in terms}
+            if not contrasts:
+                continue
             fitted = _fit_model(panel, projection, y, model, orders)
             for term, contrast in contrasts.items():
                 row: dict[str, Any] = {"outcome": outcome, "adjustment": adjustment, "term": term}
