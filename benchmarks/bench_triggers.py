@@ -23,7 +23,9 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from probes.attention import prefix_attention
 from probes.generation import greedy_continuations
+from probes.head_rarity import head_rarity
 from probes.perturbation import sweep
+from probes.perturbation_passes import read_context
 from probes.scoring import score_paragraphs
 
 PREFIX, CONTINUATION = 50, 50
@@ -58,6 +60,18 @@ def edited_paragraphs(prefix: np.ndarray, reference: np.ndarray, frame: pl.DataF
     return paragraphs
 
 
+def without_reuse(model: GPTNeoForCausalLM, paragraphs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Teacher forcing over whole paragraphs, output head on the continuation only: the leanest way without a cache."""
+    matches = [
+        read_context(model, rows[:, :PREFIX], rows[:, PREFIX:], tile=1024).match
+        for rows in torch.from_numpy(paragraphs).split(32)
+    ]
+    return (
+        torch.cat([match.exact_match for match in matches]).numpy(),
+        torch.cat([match.nll_nats for match in matches]).numpy(),
+    )
+
+
 def by_decoding(model: GPTNeoForCausalLM, paragraphs: np.ndarray, positions: int) -> tuple[np.ndarray, np.ndarray]:
     """The papers' way: position after position, decode greedily with cache, then read the loss of the reference."""
     exact_match, nll = np.empty(len(paragraphs), int), np.empty(len(paragraphs))
@@ -86,12 +100,14 @@ def bench_sweep(paragraphs: int, rounds: int) -> list[str]:
     model = gpt_neo(12, 12, 768, 50257)
     prefix = np.random.default_rng(0).integers(50257, size=(paragraphs, PREFIX))
     reference = greedy_continuations(model, prefix, CONTINUATION)
-    times: dict[str, list[float]] = {"sweep": [], "score": [], "decode": []}
+    times: dict[str, list[float]] = {"sweep": [], "plain": [], "score": [], "decode": []}
     for _ in range(rounds):
         seconds, frame = timed(lambda: sweep(model, prefix, reference, positions=POSITIONS, seed=0))
         times["sweep"].append(seconds)
         assert isinstance(frame, pl.DataFrame)
         edited = edited_paragraphs(prefix, reference, frame)
+        seconds, plain = timed(lambda edited=edited: without_reuse(model, edited))
+        times["plain"].append(seconds)
         seconds, scored = timed(lambda edited=edited: score_paragraphs(model, edited).paragraphs)
         times["score"].append(seconds)
         seconds, decoded = timed(lambda edited=edited: by_decoding(model, edited, len(POSITIONS)))
@@ -105,6 +121,8 @@ def bench_sweep(paragraphs: int, rounds: int) -> list[str]:
         "| way | ms per edit | sweep costs | asked | agrees with the sweep in |",
         "|---|---|---|---|---|",
         f"| sweep, keys and values reused | {_median(times['sweep'], edits)} | 1 | | |",
+        f"| the same passes without reuse | {_median(times['plain'], edits)} "
+        f"| {_ratio(times['sweep'], times['plain'])} × | | {same(frame, *plain)} |",
         f"| every edit scored as an independent paragraph | {_median(times['score'], edits)} "
         f"| {_ratio(times['sweep'], times['score'])} × | ≤ 0.8 | {same(frame, *scored_numbers)} |",
         f"| one position at a time, greedy decoding and a pass for the NLL | {_median(times['decode'], edits)} "
@@ -149,6 +167,27 @@ def bench_attention(rounds: int) -> list[str]:
     ]
 
 
+def bench_head_rarity(rounds: int) -> list[str]:
+    """All coefficients, intervals, placebos and tests of all heads."""
+    lines = [
+        "Head rarity: four coefficients with 2,000 bootstrap draws, 1,000 permutations, prefix of 50.",
+        "",
+        "| paragraphs | heads | seconds | asked |",
+        "|---|---|---|---|",
+    ]
+    for paragraphs, layers, heads, asked in ((100, 4, 4, 5), (1000, 12, 12, 20)):
+        rng = np.random.default_rng(0)
+        attention = rng.dirichlet(np.full(PREFIX, 0.3), size=(paragraphs, layers, heads)).astype(np.float32)
+        rank = rng.integers(0, 5000, size=(paragraphs, PREFIX))
+        arrays = {"attention": attention, "surprisal_bits": 20 - np.log2(rank + 1.0), "rarity_rank": rank}
+        arrays["clusters"] = np.arange(paragraphs) // 2
+        seconds = statistics.median(
+            timed(lambda arrays=arrays: head_rarity(**arrays, seed=0))[0] for _ in range(rounds)
+        )
+        lines.append(f"| {paragraphs} | {layers * heads} | {seconds:.1f} | < {asked} |")
+    return [*lines, ""]
+
+
 def _all_attentions(model: GPTNeoForCausalLM, ids: np.ndarray) -> np.ndarray:
     """The plain way: all attention tensors of all layers, then the row."""
     rows = []
@@ -178,6 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     with torch.inference_mode():
         lines = ["# Triggers", "", machine(), "", *bench_attention(options.rounds)]
+        lines += bench_head_rarity(options.rounds)
         lines += bench_sweep(options.paragraphs, options.rounds)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines))

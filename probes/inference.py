@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -115,6 +116,40 @@ def nan_mean(values: np.ndarray) -> np.ndarray:
     count = np.asarray(present.sum(axis=0))
     total = np.asarray(np.where(present, values, 0.0).sum(axis=0))
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+@dataclass(frozen=True)
+class ClusterTest:
+    """Mean over clusters, its t interval and two-sided p value, all [...]; NaN where clusters are too few."""
+
+    estimate: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    p_value: np.ndarray
+    cluster_count: np.ndarray
+
+
+def cluster_t_test(values: np.ndarray, clusters: np.ndarray, null: float = 0.0) -> ClusterTest:
+    """One-sample t test of the cluster means against `null`.
+
+    Args:
+        values: [paragraph, ...]; NaN is left out.
+        clusters: labels, [paragraph].
+        null: value the mean is tested against.
+    """
+    from scipy.stats import t
+
+    means = cluster_means(values, clusters)
+    estimate, count = nan_mean(means), np.asarray((~np.isnan(means)).sum(axis=0))
+    enough = count >= LEAST_CLUSTER_COUNT
+    degrees = np.where(enough, count - 1, np.nan)
+    squares = np.nansum((means - estimate) ** 2, axis=0)
+    error = np.sqrt(squares / degrees / np.maximum(count, 1))
+    half = t.ppf(0.975, degrees) * error
+    distance = np.abs(estimate - null)
+    statistic = np.divide(distance, error, out=np.where(distance > 0, np.inf, 0.0), where=error > 0)
+    p_value = np.where(enough, 2 * t.sf(statistic, degrees), np.nan)
+    return ClusterTest(estimate, estimate - half, estimate + half, p_value, count)
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
