@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from probes.architectures import Adapter, Projection, adapter_for
-from probes.gradients_capture import as_paragraphs, capture, continuation_weights, impact_weights
+from probes.gradients_capture import as_paragraphs, capture, continuation_weights, impact_weights, rows_per_pass
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ def activation_gradients(
         model: causal language model of a supported architecture; its .grad, requires_grad and modes stay as they are.
         token_ids: [paragraph, position].
         prefix_length: tokens that are given.
-        batch_size: paragraphs per backward.
+        batch_size: paragraphs per backward at most; on the CPU as few as keep tensors small.
         loss: "continuation", the mean NLL of the tokens after the prefix, or for each paragraph the position of the
             one token whose NLL is the loss (the impact token).
 
@@ -56,8 +56,9 @@ def activation_gradients(
     )
     pieces = [_projections(adapter, layer) for layer in range(adapter.layer_count)]
     frames = [_empty()]
-    for start in range(0, len(ids), batch_size):
-        batch = slice(start, start + batch_size)
+    step = rows_per_pass(adapter, ids, batch_size)
+    for start in range(0, len(ids), step):
+        batch = slice(start, start + step)
         captures = capture(
             adapter, ids[batch], prefix_length, weights[batch], [p.module for layer in pieces for p in layer]
         )

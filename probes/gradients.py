@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
-from probes.gradients_capture import Capture, as_paragraphs, batches, capture, continuation_weights
+from probes.gradients_capture import Capture, as_paragraphs, batches, capture, continuation_weights, rows_per_pass
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ def parameter_gradients(
         model: causal language model of a supported architecture; its .grad, requires_grad and modes stay as they are.
         token_ids: [paragraph, position].
         prefix_length: tokens that are given; the loss is the mean over the others.
-        batch_size: paragraphs per backward.
+        batch_size: paragraphs per backward at most; on the CPU as few as keep tensors small.
 
     Returns:
         row, layer, component, head, max_abs, mean_abs, l2 (nats per unit weight), ordered by row. W_in of Llama-like
@@ -47,7 +47,7 @@ def parameter_gradients(
     adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
     labels = piece_labels(adapter)
     blocks = [np.zeros((3, 0, len(labels)))]
-    for batch in batches(ids, batch_size):
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
         rows = [_paragraph_summary(adapter, captures, row) for row in range(len(batch))]
         blocks.append(np.stack(rows, axis=1))
@@ -66,7 +66,7 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     if not len(ids):
         raise ProbeError("no paragraphs were given, so their mean loss has no gradient; pass at least one.")
     total: dict[nn.Module, Tensor] = {}
-    for batch in batches(ids, batch_size):
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         weights = continuation_weights(batch, prefix_length) / len(ids)
         for module, captured in capture(adapter, batch, prefix_length, weights, _maps(adapter)).items():
             gradient = weight_gradient(captured, slice(None))
@@ -146,3 +146,66 @@ def _frame(statistics: NDArray[Any], labels: list[Label]) -> pl.DataFrame:
             **{name: statistics[i].ravel() for i, name in enumerate(("max_abs", "mean_abs", "l2"))},
         }
     )
+
+
+def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, batch_size: int = 32) -> pl.DataFrame:
+    """Euclidean norm of each paragraph's gradient per component and head: `parameter_gradients`' l2 for less work.
+
+    ‖Σ_t g_t ⊗ x_t‖² = Σ_{t,s} (g_t · g_s)(x_t · x_s), so two [position, position] tables of inner products replace
+    every weight-sized gradient (the outer-product identity; Goodfellow 2015, arXiv 1510.01799, over positions).
+
+    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and 2 × head × position² floats for each
+    paragraph; no gradient of a weight exists.
+
+    Returns:
+        row, layer, component, head, l2 (nats per unit weight), ordered by row.
+    """
+    import numpy as np
+
+    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    labels = piece_labels(adapter)
+    blocks = [np.zeros((0, len(labels)))]
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
+        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
+        blocks.append(_norms(adapter, captures))
+    norms = np.concatenate(blocks)
+    return _frame(np.stack([norms] * 3), labels).drop("max_abs", "mean_abs")
+
+
+def _norms(adapter: Adapter, captures: dict[nn.Module, Capture]) -> NDArray[Any]:
+    """Norm of every piece's gradient, [paragraph, piece]."""
+    import torch
+
+    columns, tables = [], InnerProducts()
+    for layer in range(adapter.layer_count):
+        for _, parts in components(adapter, layer):
+            squares = [_squared_norm(part, captures[part.module], tables) for part in parts]
+            columns.append(torch.stack(squares).sum(0).clamp_min(0).sqrt())
+    return torch.cat(columns, dim=1).cpu().numpy()
+
+
+class InnerProducts:
+    """Inner products between the positions of one tensor, kept while the next map asks about the same tensor.
+
+    W_Q, W_K and W_V read the same norm's output, so two of three tables are free.
+    """
+
+    def __init__(self) -> None:
+        self._of: Tensor | None = None
+        self._table: Tensor | None = None
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[paragraph, position, feature] → [paragraph, position × position]."""
+        if self._table is None or features is not self._of:
+            self._of, whole = features, features.float()
+            self._table = (whole @ whole.transpose(1, 2)).flatten(1)
+        return self._table
+
+
+def _squared_norm(part: Projection, captured: Capture, inner_products: InnerProducts) -> Tensor:
+    """Squared gradient norm of each head of one projection, [paragraph, head], float64."""
+    on_output = part.heads_on == "output"
+    split, whole = (captured.gradient, captured.read) if on_output else (captured.read, captured.gradient)
+    heads = part.split(split).float().transpose(1, 2)  # [paragraph, head, position, size]
+    of_heads = (heads @ heads.transpose(-1, -2)).flatten(2)
+    return (of_heads @ inner_products(whole)[..., None])[..., 0].double()

@@ -12,7 +12,7 @@ import torch
 from probes.activations import activation_gradients
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.gradients import group_gradient, parameter_gradients
+from probes.gradients import gradient_norms, group_gradient, parameter_gradients
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -82,6 +82,15 @@ def test_paragraph_gradients_equal_one_backward_per_paragraph(family):
     assert frame["row"].unique().to_list() == [0, 1, 2, 3, 4]
     for row in range(5):
         assert_equals_reference(frame.filter(pl.col("row") == row), family, reference(model, token_ids[row : row + 1]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_norms_by_inner_products_equal_the_norms_of_the_gradients(family):
+    model, token_ids = small_model(family), paragraphs(5)
+    exact = parameter_gradients(model, token_ids, PREFIX)
+    norms = gradient_norms(model, token_ids, PREFIX, batch_size=3)
+    assert norms.drop("l2").equals(exact.select("row", "layer", "component", "head"))
+    np.testing.assert_allclose(norms["l2"], exact["l2"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
