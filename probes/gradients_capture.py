@@ -101,7 +101,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     training = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.inference_mode(False), torch.enable_grad(), _fused_gelu(model):
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for module, flag in training.items():
@@ -166,7 +166,7 @@ def capture(
 
     modules = list(dict.fromkeys(modules))
     ids = token_ids.to(adapter.embedding.weight.device)
-    with undisturbed(adapter.model):
+    with undisturbed(adapter.model), _fused_gelu(adapter.model):
         # Embeddings that ask for a gradient keep the graph alive even where every parameter is frozen.
         embeddings = adapter.embedding(ids[:, :-1]).detach().requires_grad_()
         with recorded(modules) as seen:
