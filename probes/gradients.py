@@ -63,6 +63,43 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
         layer, component, head, max_abs, mean_abs, l2 (nats per unit weight).
     """
     adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    total = _mean_gradient(adapter, ids, prefix_length, batch_size)
+    return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
+
+
+def gradient_cosine(
+    model: nn.Module, first_ids: Any, second_ids: Any, prefix_length: int = 50, batch_size: int = 32
+) -> pl.DataFrame:
+    """Cosine between the mean gradients of two groups (MPs and NMPs) per component and head (P1 §5.2).
+
+    Args and errors as in `group_gradient`, once for each group. Memory: two extra copies of the blocks' weights.
+
+    Returns:
+        layer, component, head, cosine (in [-1, 1]; null where a gradient vanishes).
+    """
+    import polars as pl
+    import torch
+
+    adapter = adapter_for(model)
+    first, second = (
+        _mean_gradient(adapter, as_paragraphs(ids, prefix_length), prefix_length, batch_size)
+        for ids in (first_ids, second_ids)
+    )
+    cosines = []
+    for layer in range(adapter.layer_count):
+        for _, parts in components(adapter, layer):
+            a, b = (_entries([(part, side[part.module]) for part in parts]).double() for side in (first, second))
+            size = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+            cosines.append((a * b).sum(1) / size)
+    layers, names, heads = zip(*piece_labels(adapter), strict=True)
+    types = {"layer": pl.Int32, "component": pl.String, "head": pl.Int32, "cosine": pl.Float64}
+    columns = (layers, names, heads, torch.cat(cosines).cpu().numpy())
+    frame = pl.DataFrame(dict(zip(types, columns, strict=True)), schema=types)
+    return frame.with_columns(pl.col("cosine").fill_nan(None).clip(-1, 1))
+
+
+def _mean_gradient(adapter: Adapter, ids: Tensor, prefix_length: int, batch_size: int) -> dict[nn.Module, Tensor]:
+    """Gradient of the mean loss over all paragraphs, [output, input] of each projection's module."""
     if not len(ids):
         raise ProbeError("no paragraphs were given, so their mean loss has no gradient; pass at least one.")
     total: dict[nn.Module, Tensor] = {}
@@ -71,7 +108,7 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
         for module, captured in capture(adapter, batch, prefix_length, weights, _maps(adapter)).items():
             gradient = weight_gradient(captured, slice(None))
             total[module] = total[module].add_(gradient) if module in total else gradient
-    return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
+    return total
 
 
 def weight_gradient(captured: Capture, rows: Sequence[int] | slice) -> Tensor:
@@ -125,9 +162,16 @@ def _piece_statistics(parts: list[tuple[Projection, Tensor]]) -> NDArray[Any]:
     """Statistics of one component over the entries of all its parts, [statistic, head]."""
     import torch
 
-    entries = torch.cat([part.split_gradient(gradient).flatten(1) for part, gradient in parts], dim=1)
+    entries = _entries(parts)
     size = entries.abs()
     return torch.stack([size.amax(1), size.mean(1), torch.linalg.vector_norm(entries, dim=1)]).double().cpu().numpy()
+
+
+def _entries(parts: list[tuple[Projection, Tensor]]) -> Tensor:
+    """All gradient entries of one component, [head, entry]."""
+    import torch
+
+    return torch.cat([part.split_gradient(gradient).flatten(1) for part, gradient in parts], dim=1)
 
 
 def _frame(statistics: NDArray[Any], labels: list[Label]) -> pl.DataFrame:
