@@ -8,7 +8,6 @@ exact match − relative drop of utility, utility being text that is not in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, adapter_for
@@ -25,6 +24,7 @@ from probes.interventions_hooks import (
     intervened,
     last_quartile,
 )
+from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.interventions_trunk import TokenScores, clean_trunk, score_tokens
 
 if TYPE_CHECKING:
@@ -43,18 +43,6 @@ __all__ = [
     "last_quartile",
     "measure_interventions",
 ]
-
-COLLAPSE_SHARE = 0.5  # from this relative utility drop on the model has collapsed and nothing counts as success
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """One intervention on one set of paragraphs, each [paragraph]: means over the predicted tokens."""
-
-    exact_match: NDArray[Any]
-    nll: NDArray[Any]
-    accuracy: NDArray[Any]
-    entropy: NDArray[Any]
 
 
 def measure_interventions(
@@ -107,16 +95,17 @@ def measure_interventions(
         check(adapter, intervention, means)
     utility = _outcomes(adapter, _some(utility_ids, 1, "utility_ids"), 1, todo, means, batch_size)
     utility_units = _units(utility_clusters, utility[0], "utility_ids")
+    of_use = bootstrap_weights(utility_units, seed + 1, bootstrap_count)
     rows: list[dict[str, Any]] = []
     for group, token_ids in groups.items():
         recital = _outcomes(adapter, _some(token_ids, prefix_length, group), prefix_length, todo, means, batch_size)
         units = _units((clusters or {}).get(group), recital[0], group)
-        draws = _draws(units, seed, bootstrap_count), _draws(utility_units, seed + 1, bootstrap_count)
+        draws = bootstrap_weights(units, seed, bootstrap_count), of_use
         for intervention, memory, use in zip(todo, recital, utility, strict=True):
             rows.append(
                 _describe(intervention, group, units)
                 | _levels(memory, use)
-                | _selectivity(memory, recital[0], use, utility[0], draws)
+                | selectivity(memory, recital[0], use, utility[0], draws)
             )
     return _frame(rows)
 
@@ -128,7 +117,7 @@ def _some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
     return ids
 
 
-def _units(clusters: Sequence[int] | None, outcome: _Outcome, name: str) -> NDArray[Any]:
+def _units(clusters: Sequence[int] | None, outcome: Outcome, name: str) -> NDArray[Any]:
     """Cluster index of each paragraph, 0 to cluster count - 1."""
     import numpy as np
 
@@ -146,11 +135,11 @@ def _outcomes(
     interventions: Sequence[Intervention],
     means: Means | None,
     batch_size: int,
-) -> list[_Outcome]:
+) -> list[Outcome]:
     """Outcome of each intervention on all paragraphs; one clean forward per batch serves them all."""
     import numpy as np
 
-    parts: list[list[_Outcome]] = [[] for _ in interventions]
+    parts: list[list[Outcome]] = [[] for _ in interventions]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         trunk = clean_trunk(adapter, batch[:, :-1])
         for index, intervention in enumerate(interventions):
@@ -158,22 +147,12 @@ def _outcomes(
             with intervened(adapter.model, intervention, means):
                 hidden = trunk.resume(start)[:, prefix_length - 1 :]
             parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
-    fields = ("exact_match", "nll", "accuracy", "entropy")
-    return [_Outcome(*(np.concatenate([getattr(p, f) for p in of_batches]) for f in fields)) for of_batches in parts]
+    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
 
 
-def _outcome(scores: TokenScores) -> _Outcome:
+def _outcome(scores: TokenScores) -> Outcome:
     columns = scores.exact_match, scores.nll.mean(1), scores.is_argmax.float().mean(1), scores.entropy.mean(1)
-    return _Outcome(*(column.double().cpu().numpy() for column in columns))
-
-
-def _draws(units: NDArray[Any], seed: int, count: int) -> NDArray[Any]:
-    """Weight of each paragraph in each bootstrap sample of clusters, [draw, paragraph]; row 0 is the sample itself."""
-    import numpy as np
-
-    clusters = int(units.max()) + 1
-    picked = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=count)
-    return np.concatenate([np.ones((1, len(units))), picked[:, units]])
+    return Outcome(*(column.double().cpu().numpy() for column in columns))
 
 
 def _describe(intervention: Intervention, group: str, units: NDArray[Any]) -> dict[str, Any]:
@@ -190,7 +169,7 @@ def _describe(intervention: Intervention, group: str, units: NDArray[Any]) -> di
     }
 
 
-def _levels(memory: _Outcome, use: _Outcome) -> dict[str, float]:
+def _levels(memory: Outcome, use: Outcome) -> dict[str, float]:
     import numpy as np
 
     return {
@@ -202,45 +181,6 @@ def _levels(memory: _Outcome, use: _Outcome) -> dict[str, float]:
         "utility_perplexity": float(np.exp(use.nll.mean())),
         "utility_accuracy_share": float(use.accuracy.mean()),
     }
-
-
-def _selectivity(
-    memory: _Outcome,
-    clean_memory: _Outcome,
-    use: _Outcome,
-    clean_use: _Outcome,
-    draws: tuple[NDArray[Any], NDArray[Any]],
-) -> dict[str, float | bool | None]:
-    """Drops and selectivity with the cluster-bootstrap interval; row 0 of the draws is the estimate."""
-    import numpy as np
-
-    of_memory, of_use = draws
-    lost = relative_drop(of_memory @ memory.exact_match, of_memory @ clean_memory.exact_match)
-    less_accurate = relative_drop(of_use @ use.accuracy, of_use @ clean_use.accuracy)
-    less_likely = -np.expm1((of_use @ (clean_use.nll - use.nll)) / of_use.sum(1))
-    spoiled = np.fmax(less_accurate, less_likely)
-    selectivity = lost - spoiled
-    defined = selectivity[1:][np.isfinite(selectivity[1:])]
-    is_known = bool(np.isfinite(selectivity[0])) and len(defined) > 0
-    lower, upper = np.quantile(defined, [0.025, 0.975]) if is_known else (None, None)
-    is_collapsed = bool(spoiled[0] >= COLLAPSE_SHARE)
-    return {
-        "memorization_drop_share": float(lost[0]) if np.isfinite(lost[0]) else None,
-        "utility_drop_share": float(spoiled[0]),
-        "selectivity": float(selectivity[0]) if is_known else None,
-        "lower": None if lower is None else float(lower),
-        "upper": None if upper is None else float(upper),
-        "is_collapsed": is_collapsed,
-        "is_selective": lower is not None and bool(lower > 0) and not is_collapsed,
-    }
-
-
-def relative_drop(after: NDArray[Any], before: NDArray[Any]) -> NDArray[Any]:
-    """1 − after / before; not a number where before is 0."""
-    import numpy as np
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(before > 0, 1 - after / before, np.nan)
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
