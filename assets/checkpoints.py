@@ -41,7 +41,11 @@ def _tokenizer_matches(scope: Scope, frames: Frames) -> list[str]:
 
 def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
     length, needed = frames["checkpoints"]["context_length"][0], scope.profile.paragraphs.length
-    return [] if length >= needed else [f"checkpoint {scope.checkpoint_id} reads {length} tokens, paragraphs have {needed}"]
+    return (
+        []
+        if length >= needed
+        else [f"checkpoint {scope.checkpoint_id} reads {length} tokens, paragraphs have {needed}"]
+    )
 
 
 CHECKPOINT = Stage(
@@ -58,7 +62,9 @@ CHECKPOINT = Stage(
 @stage_asset(CHECKPOINT, group="checkpoints", kinds={"huggingface", "parquet"}, files=("training_steps",))
 def checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     """Complete files, known architecture, finite weights, the corpus' own tokenizer; hashes over the weights."""
-    yield from materialize(context, CHECKPOINT, workspace.scope(context), lambda scope: Shards(1, lambda _: _inspect(scope)))
+    yield from materialize(
+        context, CHECKPOINT, workspace.scope(context), lambda scope: Shards(1, lambda _: _inspect(scope))
+    )
 
 
 def _inspect(scope: Scope) -> Frames:

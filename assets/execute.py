@@ -27,7 +27,9 @@ class Shards:
     unit: str = "shards"
 
 
-def stage_asset(stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()) -> Callable[..., dg.AssetsDefinition]:
+def stage_asset(
+    stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()
+) -> Callable[..., dg.AssetsDefinition]:
     """Decorator: the function becomes the Dagster assets of `stage`, one per table.
 
     Args:
@@ -125,8 +127,7 @@ def preview(frame: pl.DataFrame, rows: int = 5, width: int = 40) -> str:
     """First rows as a markdown table, long values cut."""
     names = frame.columns
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    for row in frame.head(rows).iter_rows():
-        lines.append("| " + " | ".join(_cell(value, width) for value in row) + " |")
+    lines += ["| " + " | ".join(_cell(value, width) for value in row) + " |" for row in frame.head(rows).iter_rows()]
     return "\n".join(lines)
 
 

@@ -37,7 +37,14 @@ def memorization_over_checkpoints(frame: pl.DataFrame) -> Any:
         rows = frame.filter(pl.col("checkpoint_id") == name).sort("duplication_count")
         x, last = list(range(rows.height)), index == len(names) - 1
         shade = str(0.75 - 0.5 * index / max(1, len(names) - 1))
-        ax.plot(x, rows["memorized_share"], "o-" if last else "-", color=COLORS["MP"] if last else shade, label=name, linewidth=2 if last else 1)
+        ax.plot(
+            x,
+            rows["memorized_share"],
+            "o-" if last else "-",
+            color=COLORS["MP"] if last else shade,
+            label=name,
+            linewidth=2 if last else 1,
+        )
         if last:
             ax.fill_between(x, rows["lower"], rows["upper"], color=COLORS["MP"], alpha=0.15)
             ax.plot(x, rows["null_share"], "--", color="#888888", label="null: copies do not matter")
@@ -53,11 +60,15 @@ def rarity_by_bin(frame: pl.DataFrame) -> Any:
     for ax, part in zip(axes, ("prefix", "continuation"), strict=True):
         rows = frame.filter(pl.col("part") == part)
         x = list(range(rows.height))
-        ax.vlines(x, rows["lower"].fill_null(strategy="zero"), rows["upper"].fill_null(strategy="zero"), color=COLORS["NMP"])
+        ax.vlines(
+            x, rows["lower"].fill_null(strategy="zero"), rows["upper"].fill_null(strategy="zero"), color=COLORS["NMP"]
+        )
         ax.plot(x, rows["surprisal_bits_mean"], "o", color=COLORS["NMP"], label="measured")
         ax.plot(x, rows["placebo_bits"], "x", color="#888888", label="bins dealt at random")
         ax.set_xticks(x, [f"{b}\n(n={n})" for b, n in rows.select("em_bin", "cluster_count").iter_rows()], fontsize=8)
-        bounds = [v for name in ("surprisal_bits_mean", "placebo_bits", "lower", "upper") for v in rows[name].drop_nulls()]
+        bounds = [
+            v for name in ("surprisal_bits_mean", "placebo_bits", "lower", "upper") for v in rows[name].drop_nulls()
+        ]
         if bounds:
             ax.set_ylim(min(bounds) - 0.3, max(bounds) + 0.3)
         ax.set(title=part, xlabel="exact match [tokens]", ylabel="mean surprisal [bits]" if part == "prefix" else None)
@@ -72,8 +83,19 @@ def em_drop_by_position(frame: pl.DataFrame) -> Any:
         rows = frame.filter(pl.col("is_memorized") == memorized)
         if rows.is_empty():
             continue
-        ax.plot(rows["position"], rows["em_drop_mean"], color=COLORS[memorized], label=f"{LABELS[memorized]} (n={rows['cluster_count'].max()})")
-        ax.fill_between(rows["position"], rows["lower"].fill_null(0), rows["upper"].fill_null(0), color=COLORS[memorized], alpha=0.15)
+        ax.plot(
+            rows["position"],
+            rows["em_drop_mean"],
+            color=COLORS[memorized],
+            label=f"{LABELS[memorized]} (n={rows['cluster_count'].max()})",
+        )
+        ax.fill_between(
+            rows["position"],
+            rows["lower"].fill_null(0),
+            rows["upper"].fill_null(0),
+            color=COLORS[memorized],
+            alpha=0.15,
+        )
         ax.plot(rows["position"], rows["flat_null"], "--", color=COLORS[memorized], linewidth=0.8)
     ax.set(xlabel="changed prefix position (dashed: null, position does not matter)", ylabel="EM drop [tokens]")
     ax.legend(frameon=False, fontsize=8)
@@ -119,7 +141,13 @@ def attention_by_rank(frame: pl.DataFrame) -> Any:
     """Mean attention by rarity rank, one line per head, with the uniform null."""
     figure, ax = new_figure()
     for (layer, _), rows in frame.group_by("layer", "head", maintain_order=True):
-        ax.plot(rows["prefix_rarity_rank"], rows["attention_mean"], color=_layer_color(layer, frame["layer"].max()), linewidth=0.9, alpha=0.8)
+        ax.plot(
+            rows["prefix_rarity_rank"],
+            rows["attention_mean"],
+            color=_layer_color(layer, frame["layer"].max()),
+            linewidth=0.9,
+            alpha=0.8,
+        )
     null = frame.group_by("prefix_rarity_rank").agg(pl.col("uniform_null").mean()).sort("prefix_rarity_rank")
     ax.plot(null["prefix_rarity_rank"], null["uniform_null"], "--", color="#333333", label="uniform attention")
     ax.set(xlabel="rarity rank within the prefix (0 = rarest); dark: low layers", ylabel="mean attention", yscale="log")
@@ -136,11 +164,17 @@ def _layer_color(layer: Any, last: Any) -> Any:
 def gradient_by_layer(frame: pl.DataFrame) -> Any:
     """Share of the gradient by layer, MP against NMP, with labels dealt at random and the even share."""
     figure, ax = new_figure()
-    by_layer = frame.group_by("paragraph_group", "layer").agg(pl.col("share_mean", "placebo_share", "even_share").sum()).sort("layer")
+    by_layer = (
+        frame.group_by("paragraph_group", "layer")
+        .agg(pl.col("share_mean", "placebo_share", "even_share").sum())
+        .sort("layer")
+    )
     for group in ("MP", "NMP"):
         rows = by_layer.filter(pl.col("paragraph_group") == group)
         ax.plot(rows["layer"], rows["share_mean"], "o-", color=COLORS[group], label=group)
-        ax.plot(rows["layer"], rows["placebo_share"], ":", color=COLORS[group], label=f"{group}, labels dealt at random")
+        ax.plot(
+            rows["layer"], rows["placebo_share"], ":", color=COLORS[group], label=f"{group}, labels dealt at random"
+        )
     ax.plot(rows["layer"], rows["even_share"], "--", color="#888888", label="even over layers")
     ax.set(xlabel="layer", ylabel="share of max |gradient|", ylim=(0, None), xticks=by_layer["layer"].unique())
     ax.legend(frameon=False, fontsize=8)
@@ -150,12 +184,16 @@ def gradient_by_layer(frame: pl.DataFrame) -> Any:
 def gradient_by_component(frame: pl.DataFrame) -> Any:
     """Difference of shares between MP and NMP per layer and component."""
     figure, ax = new_figure(5.4, 3.2)
-    wide = frame.pivot(on="paragraph_group", index=["layer", "component"], values="share_mean", aggregate_function="mean")
+    wide = frame.pivot(
+        on="paragraph_group", index=["layer", "component"], values="share_mean", aggregate_function="mean"
+    )
     if not {"MP", "NMP"} <= set(wide.columns):
         ax.text(0.5, 0.5, "needs memorized and other paragraphs", ha="center", transform=ax.transAxes)
         return figure
     components = ["W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"]
-    table = wide.with_columns(d=pl.col("MP") - pl.col("NMP")).pivot(on="component", index="layer", values="d").sort("layer")
+    table = (
+        wide.with_columns(d=pl.col("MP") - pl.col("NMP")).pivot(on="component", index="layer", values="d").sort("layer")
+    )
     values = table.select(components).to_numpy()
     limit = max(1e-9, float(abs(values).max()))
     image = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -166,15 +204,56 @@ def gradient_by_component(frame: pl.DataFrame) -> Any:
 
 
 FIGURES = (
-    FigureSpec("memorization_over_checkpoints", "Memorization by duplication", "Share of paragraphs recited in full by number of copies in training; band: 95 % Wilson interval of the last checkpoint.", memorization_over_checkpoints),
-    FigureSpec("figure_rarity", "Rarity by exact match", "Mean surprisal of the tokens of each exact-match bin, 95 % interval over clusters; crosses: bins dealt at random.", rarity_by_bin),
-    FigureSpec("figure_em_drop_position", "EM drop by position", "Tokens of the continuation lost when one prefix token is replaced.", em_drop_by_position),
-    FigureSpec("figure_em_drop_rarity", "EM drop by rarity", "The same by how rare the replaced token is; position alone already predicts the black bars.", em_drop_by_rarity),
-    FigureSpec("figure_attention", "Attention against rarity, every head", "Left: Spearman correlation within paragraphs. Right: the construction of Stoehr et al. 2024 and what uniform attention gives under it.", attention_against_rarity),
-    FigureSpec("figure_attention_rank", "Attention by rarity rank", "Mean attention of each head on the tokens of each rarity rank.", attention_by_rank),
-    FigureSpec("figure_gradient", "Gradient by layer", "Where the largest gradient entries of the continuation loss lie.", gradient_by_layer),
-    FigureSpec("figure_gradient", "Gradient by layer and component", "Share of memorized minus share of other paragraphs.", gradient_by_component),
-)  # fmt: skip
+    FigureSpec(
+        "memorization_over_checkpoints",
+        "Memorization by duplication",
+        "Share of paragraphs recited in full by copies in training; band: 95 % Wilson interval of the last checkpoint.",
+        memorization_over_checkpoints,
+    ),
+    FigureSpec(
+        "figure_rarity",
+        "Rarity by exact match",
+        "Mean surprisal of the tokens of each bin, 95 % interval over clusters; crosses: bins dealt at random.",
+        rarity_by_bin,
+    ),
+    FigureSpec(
+        "figure_em_drop_position",
+        "EM drop by position",
+        "Tokens of the continuation lost when one prefix token is replaced.",
+        em_drop_by_position,
+    ),
+    FigureSpec(
+        "figure_em_drop_rarity",
+        "EM drop by rarity",
+        "The same by how rare the replaced token is; position alone already predicts the black bars.",
+        em_drop_by_rarity,
+    ),
+    FigureSpec(
+        "figure_attention",
+        "Attention against rarity, every head",
+        "Left: Spearman correlation within paragraphs. Right: the construction of Stoehr et al. 2024, "
+        "and what uniform attention gives under it.",
+        attention_against_rarity,
+    ),
+    FigureSpec(
+        "figure_attention_rank",
+        "Attention by rarity rank",
+        "Mean attention of each head on the tokens of each rarity rank.",
+        attention_by_rank,
+    ),
+    FigureSpec(
+        "figure_gradient",
+        "Gradient by layer",
+        "Where the largest gradient entries of the continuation loss lie.",
+        gradient_by_layer,
+    ),
+    FigureSpec(
+        "figure_gradient",
+        "Gradient by layer and component",
+        "Share of memorized minus share of other paragraphs.",
+        gradient_by_component,
+    ),
+)
 
 
 def file_name(spec: FigureSpec) -> str:
@@ -197,6 +276,8 @@ def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mater
     for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
         figure = spec.draw(frame_of(home, spec, checkpoint_id))
         image = png(figure, 110)
-        replace_file(home.report.parent / "figures" / file_name(spec), lambda path, data=image: path.write_bytes(data) and None)
+        replace_file(
+            home.report.parent / "figures" / file_name(spec), lambda path, data=image: path.write_bytes(data) and None
+        )
         shown[spec.draw.__name__] = dg.MetadataValue.md(as_markdown(figure))
     return dg.MaterializeResult(metadata=shown)

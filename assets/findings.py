@@ -43,7 +43,11 @@ def _percent(value: float) -> str:
 
 
 def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    return "no interval, too few clusters" if low is None or high is None else f"95 % interval {low:.{digits}f} to {high:.{digits}f}"
+    return (
+        "no interval, too few clusters"
+        if low is None or high is None
+        else f"95 % interval {low:.{digits}f} to {high:.{digits}f}"
+    )
 
 
 def _duplication(frame: pl.DataFrame) -> str:

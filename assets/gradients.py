@@ -53,7 +53,8 @@ def _parameter_shards(scope: Scope) -> Shards:
 
 
 def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
-    from probes.gradients import group_gradient, parameter_gradients as measure
+    from probes.gradients import group_gradient
+    from probes.gradients import parameter_gradients as measure
 
     if rows.is_empty():
         return models.no_rows("parameter_gradients")

@@ -9,7 +9,7 @@ import sql
 from assets import progress
 from assets.execute import preview
 from assets.resources import Workspace
-from warehouse.catalog import CatalogRefused, CatalogReport, dependency_order, publish_catalog, reads_of
+from warehouse.catalog import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
 from warehouse.home import Home
 from warehouse.queries import query
 from warehouse.registry import TABLES
@@ -47,7 +47,7 @@ def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     home = workspace.open_home()
     try:
         report = _publish(context, home)
-    except CatalogRefused as refused:
+    except CatalogRefusedError as refused:
         yield from _check_results(refused.report)
         raise
     yield from _check_results(report)

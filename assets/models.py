@@ -56,7 +56,7 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     """Paragraphs the localization stages look at: memorized (MP) and not (NMP), at most one per near-duplicate cluster.
 
     Returns:
-        Columns of paragraphs plus exact_match and paragraph_group, in a seeded order that does not depend on the others.
+        Columns of paragraphs plus exact_match and paragraph_group, in a seeded order independent of the others.
     """
     settings = scope.profile.probes
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
@@ -65,8 +65,13 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     group = pl.when("is_memorized").then(pl.lit("MP")).when(pl.col("exact_match") <= limit).then(pl.lit("NMP"))
     order = [hashlib.sha256(f"{settings.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]]
     ranked = joined.with_columns(paragraph_group=group, order=pl.Series(order, dtype=pl.String))
-    one_each = ranked.sort("order").unique(["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True)
-    groups = [one_each.filter(pl.col("paragraph_group") == name).head(settings.paragraphs_per_group) for name in MEASURED_GROUPS]
+    one_each = ranked.sort("order").unique(
+        ["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True
+    )
+    groups = [
+        one_each.filter(pl.col("paragraph_group") == name).head(settings.paragraphs_per_group)
+        for name in MEASURED_GROUPS
+    ]
     return pl.concat(groups)
 
 

@@ -74,7 +74,9 @@ def _sampled_frames(scope: Scope) -> Frames:
     copies = _copies(scope.profile, occurrences, clusters)
     kept = copies >= 0
     facts = windows.with_columns(
-        occurrence_count=pl.Series(occurrences), near_duplicate_cluster=pl.Series(clusters), copies_count=pl.Series(copies)
+        occurrence_count=pl.Series(occurrences),
+        near_duplicate_cluster=pl.Series(clusters),
+        copies_count=pl.Series(copies),
     ).filter(pl.Series(kept))
     return _frames(scope, facts, ids[kept])
 

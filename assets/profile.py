@@ -71,7 +71,9 @@ class ProbeSettings(Settings):
     dtype: str = "float32"
     batch_size: int = 32
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
-    paragraphs_per_group: int = Field(default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated.")
+    paragraphs_per_group: int = Field(
+        default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
+    )
     perturbation_policies: tuple[str, ...] = ("uniform",)
     perturbation_draws: int = Field(default=1, ge=1)
     bootstrap_draws: int = Field(default=1000, ge=100)
@@ -104,7 +106,9 @@ class Profile(Settings):
 
 def built_in_profiles() -> list[str]:
     """Names of the profiles that come with rarecall."""
-    return sorted(f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_profile(name: str | None = None) -> Profile:
@@ -130,7 +134,9 @@ def _profile_text(name: str) -> str:
     path = Path(name).expanduser()
     if path.suffix == ".toml" and path.is_file():
         return path.read_text(encoding="utf-8")
-    raise RequestError(f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file.")
+    raise RequestError(
+        f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file."
+    )
 
 
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:

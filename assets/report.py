@@ -16,7 +16,11 @@ from warehouse.catalog import catalog_key
 from warehouse.home import Home
 from warehouse.queries import mapping, query
 
-_STRIPS = {"surprisal_bits": "rarity [bits]", "em_drop": "EM drop [tokens]", "strongest_attention": "strongest attention of any head"}
+_STRIPS = {
+    "surprisal_bits": "rarity [bits]",
+    "em_drop": "EM drop [tokens]",
+    "strongest_attention": "strongest attention of any head",
+}
 
 
 def report_key(home: Home) -> str:
@@ -41,7 +45,9 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     write_json(home.report.with_name("report.json"), {"key": key})
     context.log.info(f"report: {home.report}")
     said = "\n".join(f"* **{f.title}.** {f.sentence}" for f in _said(home))
-    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(str(home.report)), "findings": dg.MetadataValue.md(said)})
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(str(home.report)), "findings": dg.MetadataValue.md(said)}
+    )
 
 
 def render(home: Home) -> str:
@@ -95,7 +101,11 @@ def _strips(home: Home, checkpoint_id: str) -> list[dict[str, Any]]:
     text = sql.load_one("adhoc", "report_strips").text
     frame = query(home, text, {"checkpoint_id": checkpoint_id})
     return [
-        {"paragraph_id": name[0], "copies": rows["duplication_count"][0], "lines": [_strip(rows, c, label) for c, label in _STRIPS.items()]}
+        {
+            "paragraph_id": name[0],
+            "copies": rows["duplication_count"][0],
+            "lines": [_strip(rows, c, label) for c, label in _STRIPS.items()],
+        }
         for name, rows in frame.group_by("paragraph_id", maintain_order=True)
     ]
 

@@ -22,10 +22,17 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
     """Recount exact_match from token_scores: two tables of one pass must tell the same story."""
     prefix = scope.profile.paragraphs.prefix_length
     tokens = frames["token_scores"].filter(pl.col("position") >= prefix)
-    missed = tokens.filter(pl.col("token_id") != pl.col("argmax_id")).group_by("paragraph_id").agg(first=pl.col("position").min())
+    missed = (
+        tokens.filter(pl.col("token_id") != pl.col("argmax_id"))
+        .group_by("paragraph_id")
+        .agg(first=pl.col("position").min())
+    )
     joined = frames["scores"].join(missed, on="paragraph_id", how="left")
     expected = pl.col("first").fill_null(scope.profile.paragraphs.length) - prefix
-    return [f"paragraph {n} has another exact_match" for n in joined.filter(pl.col("exact_match") != expected)["paragraph_id"]]
+    return [
+        f"paragraph {n} has another exact_match"
+        for n in joined.filter(pl.col("exact_match") != expected)["paragraph_id"]
+    ]
 
 
 SCORES = Stage(

@@ -58,8 +58,10 @@ TRAINING = Stage(
 
 @stage_asset(TRAINING, group="training", kinds={"pytorch", "huggingface"})
 def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once. Checkpoints are
-    saved evenly, from the untrained model to the last, and registered as partitions."""
+    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once.
+
+    Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
+    """
     scope = workspace.scope(context)
     if scope.profile.training is None:
         raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")
@@ -75,7 +77,11 @@ def register_trained(scope: Scope) -> list[str]:
     """Register the saved checkpoints as sources; returns their ids."""
     steps = {checkpoint_name(scope.profile, step): step for step in (0, *_saved_steps(scope))}
     for name, step in steps.items():
-        facts = {"source": str(scope.home.checkpoint_folder / name), "training_step": step, "corpus_id": scope.profile.corpus_id}
+        facts = {
+            "source": str(scope.home.checkpoint_folder / name),
+            "training_step": step,
+            "corpus_id": scope.profile.corpus_id,
+        }
         register(scope.home, "checkpoints", name, facts)
     return list(steps)
 
@@ -91,7 +97,9 @@ def _train(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
 
     settings = scope.profile.training
     assert settings is not None
-    ladder = scope.read("duplication_ladder").join(scope.read("paragraphs", ["paragraph_id", "token_ids"]), on="paragraph_id", maintain_order="left")
+    ladder = scope.read("duplication_ladder").join(
+        scope.read("paragraphs", ["paragraph_id", "token_ids"]), on="paragraph_id", maintain_order="left"
+    )
     background = _background(scope, settings.background_count)
     sequences = np.concatenate([np.array(ladder["token_ids"].to_list()), background])
     order = presentation_order(ladder["copies_count"].to_numpy(), len(background), settings.seed)
@@ -134,5 +142,7 @@ def _background(scope: Scope, count: int) -> np.ndarray:
     gap_before = offsets - np.insert(taken, 0, -length)[after]
     free = offsets[(gap_after >= length) & (gap_before >= length)]
     if len(free) < count:
-        raise RequestError(f"the corpus has only {len(free)} free background windows; lower training.background_count from {count}.")
+        raise RequestError(
+            f"the corpus has only {len(free)} free background windows; lower training.background_count from {count}."
+        )
     return stream.windows(free[:count], length)

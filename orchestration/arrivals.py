@@ -29,7 +29,9 @@ def look_for_arrivals(scope: Scope, settle_seconds: float = SETTLE_SECONDS) -> t
     """Checkpoints to measure, and one sentence for each folder that is passed over."""
     arrivals: list[Arrival] = []
     passed_over: list[str] = []
-    for folder in sorted(p for p in scope.home.checkpoint_folder.glob("*") if p.is_dir() and not p.name.startswith(".")):
+    for folder in sorted(
+        p for p in scope.home.checkpoint_folder.glob("*") if p.is_dir() and not p.name.startswith(".")
+    ):
         reason = _why_not(scope, folder, settle_seconds)
         if reason is None:
             arrivals.append(Arrival(folder.name, content_of(folder)))
@@ -40,7 +42,9 @@ def look_for_arrivals(scope: Scope, settle_seconds: float = SETTLE_SECONDS) -> t
 
 def content_of(folder: Path) -> str:
     """Hash of names, sizes and times of the files."""
-    return digest([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()) if p.is_file()])[:16]
+    return digest([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()) if p.is_file()])[
+        :16
+    ]
 
 
 def step_in_name(name: str) -> int | None:
@@ -65,7 +69,11 @@ def _why_not(scope: Scope, folder: Path, settle_seconds: float) -> str | None:
     if known.get(folder.name, {}).get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
         return f"{folder.name} is passed over: it is registered for another corpus."
     if folder.name not in known:
-        facts = {"source": str(folder), "training_step": step_in_name(folder.name), "corpus_id": scope.profile.corpus_id}
+        facts = {
+            "source": str(folder),
+            "training_step": step_in_name(folder.name),
+            "corpus_id": scope.profile.corpus_id,
+        }
         register(scope.home, "checkpoints", folder.name, facts)
     if is_measured(Scope(scope.home, scope.profile, folder.name)):
         return f"{folder.name} is measured already."

@@ -7,7 +7,9 @@ from assets.partitions import CHECKPOINTS
 _TRAINING = dg.AssetSelection.groups("training")
 _MODEL = dg.AssetSelection.groups("checkpoints", "memorization", "localization", "analysis")
 
-CORPUS_JOB = dg.define_asset_job("corpus", dg.AssetSelection.groups("corpus"), description="Text, tokens, paragraphs, rarity.")
+CORPUS_JOB = dg.define_asset_job(
+    "corpus", dg.AssetSelection.groups("corpus"), description="Text, tokens, paragraphs, rarity."
+)
 TRAINING_JOB = dg.define_asset_job("training", _TRAINING, description="The quickstart's training run.")
 CHECKPOINT_JOB = dg.define_asset_job(
     "checkpoint", _MODEL, partitions_def=CHECKPOINTS, description="Every measurement of one checkpoint."

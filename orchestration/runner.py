@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
 from assets.errors import RequestError
 from assets.stage import Scope
 from orchestration.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, tail_steps
@@ -59,7 +60,9 @@ def register_profile_checkpoints(scope: Scope) -> None:
     for source in scope.profile.checkpoints:
         name = checkpoint_id_of(source)
         if name not in known:
-            register(scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id})
+            register(
+                scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
+            )
 
 
 def checkpoint_id_of(source: str, revision: str | None = None) -> str:

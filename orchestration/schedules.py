@@ -13,7 +13,9 @@ def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) ->
     """Every hour: marts, figures and report, when the record has changed since they were made."""
     home = workspace.open_home()
     if not any(home.tables.glob("checkpoints/*/_manifest.json")):
-        return dg.SkipReason(f"no checkpoint has been measured in {home.root} yet; materialize the job `checkpoint` first.")
+        return dg.SkipReason(
+            f"no checkpoint has been measured in {home.root} yet; materialize the job `checkpoint` first."
+        )
     if is_published(home) and is_written(home):
         return dg.SkipReason("the published warehouse and the report show the record as it is; nothing to do.")
     return dg.RunRequest()

@@ -121,7 +121,7 @@ def train(
 
 
 def build_model(plan: TrainingPlan) -> GPTNeoForCausalLM:
-    """An untrained GPT-Neo of the plan's shape, weights drawn from the plan's seed; layers alternate global and local."""
+    """An untrained GPT-Neo of the plan's shape; weights come from its seed, layers alternate global and local."""
     import torch
     from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
@@ -189,7 +189,9 @@ def _save_state(work: Path, model: Any, optimizer: torch.optim.Optimizer, losses
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     work.mkdir(parents=True, exist_ok=True)
     temporary = work / f".{STATE}.tmp"
-    save_file({name: value.detach().clone() for name, value in tensors.items()}, temporary, {"losses": json.dumps(losses)})
+    save_file(
+        {name: value.detach().clone() for name, value in tensors.items()}, temporary, {"losses": json.dumps(losses)}
+    )
     temporary.replace(work / f"{STATE}.safetensors")
 
 

@@ -1,4 +1,7 @@
-"""The SELECTs of the warehouse. Folders: views, marts (small tables), checks (return violating rows), adhoc (cookbook)."""
+"""The SELECTs of the warehouse.
+
+Folders: staging, views, marts (small tables), checks (return violating rows), adhoc (the cookbook).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ class Query:
 
 def load(folder: str) -> dict[str, Query]:
     """All queries of a folder by name, sorted."""
-    found = sorted((f for f in files("sql").joinpath(folder).iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    found = sorted(
+        (f for f in files("sql").joinpath(folder).iterdir() if f.name.endswith(".sql")), key=lambda f: f.name
+    )
     return {f.name[:-4]: Query(f.name[:-4], f.read_text(encoding="utf-8")) for f in found}
 
 

@@ -34,7 +34,9 @@ def replace_file(target: Path, write: Callable[[Path], None]) -> None:
 def disk_error(target: Path, error: OSError) -> WarehouseError:
     """One sentence for a failed write: full disks are named as such."""
     if error.errno == errno.ENOSPC:
-        return WarehouseError(f"the disk is full, {target} was not written and what was there is kept; free space and run again.")
+        return WarehouseError(
+            f"the disk is full, {target} was not written and what was there is kept; free space and run again."
+        )
     return WarehouseError(f"{target} could not be written ({error.strerror or error}); what was there is kept.")
 
 

@@ -32,7 +32,7 @@ class CatalogReport:
     violations: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
 
 
-class CatalogRefused(WarehouseError):
+class CatalogRefusedError(WarehouseError):
     """A check found violating rows; `report` holds them."""
 
     def __init__(self, sentence: str, report: CatalogReport):
@@ -50,7 +50,7 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
     """Build the catalog from the record, run the checks, and replace the published one.
 
     Raises:
-        CatalogRefused: a check found violating rows; the published catalog is as it was.
+        CatalogRefusedError: a check found violating rows; the published catalog is as it was.
         WarehouseError: a query failed; likewise.
     """
     key = catalog_key(home)
@@ -89,12 +89,17 @@ def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
     Raises:
         WarehouseError: two queries read each other.
     """
-    reads = {name: {other for other in _words(query.text) & queries.keys() if other != name} for name, query in queries.items()}
+    reads = {
+        name: {other for other in _words(query.text) & queries.keys() if other != name}
+        for name, query in queries.items()
+    }
     ordered: list[str] = []
     while len(ordered) < len(queries):
         ready = [name for name in sorted(reads) if name not in ordered and reads[name] <= set(ordered)]
         if not ready:
-            raise WarehouseError(f"the queries {sorted(set(reads) - set(ordered))} in sql/ read each other in a circle.")
+            raise WarehouseError(
+                f"the queries {sorted(set(reads) - set(ordered))} in sql/ read each other in a circle."
+            )
         ordered += ready
     return ordered
 
@@ -129,7 +134,8 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table:
     files = [file for partition in store.partitions() for file in store.files(partition)]
     names = ", ".join(identifier(column.name) for column in table.columns)
     if files:
-        source = f"SELECT {names} FROM read_parquet([{', '.join(literal(file) for file in files)}], hive_partitioning = false)"
+        listed = ", ".join(literal(file) for file in files)
+        source = f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false)"  # noqa: S608  quoted by us
     else:
         empty = ", ".join(f"NULL::{column.type} AS {identifier(column.name)}" for column in table.columns)
         source = f"SELECT {empty} WHERE false"
@@ -158,8 +164,10 @@ def _refuse_violations(report: CatalogReport) -> None:
     failed = {name: rows for name, rows in report.violations.items() if rows}
     if failed:
         name, rows = next(iter(failed.items()))
-        sentence = f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
-        raise CatalogRefused(sentence, report)
+        sentence = (
+            f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
+        )
+        raise CatalogRefusedError(sentence, report)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:

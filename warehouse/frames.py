@@ -29,16 +29,22 @@ def to_arrow(table: Table, frame: pl.DataFrame, constants: dict[str, str], note:
     names = table.arrow_schema.names
     absent = [name for name in names if name not in frame.columns]
     if absent:
-        raise WarehouseError(f"table {table.name} needs column {absent[0]!r}, which the rows to be written do not have.")
+        raise WarehouseError(
+            f"table {table.name} needs column {absent[0]!r}, which the rows to be written do not have."
+        )
     frame = frame.select(names)
     _refuse_nulls(table, frame)
     if frame.select(table.key).is_duplicated().any():
-        raise WarehouseError(f"table {table.name} would hold two rows with the same {', '.join(table.key)}; nothing was written.")
+        raise WarehouseError(
+            f"table {table.name} would hold two rows with the same {', '.join(table.key)}; nothing was written."
+        )
     schema = table.arrow_schema.with_metadata({b"rarecall": json.dumps(note, sort_keys=True).encode()})
     try:
         return frame.to_arrow().cast(schema)
     except (pa.ArrowInvalid, ValueError) as error:
-        raise WarehouseError(f"table {table.name}: a value does not fit its column ({error}); nothing was written.") from error
+        raise WarehouseError(
+            f"table {table.name}: a value does not fit its column ({error}); nothing was written."
+        ) from error
 
 
 def read_frame(files: list[Path], table: Table, columns: list[str] | None = None) -> pl.DataFrame:

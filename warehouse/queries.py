@@ -28,7 +28,8 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBP
         connection = duckdb.connect(str(home.database), read_only=True, config=config)
     except duckdb.Error as error:
         raise QueryError(
-            f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run` to rebuild it, nothing is lost."
+            f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "
+            "which rebuilds it from the tables."
         ) from error
     connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
     connection.execute("SET enable_external_access = false")
@@ -80,7 +81,10 @@ def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
         raise QueryError(f"the query holds {len(statements)} statements; give exactly one.")
     if statements[0].type not in _READING:
         kind = statements[0].type.name
-        raise QueryError(f"the warehouse is read-only and {kind} is not a reading statement; use SELECT (PIVOT needs IN with its values).")
+        raise QueryError(
+            f"the warehouse is read-only and {kind} is not a reading statement; use SELECT "
+            "(PIVOT needs IN with its values)."
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -48,7 +48,12 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     import json
 
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-    texts = [pl.Series(n, [None if v is None else json.dumps(v, ensure_ascii=False) for v in frame[n].to_list()], dtype=pl.String) for n in nested]
+    texts = [
+        pl.Series(
+            n, [None if v is None else json.dumps(v, ensure_ascii=False) for v in frame[n].to_list()], dtype=pl.String
+        )
+        for n in nested
+    ]
     return frame.with_columns(texts)
 
 

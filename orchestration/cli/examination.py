@@ -43,9 +43,9 @@ def _packages() -> Iterator[Finding]:
 
 
 def _device() -> Finding:
-    from probes.models import resolve_device
-
     import torch
+
+    from probes.models import resolve_device
 
     return Finding(True, f"models run on {resolve_device('auto')}, {torch.get_num_threads()} threads")
 
@@ -57,7 +57,9 @@ def _home(home: Home) -> Iterator[Finding]:
         yield Finding(False, str(error))
         return
     free = shutil.disk_usage(home.root).free
-    yield Finding(free > _ENOUGH_BYTES, f"home {home.root}: {free / 1024**3:.1f} GiB free (2 GiB are enough for the quickstart)")
+    yield Finding(
+        free > _ENOUGH_BYTES, f"home {home.root}: {free / 1024**3:.1f} GiB free (2 GiB are enough for the quickstart)"
+    )
 
 
 def _record(home: Home) -> Iterator[Finding]:
@@ -72,6 +74,10 @@ def _record(home: Home) -> Iterator[Finding]:
                 path = store.folder(partition) / part.name
                 part_count += 1
                 if not path.exists() or file_sha256(path) != part.sha256:
-                    damaged.append(f"{name}/{partition}/{part.name} is missing or damaged; remove its folder and run again")
-    yield Finding(not damaged, f"{part_count} parts of the record agree with their checksums" if not damaged else damaged[0])
+                    damaged.append(
+                        f"{name}/{partition}/{part.name} is missing or damaged; remove its folder and run again"
+                    )
+    yield Finding(
+        not damaged, f"{part_count} parts of the record agree with their checksums" if not damaged else damaged[0]
+    )
     yield from (Finding(False, text) for text in damaged[1:])

@@ -25,11 +25,18 @@ class TerminalReporter:
     @contextmanager
     def task(self, context: Any, label: str, total: int, unit: str) -> Iterator[Task]:
         """A bar that stays when done."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
-            TextColumn("{task.description:<42}"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description:<42}"), BarColumn(24), MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
         )  # fmt: skip
         with Progress(*columns) as progress:
             yield _Bar(progress, progress.add_task(label, total=total, unit=unit, note=""))

@@ -33,20 +33,22 @@ def add(
     register(home, "checkpoints", checkpoint_id, {
         "source": resolved(source), "revision": revision, "training_step": step, "corpus_id": chosen.corpus_id,
     })  # fmt: skip
-    typer.echo(f"{checkpoint_id}: {facts.architecture}, {facts.layer_count} layers × {facts.head_count} heads, "
-               f"{facts.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`.")  # fmt: skip
+    typer.echo(
+        f"{checkpoint_id}: {facts.architecture}, {facts.layer_count} layers × {facts.head_count} heads, "
+        f"{facts.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`."
+    )
 
 
 @checkpoints_app.command("list")
 def show() -> None:
     """Show what is registered and what is measured."""
+    import polars as pl
+
     from assets.errors import RequestError
     from assets.profile import load_profile
     from orchestration.cli.answers import write_answer
     from warehouse.parts import TableStore
     from warehouse.registrations import registered
-
-    import polars as pl
 
     home = Home.locate()
     known = registered(home, "checkpoints")
@@ -55,7 +57,13 @@ def show() -> None:
     measured = set(TableStore.of(home, "scores").partitions())
     load_profile()
     rows = [
-        {"checkpoint_id": n, "training_step": f.get("training_step"), "corpus_id": f.get("corpus_id"), "measured": n in measured, "source": f["source"]}
+        {
+            "checkpoint_id": n,
+            "training_step": f.get("training_step"),
+            "corpus_id": f.get("corpus_id"),
+            "measured": n in measured,
+            "source": f["source"],
+        }
         for n, f in known.items()
     ]
     write_answer(pl.DataFrame(rows, infer_schema_length=None), "table", None)

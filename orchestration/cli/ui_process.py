@@ -42,4 +42,6 @@ def _refuse_taken_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise RequestError(f"port {port} on {host} is not free ({error.strerror}); choose another with --port.") from error
+            raise RequestError(
+                f"port {port} on {host} is not free ({error.strerror}); choose another with --port."
+            ) from error

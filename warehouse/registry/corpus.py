@@ -14,11 +14,15 @@ CORPORA = Table(
         Column("tokenizer_sha256", "VARCHAR", "Fingerprint of the tokenizer's vocabulary and merges."),
         Column("vocabulary_count", "BIGINT", "Token ids the tokenizer can emit.", "tokens"),
         Column("document_count", "BIGINT", "Documents read.", "documents"),
-        Column("skipped_document_count", "BIGINT", "Documents left out because they were empty or broken.", "documents"),
+        Column(
+            "skipped_document_count", "BIGINT", "Documents left out because they were empty or broken.", "documents"
+        ),
         Column("token_count", "BIGINT", "Tokens of all documents; equals the sum of the unigram counts.", "tokens"),
         Column("byte_count", "BIGINT", "Bytes of text read, as UTF-8.", "bytes"),
         Column("fingerprint", "VARCHAR", "sha256 over the names and contents of all documents, in order."),
-        Column("tokens_folder", "VARCHAR", "Folder of the token shards (tokens-*.bin, little-endian unsigned integers)."),
+        Column(
+            "tokens_folder", "VARCHAR", "Folder of the token shards (tokens-*.bin, little-endian unsigned integers)."
+        ),
     ),
 )
 
@@ -55,8 +59,16 @@ PARAGRAPHS = Table(
         Column("continuation_length", "INTEGER", "Tokens of the continuation.", "tokens"),
         Column("unique_token_count", "INTEGER", "Distinct token ids.", "tokens"),
         Column("occurrence_count", "BIGINT", "Times the whole window occurs in the corpus, overlaps included."),
-        Column("duplication_count", "BIGINT", "Times the model met the paragraph in training: copies on the ladder, else occurrences."),
-        Column("near_duplicate_cluster", "INTEGER", "Cluster of near duplicates (Jaccard of token shingles); the unit of every statistic."),
+        Column(
+            "duplication_count",
+            "BIGINT",
+            "Times the model met the paragraph in training: copies on the ladder, else occurrences.",
+        ),
+        Column(
+            "near_duplicate_cluster",
+            "INTEGER",
+            "Cluster of near duplicates (Jaccard of token shingles); the unit of every statistic.",
+        ),
         Column("straddles_document", "BOOLEAN", "Whether the window crosses a document boundary."),
     ),
 )
@@ -72,7 +84,12 @@ UNIGRAMS = Table(
         Column("token", "VARCHAR", "The token as text, bytes that are no UTF-8 replaced."),
         Column("token_count", "BIGINT", "Occurrences in the corpus.", "tokens"),
         Column("probability", "DOUBLE", "token_count / total; 0 for unseen tokens."),
-        Column("surprisal_bits", "DOUBLE", "-log2((token_count + 1) / (total + vocabulary)): finite for unseen tokens.", "bits"),
+        Column(
+            "surprisal_bits",
+            "DOUBLE",
+            "-log2((token_count + 1) / (total + vocabulary)): finite for unseen tokens.",
+            "bits",
+        ),
         Column("rarity_rank", "INTEGER", "Dense rank by count, 0 = rarest; equal counts share a rank."),
     ),
 )

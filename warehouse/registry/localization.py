@@ -11,8 +11,12 @@ PERTURBATIONS = Table(
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
-        Column("position", "INTEGER", "Prefix position that was changed, 0-based; 0 is left alone.", "position", key=True),
-        Column("policy", "VARCHAR", "How the replacement is drawn: uniform, frequency_matched, second_choice.", key=True),
+        Column(
+            "position", "INTEGER", "Prefix position that was changed, 0-based; 0 is left alone.", "position", key=True
+        ),
+        Column(
+            "policy", "VARCHAR", "How the replacement is drawn: uniform, frequency_matched, second_choice.", key=True
+        ),
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
         Column("reference", "VARCHAR", "corpus (memorized: both agree) or model (its own greedy continuation)."),
         Column("original_id", "INTEGER", "Token that was there."),
@@ -21,7 +25,9 @@ PERTURBATIONS = Table(
         Column("em_drop", "INTEGER", "Continuation length minus exact_match.", "tokens"),
         Column("nll_nats", "DOUBLE", "Mean NLL of the reference after the change.", "nats"),
         Column("delta_nll_nats", "DOUBLE", "nll_nats minus that of the unchanged prefix.", "nats"),
-        Column("divergence_position", "INTEGER", "Position of the first token that differs.", "position", nullable=True),
+        Column(
+            "divergence_position", "INTEGER", "Position of the first token that differs.", "position", nullable=True
+        ),
     ),
 )
 
@@ -35,7 +41,12 @@ HEAD_ATTENTION = Table(
         PARAGRAPH_ID,
         LAYER,
         HEAD,
-        Column("attention", "FLOAT[]", "Attention weight on each prefix token; self is left out, not renormalised.", "share"),
+        Column(
+            "attention",
+            "FLOAT[]",
+            "Attention weight on each prefix token; self is left out, not renormalised.",
+            "share",
+        ),
         Column("self_share", "FLOAT", "Weight of the query on itself.", "share"),
     ),
 )
@@ -45,10 +56,16 @@ PARAMETER_GRADIENTS = Table(
     "checkpoint",
     "one per checkpoint, paragraph (or group), layer, component and head",
     "Gradient of the continuation NLL in the checkpoint's own parametrisation. Rows with a paragraph_id are gradients "
-    "of that paragraph; rows without are those of the mean loss of the group (|mean gradient|, as in Stoehr et al. 2024).",
+    "of that paragraph; rows without are of the mean loss of the group (|mean gradient|, Stoehr et al. 2024, §5.1).",
     (
         CHECKPOINT_ID,
-        Column("paragraph_id", "VARCHAR", "Paragraph, or null for the gradient of a group's mean loss.", key=True, nullable=True),
+        Column(
+            "paragraph_id",
+            "VARCHAR",
+            "Paragraph, or null for the gradient of a group's mean loss.",
+            key=True,
+            nullable=True,
+        ),
         Column("paragraph_group", "VARCHAR", "MP (memorized) or NMP (exact match at most 10).", key=True),
         LAYER,
         Column("component", "VARCHAR", "W_Q, W_K, W_V, W_O (per head), W_in, W_out.", key=True),
@@ -71,7 +88,9 @@ ACTIVATION_GRADIENTS = Table(
         Column("component", "VARCHAR", "q, k or v of the head.", key=True),
         HEAD,
         Column("position", "INTEGER", "Prefix position, 0-based.", "position", key=True),
-        Column("score", "FLOAT", "Largest absolute gradient over the head dimension, loss = mean continuation NLL.", "nats"),
+        Column(
+            "score", "FLOAT", "Largest absolute gradient over the head dimension, loss = mean continuation NLL.", "nats"
+        ),
     ),
 )
 

@@ -32,17 +32,55 @@ SCORES = Table(
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
-        Column("exact_match", "INTEGER", "Greedy continuation tokens equal to the truth before the first mismatch.", "tokens"),
+        Column(
+            "exact_match",
+            "INTEGER",
+            "Greedy continuation tokens equal to the truth before the first mismatch.",
+            "tokens",
+        ),
         Column("em_bin", "VARCHAR", "Bin of exact_match: 0-10, 11-29, 30-49, 50 for 50 continuation tokens."),
         Column("is_memorized", "BOOLEAN", "Whether the whole continuation is recited."),
-        Column("continuation_nll_nats", "DOUBLE", "Mean over continuation tokens of -log p(token | true text before it).", "nats"),
-        Column("prefix_nll_nats", "DOUBLE", "Mean over prefix tokens after the first of -log p(token | text before it).", "nats"),
-        Column("continuation_logprob_nats", "DOUBLE", "Sum of log p over the continuation: log p_z of discoverable extraction.", "nats"),
+        Column(
+            "continuation_nll_nats",
+            "DOUBLE",
+            "Mean over continuation tokens of -log p(token | true text before it).",
+            "nats",
+        ),
+        Column(
+            "prefix_nll_nats",
+            "DOUBLE",
+            "Mean over prefix tokens after the first of -log p(token | text before it).",
+            "nats",
+        ),
+        Column(
+            "continuation_logprob_nats",
+            "DOUBLE",
+            "Sum of log p over the continuation: log p_z of discoverable extraction.",
+            "nats",
+        ),
         Column("min_k20_nats", "DOUBLE", "Mean log p of the 20 % least likely tokens of the window (min-k %).", "nats"),
-        Column("min_k_plus_plus", "DOUBLE", "Min-k %++: the same of log p standardised by the next-token distribution.", "standard deviations"),
-        Column("zlib_ratio", "DOUBLE", "Mean NLL of the window over the bytes its text compresses to (zlib entropy ratio).", "nats/byte"),
-        Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the divergence.", "logits"),
-        Column("divergence_position", "INTEGER", "Position of the first mismatching token in the paragraph.", "position", nullable=True),
+        Column(
+            "min_k_plus_plus",
+            "DOUBLE",
+            "Min-k %++: the same of log p standardised by the next-token distribution.",
+            "standard deviations",
+        ),
+        Column(
+            "zlib_ratio",
+            "DOUBLE",
+            "Mean NLL of the window over the bytes its text compresses to (zlib entropy ratio).",
+            "nats/byte",
+        ),
+        Column(
+            "top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the divergence.", "logits"
+        ),
+        Column(
+            "divergence_position",
+            "INTEGER",
+            "Position of the first mismatching token in the paragraph.",
+            "position",
+            nullable=True,
+        ),
     ),
 )
 
@@ -54,7 +92,13 @@ TOKEN_SCORES = Table(
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
-        Column("position", "INTEGER", "Position in the paragraph, 0-based; position 0 has no context.", "position", key=True),
+        Column(
+            "position",
+            "INTEGER",
+            "Position in the paragraph, 0-based; position 0 has no context.",
+            "position",
+            key=True,
+        ),
         Column("token_id", "INTEGER", "The true token."),
         Column("nll_nats", "FLOAT", "-log p(token | true tokens before it).", "nats"),
         Column("argmax_id", "INTEGER", "The most likely token."),
