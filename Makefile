@@ -21,7 +21,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m warehouse.registry.document > docs/tables.md
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "rarecall needs Python 3.11 or newer on the PATH; install one, or run make PYTHON=/path/to/python."; exit 2; }

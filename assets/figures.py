@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -65,7 +67,9 @@ def rarity_by_bin(frame: pl.DataFrame) -> Any:
         )
         ax.plot(x, rows["surprisal_bits_mean"], "o", color=COLORS["NMP"], label="measured")
         ax.plot(x, rows["placebo_bits"], "x", color="#888888", label="bins dealt at random")
-        ax.set_xticks(x, [f"{b}\n(n={n})" for b, n in rows.select("em_bin", "cluster_count").iter_rows()], fontsize=8)
+        ax.set_xticks(
+            x, [f"{r[0]!s}\n(n={r[1]})" for r in rows.select("em_bin", "cluster_count").iter_rows()], fontsize=8
+        )
         bounds = [
             v for name in ("surprisal_bits_mean", "placebo_bits", "lower", "upper") for v in rows[name].drop_nulls()
         ]
@@ -87,7 +91,7 @@ def em_drop_by_position(frame: pl.DataFrame) -> Any:
             rows["position"],
             rows["em_drop_mean"],
             color=COLORS[memorized],
-            label=f"{LABELS[memorized]} (n={rows['cluster_count'].max()})",
+            label=f"{LABELS[memorized]} (n={rows['cluster_count'].max()!s})",
         )
         ax.fill_between(
             rows["position"],
@@ -275,9 +279,10 @@ def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mater
     shown: dict[str, Any] = {"checkpoint": checkpoint_id}
     for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
         figure = spec.draw(frame_of(home, spec, checkpoint_id))
-        image = png(figure, 110)
-        replace_file(
-            home.report.parent / "figures" / file_name(spec), lambda path, data=image: path.write_bytes(data) and None
-        )
+        replace_file(home.report.parent / "figures" / file_name(spec), partial(_write, png(figure, 110)))
         shown[spec.draw.__name__] = dg.MetadataValue.md(as_markdown(figure))
     return dg.MaterializeResult(metadata=shown)
+
+
+def _write(data: bytes, path: Path) -> None:
+    path.write_bytes(data)

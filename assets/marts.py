@@ -52,7 +52,10 @@ def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
         raise
     yield from _check_results(report)
     for name in dependency_order(objects()):
-        metadata = {"dagster/row_count": report.row_counts[name], "preview": dg.MetadataValue.md(_preview(home, name))}
+        metadata: dict[str, Any] = {
+            "dagster/row_count": report.row_counts[name],
+            "preview": dg.MetadataValue.md(_preview(home, name)),
+        }
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
     yield dg.MaterializeResult(asset_key=CATALOG, metadata={"file": dg.MetadataValue.path(str(home.database))})
 

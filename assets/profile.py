@@ -6,7 +6,7 @@ import os
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,7 +28,7 @@ class CorpusSettings(Settings):
     tokenizer: str | None = Field(default=None, description="Folder or hub id; without it a byte-level BPE is trained.")
     vocabulary_size: int = Field(default=4096, ge=300)
     shard_tokens: int = Field(default=50_000_000, ge=1000)
-    on_bad: str = "fail"
+    on_bad: Literal["fail", "skip"] = "fail"
 
 
 class ParagraphSettings(Settings):
@@ -74,7 +74,7 @@ class ProbeSettings(Settings):
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
     )
-    perturbation_policies: tuple[str, ...] = ("uniform",)
+    perturbation_policies: tuple[Literal["uniform", "frequency_matched", "second_choice"], ...] = ("uniform",)
     perturbation_draws: int = Field(default=1, ge=1)
     bootstrap_draws: int = Field(default=1000, ge=100)
     permutations: int = Field(default=500, ge=100)

@@ -41,7 +41,7 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     home = workspace.open_home()
     key = report_key(home)
     html = render(home)
-    replace_file(home.report, lambda path: path.write_text(html, encoding="utf-8") and None)
+    replace_file(home.report, lambda path: path.write_text(html, encoding="utf-8"))
     write_json(home.report.with_name("report.json"), {"key": key})
     context.log.info(f"report: {home.report}")
     said = "\n".join(f"* **{f.title}.** {f.sentence}" for f in _said(home))

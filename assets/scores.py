@@ -90,7 +90,7 @@ def _generation_shards(scope: Scope) -> Shards:
 
     def compute(shard: int) -> Frames:
         rows = models.shard_of(paragraphs, shard, size)
-        frame = generate_continuations(model, models.token_matrix(rows), rows["exact_match"].to_numpy(), prefix)
+        frame = generate_continuations(model, models.token_matrix(rows), rows["exact_match"].to_list(), prefix)
         texts = tokenizer.batch_decode(frame["generated_ids"].to_list(), clean_up_tokenization_spaces=False)
         frame = frame.with_columns(generated_text=pl.Series(texts, dtype=pl.String))
         return {"generations": models.with_paragraph_ids(frame, rows)}

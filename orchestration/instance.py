@@ -17,7 +17,7 @@ def prepare_instance(home: Home) -> str:
     """Write the instance's settings unless the user has some; returns its folder, for DAGSTER_HOME."""
     settings = home.dagster / "dagster.yaml"
     if not settings.exists():
-        replace_file(settings, lambda path: path.write_text(SETTINGS) and None)
+        replace_file(settings, lambda path: path.write_text(SETTINGS))
     return str(home.dagster)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from warehouse.errors import WarehouseError
 
 
-def replace_file(target: Path, write: Callable[[Path], None]) -> None:
+def replace_file(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `target`, force it to disk, then move it into place.
 
     Raises:
@@ -43,7 +43,7 @@ def disk_error(target: Path, error: OSError) -> WarehouseError:
 def write_json(target: Path, value: Any) -> None:
     """Write JSON with sorted keys, atomically."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    replace_file(target, lambda path: path.write_text(text, encoding="utf-8") and None)
+    replace_file(target, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def file_sha256(path: Path) -> str:

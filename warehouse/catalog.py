@@ -42,8 +42,12 @@ class CatalogRefusedError(WarehouseError):
 
 def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
     """A private in-memory connection with limits; extensions are never fetched."""
-    config = {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
-    return duckdb.connect(config=config)
+    return duckdb.connect(config=limits(threads, memory))
+
+
+def limits(threads: int, memory: str) -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB settings of every connection: bounded, and extensions are never fetched."""
+    return {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
 
 
 def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: None) -> CatalogReport:

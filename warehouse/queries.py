@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from warehouse.catalog import limits
 from warehouse.errors import QueryError
 from warehouse.home import Home
 
@@ -23,9 +24,8 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBP
     """
     if not home.database.exists():
         raise QueryError(f"there is no published warehouse at {home.database} yet; run `rarecall run` first.")
-    config = {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
     try:
-        connection = duckdb.connect(str(home.database), read_only=True, config=config)
+        connection = duckdb.connect(str(home.database), read_only=True, config=limits(threads, memory))
     except duckdb.Error as error:
         raise QueryError(
             f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "

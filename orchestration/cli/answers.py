@@ -21,7 +21,7 @@ def write_answer(frame: pl.DataFrame, form: str, output: Path | None) -> None:
         RequestError: parquet was asked for without a file.
     """
     if output is not None:
-        replace_file(output, lambda path: path.write_bytes(_encoded(frame, form)) and None)
+        replace_file(output, lambda path: path.write_bytes(_encoded(frame, form)))
     elif form == "table":
         _print_table(frame)
     elif form == "parquet":

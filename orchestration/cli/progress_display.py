@@ -35,9 +35,15 @@ class TerminalReporter:
         )
 
         columns = (
-            TextColumn("{task.description:<42}"), BarColumn(24), MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-        )  # fmt: skip
+            TextColumn("{task.description:<42}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns) as progress:
             yield _Bar(progress, progress.add_task(label, total=total, unit=unit, note=""))
 

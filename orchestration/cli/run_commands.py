@@ -6,11 +6,14 @@ import enum
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from orchestration.flow import Step
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
 
@@ -62,7 +65,7 @@ def print_findings(home: Home) -> None:
     print(f"\nreport    {home.report}\nwarehouse {home.database}")
 
 
-def _say_failed(failed: list) -> None:  # type: ignore[type-arg]
+def _say_failed(failed: list[tuple[Step, BaseException]]) -> None:
     from orchestration.cli.failures import exit_code, sentence_of
 
     for step, error in failed:

@@ -16,7 +16,7 @@ HEAD_RARITY = Table(
         Column(
             "coefficient",
             "VARCHAR",
-            "spearman, kendall, pearson, or summed_by_rank (the construction of Stoehr et al. 2024, whose sign is reversed: rank 0 is rarest).",
+            "spearman, kendall, pearson, or summed_by_rank (Stoehr et al. 2024; rank 0 is rarest: sign reversed).",
             key=True,
         ),
         Column("estimate", "DOUBLE", "Mean over clusters of the coefficient.", nullable=True),
