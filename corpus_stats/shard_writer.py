@@ -25,6 +25,8 @@ class ShardWriter:
         self._shard_tokens = shard_tokens
         self._open: IO[bytes] | None = None
         self._counts: list[int] = []
+        for debris in folder.glob(".tokens-*.bin.partial"):  # of a run that was killed
+            debris.unlink()
 
     def write(self, ids: list[int]) -> None:
         """Appends ids, beginning new shards as the old ones fill."""
