@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,19 @@ class TokenStream:
         ends = np.cumsum([len(shard) for shard in self.shards], dtype=np.int64)
         self.starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         self.token_count = int(ends[-1]) if len(ends) else 0
+
+    def verify(self) -> None:
+        """Reads every shard and compares it with the hash taken when it was written.
+
+        Raises:
+            CorpusError: a shard's bytes have changed. Shards registered in place have no hash and are not compared.
+        """
+        for shard in self.description["shards"]:
+            if "sha256" not in shard:
+                continue
+            with (self.folder / shard["file"]).open("rb") as data:
+                if hashlib.file_digest(data, "sha256").hexdigest() != shard["sha256"]:
+                    raise CorpusError(f"{self.folder / shard['file']} has changed since; tokenize the corpus again.")
 
     def read(self, offset: int, length: int) -> np.ndarray:
         """Ids at stream positions offset … offset + length − 1, int64 [token].

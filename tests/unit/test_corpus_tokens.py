@@ -102,6 +102,10 @@ def test_damaged_shards_are_told(tokenizer, tmp_path):
     write_token_shards(DOCUMENTS, tokenizer, tmp_path, shard_tokens=100)
     shard = tmp_path / "tokens-00001.bin"
     data = shard.read_bytes()
+    TokenStream(tmp_path).verify()
+    shard.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(CorpusError, match=r"tokens-00001\.bin has changed"):
+        TokenStream(tmp_path).verify()
     shard.write_bytes(data[:-1])
     with pytest.raises(CorpusError, match=r"tokens-00001\.bin has 199 bytes instead of 200"):
         TokenStream(tmp_path)
