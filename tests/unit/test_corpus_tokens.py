@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 
@@ -208,8 +209,9 @@ class _ArrayStream:
 
     def __init__(self, ids):
         self.ids = ids
+        self.token_count = len(ids)
 
-    def chunks(self, chunk_tokens, overlap):
+    def chunks(self, chunk_tokens, overlap, token_range):
         for begin in range(0, len(self.ids), chunk_tokens):
             yield begin, self.ids[begin : begin + chunk_tokens + overlap]
 
@@ -222,7 +224,12 @@ def test_occurrences_cross_shards_and_documents(corpus):
     expected = [int((every == row).all(axis=1).sum()) for row in windows]
     ticks = []
     assert count_occurrences(stream, windows, on_progress=ticks.append).tolist() == expected
-    assert sum(ticks) >= stream.token_count
+    assert sum(ticks) == stream.token_count
+    cuts = [0, 1, 85, 95, stream.token_count // 2, stream.token_count]
+    parts = [count_occurrences(stream, windows, token_range=part) for part in itertools.pairwise(cuts)]
+    assert sum(parts).tolist() == expected, "parts of several workers add up"
+    with pytest.raises(CorpusError, match="leave the stream"):
+        count_occurrences(stream, windows, token_range=(0, stream.token_count + 1))
     assert count_occurrences(stream, windows[:0]).tolist() == []
     with pytest.raises(CorpusError, match="window, position"):
         count_occurrences(stream, windows[0])
