@@ -30,7 +30,7 @@ class ShardWriter:
         for debris in folder.glob(".tokens-*.bin.partial"):  # of a run that was killed
             debris.unlink()
 
-    def write(self, ids: list[int]) -> None:
+    def write(self, ids: np.ndarray) -> None:
         """Appends ids, beginning new shards as the old ones fill."""
         array = np.asarray(ids, dtype=self.dtype)
         while len(array):
