@@ -17,7 +17,7 @@ DOCUMENT_SCHEMA = {
     "token_count": pl.Int64,
     "sha256": pl.String,
 }
-_FLUSH_ROWS = 50_000
+_FLUSH_ROWS = 10_000
 
 
 class DocumentLedger:

@@ -19,7 +19,10 @@ _WORD_SEED = 20_240_319
 
 
 def count_occurrences(
-    stream: TokenStream, windows: np.ndarray, on_progress: Callable[[int], None] | None = None
+    stream: TokenStream,
+    windows: np.ndarray,
+    on_progress: Callable[[int], None] | None = None,
+    token_range: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Exact number of times each window occurs in the stream.
 
@@ -31,6 +34,8 @@ def count_occurrences(
         stream: the corpus.
         windows: token ids, [window, position].
         on_progress: called with the number of tokens of each scanned piece.
+        token_range: counts occurrences that begin at these stream positions (first, after the last), so that the
+            counts of adjacent ranges add up whoever scans them; None takes all.
 
     Returns:
         int64 counts, [window]; equal windows have equal counts.
@@ -38,11 +43,14 @@ def count_occurrences(
     Raises:
         CorpusError: the windows are no matrix of token ids.
     """
-    return count_occurrences_together(stream, [windows], on_progress)[0]
+    return count_occurrences_together(stream, [windows], on_progress, token_range)[0]
 
 
 def count_occurrences_together(
-    stream: TokenStream, window_sets: Sequence[np.ndarray], on_progress: Callable[[int], None] | None = None
+    stream: TokenStream,
+    window_sets: Sequence[np.ndarray],
+    on_progress: Callable[[int], None] | None = None,
+    token_range: tuple[int, int] | None = None,
 ) -> list[np.ndarray]:
     """`count_occurrences` of several sets of windows, e.g. of 100, 50 and 32 tokens, in one pass over the stream.
 
@@ -50,6 +58,7 @@ def count_occurrences_together(
         stream: the corpus.
         window_sets: token ids, [window, position] each; lengths may differ.
         on_progress: called with the number of tokens of each scanned piece.
+        token_range: as for `count_occurrences`.
 
     Returns:
         int64 counts for each set, [window].
@@ -64,13 +73,15 @@ def count_occurrences_together(
     longest = max(matrix.shape[1] for matrix in filled)
     rolling = _RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
     indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
-    for _, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1):
+    end = token_range[1] if token_range else stream.token_count
+    for begin, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
         sums = rolling.sums(ids)
+        starts = min(_CHUNK_TOKENS, end - begin)
         for index in indexes:
             if index is not None:
-                index.scan(ids, sums)
+                index.scan(ids, sums, starts)
         if on_progress is not None:
-            on_progress(min(len(ids), _CHUNK_TOKENS))
+            on_progress(starts)
     return [np.zeros(0, dtype=np.int64) if index is None else index.result() for index in indexes]
 
 
@@ -131,9 +142,9 @@ class _WindowIndex:
         self._table = per_slot > 0
         self._first = np.concatenate([[0], np.cumsum(per_slot)])  # a slot's windows are a run of the sorted hashes
 
-    def scan(self, ids: np.ndarray, sums: np.ndarray) -> None:
-        """Adds the occurrences that begin in one piece of the stream, [token]."""
-        window_count = min(len(ids) - self._length + 1, _CHUNK_TOKENS)
+    def scan(self, ids: np.ndarray, sums: np.ndarray, starts: int) -> None:
+        """Adds the occurrences that begin at the first `starts` positions of a piece of the stream, [token]."""
+        window_count = min(len(ids) - self._length + 1, starts)
         if window_count < 1:
             return
         hashes = self._rolling.hashes(sums, self._length, window_count)

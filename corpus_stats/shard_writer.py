@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -25,8 +26,11 @@ class ShardWriter:
         self._shard_tokens = shard_tokens
         self._open: IO[bytes] | None = None
         self._counts: list[int] = []
+        self._hashes: list[Any] = []
+        for debris in folder.glob(".tokens-*.bin.partial"):  # of a run that was killed
+            debris.unlink()
 
-    def write(self, ids: list[int]) -> None:
+    def write(self, ids: np.ndarray) -> None:
         """Appends ids, beginning new shards as the old ones fill."""
         array = np.asarray(ids, dtype=self.dtype)
         while len(array):
@@ -34,7 +38,9 @@ class ShardWriter:
                 self._next_shard()
             taken = array[: self._shard_tokens - self._counts[-1]]
             assert self._open is not None
-            self._open.write(taken.tobytes())
+            data = taken.tobytes()
+            self._open.write(data)
+            self._hashes[-1].update(data)
             self._counts[-1] += len(taken)
             self.token_count += len(taken)
             array = array[len(taken) :]
@@ -42,6 +48,7 @@ class ShardWriter:
     def _next_shard(self) -> None:
         self._close()
         self._counts.append(0)
+        self._hashes.append(hashlib.sha256())
         self._open = self._partial(len(self._counts) - 1).open("wb")
 
     def _close(self) -> None:
@@ -65,10 +72,10 @@ class ShardWriter:
         for stale in self.folder.glob("tokens-*.bin"):
             stale.unlink()
         entries = []
-        for index, count in enumerate(self._counts):
+        for index, (count, digest) in enumerate(zip(self._counts, self._hashes, strict=True)):
             name = f"tokens-{index:05d}.bin"
             self._partial(index).replace(self.folder / name)
-            entries.append({"file": name, "token_count": count})
+            entries.append({"file": name, "token_count": count, "sha256": digest.hexdigest()})
         return entries
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import polars as pl
 
 from corpus_stats.errors import CorpusError
 
@@ -45,3 +46,26 @@ def stratified_rows(strata: Sequence[str], per_stratum: int | Mapping[str, int],
         generator = np.random.default_rng([seed, *name.encode("utf-8")])
         drawn.append(generator.permutation(members)[:size])
     return np.sort(np.concatenate(drawn)).astype(np.int64) if drawn else np.zeros(0, dtype=np.int64)
+
+
+def subset_coverage(sample: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """How well a sample covers the subsets of its corpus.
+
+    Args:
+        sample: windows or paragraphs, with subset.
+        documents: all documents of the corpus, with subset and token_count.
+
+    Returns:
+        One row per subset of the corpus, largest first: subset, token_count, token_share, window_count (0 where the
+        sample has none), window_share.
+    """
+    tokens = documents.group_by("subset").agg(pl.col("token_count").sum())
+    windows = sample.group_by("subset").agg(window_count=pl.len().cast(pl.Int64))
+    joined = tokens.join(windows, on="subset", how="left").with_columns(pl.col("window_count").fill_null(0))
+    return joined.select(
+        "subset",
+        "token_count",
+        token_share=pl.col("token_count") / pl.col("token_count").sum(),
+        window_count="window_count",
+        window_share=pl.col("window_count") / pl.max_horizontal(pl.col("window_count").sum(), 1),
+    ).sort(["token_count", "subset"], descending=[True, False])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from corpus_stats.document_ledger import DOCUMENT_SCHEMA, DOCUMENTS_FILE, DocumentLedger
@@ -15,7 +17,7 @@ from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.shard_writer import ShardWriter, write_description
 from corpus_stats.token_stream import DESCRIPTION, TokenStream
-from corpus_stats.tokenizer import encoder, tokenizer_sha256, vocabulary_count
+from corpus_stats.tokenizer import breaks_at_newlines, encoder, tokenizer_sha256, vocabulary_count
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DOCUMENT_SCHEMA", "TokenStream", "TokenizedCorpus", "open_corpus", "write_token_shards"]
 
+_LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 _BATCH_DOCUMENTS = 512
 _BATCH_CHARACTERS = 2_000_000  # an encoding takes some fifty times the text; this bounds it to about 100 MB
 
@@ -69,7 +72,8 @@ def write_token_shards(
     """Tokenizes documents in order into one stream of token ids, cut into shards of equal size.
 
     Documents may span shards. Nothing is put between them: `documents` carries the boundaries. Text is encoded in
-    batches (in parallel by the tokenizers library), so memory is bounded by the batch and one row per document.
+    batches (in parallel by the tokenizers library), and longer documents in pieces where the tokenizer allows it, so
+    memory is bounded by the longest document's text and ids.
     Shards get their names and `tokens.json` is written only when all is well; before that the folder has no corpus.
 
     Args:
@@ -163,6 +167,22 @@ def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[
         yield batch
 
 
-def _encoded(encode: Tokenizer, batch: list[Document]) -> Iterator[list[int]]:
+def _encoded(encode: Tokenizer, batch: list[Document]) -> Iterator[np.ndarray]:
+    """Ids of every document; one that is longer than a batch is alone in its own and encoded in pieces."""
     texts = [document.text for document in batch]
-    return (encoding.ids for encoding in encode.encode_batch_fast(texts, add_special_tokens=False))
+    if len(texts[0]) > _BATCH_CHARACTERS and breaks_at_newlines(encode):
+        pieces = (encode.encode_batch_fast([piece], add_special_tokens=False) for piece in _pieces(texts[0]))
+        yield np.concatenate([np.array(encoding.ids, dtype=np.uint32) for (encoding,) in pieces])
+    else:
+        for encoding in encode.encode_batch_fast(texts, add_special_tokens=False):
+            yield np.array(encoding.ids, dtype=np.uint32)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cuts after newlines that stand alone between two visible signs, at most about a batch apart."""
+    begin = 0
+    while begin < len(text):
+        cut = _LONE_NEWLINE.search(text, begin + _BATCH_CHARACTERS)
+        end = cut.end() if cut else len(text)
+        yield text[begin:end]
+        begin = end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,19 @@ class TokenStream:
         self.starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         self.token_count = int(ends[-1]) if len(ends) else 0
 
+    def verify(self) -> None:
+        """Reads every shard and compares it with the hash taken when it was written.
+
+        Raises:
+            CorpusError: a shard's bytes have changed. Shards registered in place have no hash and are not compared.
+        """
+        for shard in self.description["shards"]:
+            if "sha256" not in shard:
+                continue
+            with (self.folder / shard["file"]).open("rb") as data:
+                if hashlib.file_digest(data, "sha256").hexdigest() != shard["sha256"]:
+                    raise CorpusError(f"{self.folder / shard['file']} has changed since; tokenize the corpus again.")
+
     def read(self, offset: int, length: int) -> np.ndarray:
         """Ids at stream positions offset … offset + length − 1, int64 [token].
 
@@ -62,16 +76,26 @@ class TokenStream:
                     out[row] = self._raw(int(starts[row]), length)
         return out
 
-    def chunks(self, chunk_tokens: int = 1 << 22, overlap: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    def chunks(
+        self, chunk_tokens: int = 1 << 22, overlap: int = 0, token_range: tuple[int, int] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Pieces of the stream in order, in the shards' own integers, with the first `overlap` tokens of what follows.
 
         With overlap = window length − 1 every window of the stream lies in exactly one piece, whatever the shards.
 
+        Args:
+            chunk_tokens: tokens of a piece without the overlap.
+            overlap: tokens of the following piece that are added, as far as the stream goes.
+            token_range: first position and the one after the last, for one worker's part; None takes all.
+
         Yields:
             stream position of the piece's first token, ids [token].
         """
-        for begin in range(0, self.token_count, chunk_tokens):
-            yield begin, self._raw(begin, min(chunk_tokens + overlap, self.token_count - begin))
+        first, end = token_range or (0, self.token_count)
+        self._check(first, end - first)
+        for begin in range(first, end, chunk_tokens):
+            inside = min(chunk_tokens, end - begin)
+            yield begin, self._raw(begin, min(inside + overlap, self.token_count - begin))
 
     def _raw(self, offset: int, length: int) -> np.ndarray:
         """Ids in the shards' own integers: a view where one shard holds them all, else a copy."""

@@ -130,3 +130,15 @@ def token_byte_counts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     for token_id, added in tokenizer.added_tokens_decoder.items():
         sizes[token_id] = 0 if added.special else len(added.content.encode("utf-8"))
     return sizes
+
+
+def breaks_at_newlines(encode: Tokenizer) -> bool:
+    """Whether no token spans a newline between two visible signs, so that text may be cut behind it.
+
+    True for GPT-2's byte-level pre-tokenizer, GPT-Neo's and Pythia's too: its pattern takes such a newline alone.
+    """
+    model = json.loads(encode.to_str())
+    before: dict[str, Any] = model.get("pre_tokenizer") or {}
+    is_plain = (model.get("normalizer") or {"type": "NFC"})["type"] == "NFC"
+    is_gpt2 = before.get("type") == "ByteLevel" and before["use_regex"] and not before["add_prefix_space"]
+    return bool(is_plain and is_gpt2)

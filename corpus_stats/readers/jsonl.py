@@ -56,6 +56,8 @@ class JsonlReader(Reader):
                         yield document
         except DamagedFileError as error:
             self._bad("damaged file", f"{path} is damaged after line {number} ({error})", error)
+        except OSError as error:
+            self._bad("unreadable file", f"{path} cannot be read after line {number} ({error.strerror})", error)
 
     def _parsed(self, line: bytes, name: str, file_subset: str) -> Document | None:
         where = f"line {name} of {self.source}"

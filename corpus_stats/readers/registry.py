@@ -14,7 +14,8 @@ from corpus_stats.readers.parquet import PARQUET_SUFFIXES, ParquetReader
 from corpus_stats.readers.python_installation import PythonInstallationReader
 from corpus_stats.readers.text_folder import TextFolderReader
 
-TOKEN_SUFFIXES = (".bin", ".npy", ".idx")
+PRETOKENIZED = "token-files"  # a kind without a reader: see corpus_stats.pretokenized
+_TOKEN_SUFFIXES = (".bin", ".npy")
 KINDS: dict[str, type[Reader]] = {
     reader.kind: reader
     for reader in (PythonInstallationReader, TextFolderReader, JsonlReader, ParquetReader, HuggingFaceReader)
@@ -33,6 +34,8 @@ def open_source(source: str, kind: str | None = None, **options: Any) -> Reader:
         CorpusError: the kind is unknown, the source is missing, or the reader knows no such option.
     """
     chosen = kind or detect_kind(source)
+    if chosen == PRETOKENIZED:
+        raise CorpusError(f"{source} holds token ids, not text; register it with register_token_files instead.")
     if chosen not in KINDS:
         raise CorpusError(f"There is no reader {chosen!r} for {source}; choose one of {', '.join(KINDS)}.")
     reader = KINDS[chosen]
@@ -44,7 +47,7 @@ def open_source(source: str, kind: str | None = None, **options: Any) -> Reader:
 
 
 def detect_kind(source: str) -> str:
-    """Kind of a source, judged by its name and the names of the files in it.
+    """Kind of a source, judged by its name and the names of the files in it: one of `KINDS`, or `PRETOKENIZED`.
 
     Raises:
         CorpusError: there is nothing at `source`.
@@ -62,13 +65,6 @@ def detect_kind(source: str) -> str:
     for suffixes, reader in ((JSONL_SUFFIXES, JsonlReader), (PARQUET_SUFFIXES, ParquetReader)):
         if any(name.endswith(suffixes) for name in names):
             return reader.kind
-    _refuse_token_files(path, names)
+    if any(name.endswith(_TOKEN_SUFFIXES) for name in names):
+        return PRETOKENIZED
     return TextFolderReader.kind
-
-
-def _refuse_token_files(path: Path, names: list[str]) -> None:
-    """Token files hold no documents; read as text they would be noise."""
-    if any(name.endswith(TOKEN_SUFFIXES) for name in names):
-        raise CorpusError(
-            f"{path} holds token ids ({', '.join(TOKEN_SUFFIXES)}), not text; register it with register_token_files."
-        )

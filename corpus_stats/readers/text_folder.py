@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
@@ -29,7 +30,14 @@ class TextFolderReader(Reader):
         base = self._root if self._root.is_dir() else self._root.parent
         for path in files:
             relative = path.relative_to(base)
-            text = self._decoded(path.read_bytes(), str(path))
+            text = self._text(path)
             if text is not None:
                 subset = relative.parts[0] if len(relative.parts) > 1 else base.name
                 yield Document(relative.as_posix(), subset, text)
+
+    def _text(self, path: Path) -> str | None:
+        try:
+            return self._decoded(path.read_bytes(), str(path))
+        except OSError as error:
+            self._bad("unreadable file", f"{path} cannot be read ({error.strerror})", error)
+            return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from datasketch import MinHash
+from datasketch import MinHash, MinHashLSH
 
 from corpus_stats import CorpusError
 from corpus_stats.ladder import build_ladder
 from corpus_stats.near_duplicates import (
     HASHING_SCHEME,
+    _candidate_groups,
     band_shape,
     minhash_signatures,
     near_duplicate_clusters,
@@ -54,6 +57,24 @@ def test_signatures_equal_datasketch(seed):
         theirs = MinHash(num_perm=64, seed=seed, hashfunc=int, scheme=HASHING_SCHEME)
         theirs.update_batch(row.tolist())
         assert (theirs.hashvalues == signature).all()
+
+
+def test_candidates_are_those_of_datasketch_lsh():
+    hashes = shingle_hashes(mutated_families(30, 5, 60, seed=2), 5)
+    signatures = minhash_signatures(hashes, seed=1)
+    bands, rows = band_shape(0.8)
+    index = MinHashLSH(num_perm=128, params=(bands, rows))
+    sketches = MinHash.bulk(hashes.tolist(), num_perm=128, hashfunc=int)
+    for key, sketch in enumerate(sketches):
+        index.insert(key, sketch)
+    theirs = {frozenset((key, other)) for key, sketch in enumerate(sketches) for other in index.query(sketch)}
+    ours = {
+        frozenset(pair)
+        for group in _candidate_groups(signatures, bands, rows)
+        for pair in itertools.combinations(group.tolist(), 2)
+    }
+    assert ours == {pair for pair in theirs if len(pair) == 2}
+    assert len(ours) > 50
 
 
 def test_the_scheme_is_datasketch_default():

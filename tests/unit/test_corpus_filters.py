@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from corpus_stats.filters import (
     filter_token_sets,
     paragraph_filters,
 )
-from corpus_stats.strata import occurrence_strata, stratified_rows
+from corpus_stats.strata import occurrence_strata, stratified_rows, subset_coverage
 from corpus_stats.tokenizer import train_tokenizer
 
 
@@ -71,3 +72,14 @@ def test_stratified_rows():
     assert rows.tolist() == stratified_rows(strata, 5, seed=2).tolist() != stratified_rows(strata, 5, seed=3).tolist()
     only_a = stratified_rows(strata, {"a": 5}, seed=2)
     assert only_a.tolist() == [row for row in rows.tolist() if row < 50], "strata do not disturb each other"
+
+
+def test_subset_coverage_shows_what_a_sample_misses():
+    documents = pl.DataFrame({"subset": ["a", "b", "a", "c"], "token_count": [10, 30, 10, 50]})
+    sample = pl.DataFrame({"subset": ["c", "c", "c", "a"]})
+    assert subset_coverage(sample, documents).rows() == [
+        ("c", 50, 0.5, 3, 0.75),
+        ("b", 30, 0.3, 0, 0.0),
+        ("a", 20, 0.2, 1, 0.25),
+    ]
+    assert subset_coverage(sample.head(0), documents)["window_share"].to_list() == [0, 0, 0]

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from corpus_stats import CorpusError, Document
-from corpus_stats.readers import open_source
+from corpus_stats.readers import PRETOKENIZED, detect_kind, open_source
 
 
 def _library(root: Path) -> Path:
@@ -222,6 +222,7 @@ def test_missing_extra_explains_itself(tmp_path, monkeypatch):
 
 def test_token_files_are_not_text(tmp_path):
     (tmp_path / "tokens.bin").write_bytes(b"\0\1" * 9)
+    assert detect_kind(str(tmp_path)) == PRETOKENIZED
     with pytest.raises(CorpusError, match="token ids"):
         open_source(str(tmp_path))
 
@@ -234,3 +235,25 @@ def test_files_that_are_not_text(tmp_path):
     reader = open_source(str(tmp_path), on_bad="skip")
     assert [d.text for d in reader] == ["fine"]
     assert reader.skipped == {"invalid UTF-8": 1}
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_files_that_cannot_be_read(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("{}")
+    (tmp_path / name.replace("a.", "b.")).write_text('{"text": "fine"}\n')
+
+    def refusing(method):
+        def wrapped(self, *arguments, **options):
+            if self.name == name:
+                raise PermissionError(13, "Permission denied")
+            return method(self, *arguments, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(Path, "read_bytes", refusing(Path.read_bytes))
+    monkeypatch.setattr(Path, "open", refusing(Path.open))
+    with pytest.raises(CorpusError, match="Permission denied"):
+        list(open_source(str(tmp_path)))
+    reader = open_source(str(tmp_path), on_bad="skip")
+    assert len(list(reader)) == 1
+    assert reader.skipped == {"unreadable file": 1}

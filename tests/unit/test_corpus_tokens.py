@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import json
 from collections import Counter
 
@@ -12,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_stats import CorpusError, Document, occurrences
+from corpus_stats import CorpusError, Document, occurrences, token_shards
 from corpus_stats.occurrences import count_occurrences, count_occurrences_together
 from corpus_stats.sampling import paragraph_id, paragraph_ids, permuted, sample_windows, unique_token_count
 from corpus_stats.token_shards import TokenStream, write_token_shards
-from corpus_stats.tokenizer import train_tokenizer
+from corpus_stats.tokenizer import breaks_at_newlines, encoder, train_tokenizer
 from corpus_stats.unigrams import count_tokens
 
 DOCUMENTS = [
@@ -98,10 +100,50 @@ def test_windows_equal_reads_wherever_shards_end(corpus):
         stream.windows(np.array([stream.token_count - 5]), 6)
 
 
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(alphabet="ab1'é \n\t\r\u2003.", min_size=8, max_size=80), size=st.integers(1, 7))
+def test_long_documents_may_be_cut_at_lone_newlines(text, size):
+    whole = _long_tokenizer()
+    before = token_shards._BATCH_CHARACTERS
+    token_shards._BATCH_CHARACTERS = size
+    try:
+        (ids,) = token_shards._encoded(encoder(whole), [Document("long", "x", text)])
+        pieces = list(token_shards._pieces(text))
+    finally:
+        token_shards._BATCH_CHARACTERS = before
+    assert "".join(pieces) == text
+    assert ids.tolist() == whole.encode(text, add_special_tokens=False)
+
+
+@functools.cache
+def _long_tokenizer():
+    texts = ["a a\n\n b1\n'é\n  a\tb\n\r\na b\nb ab.\n.\n\n" * 40]
+    return train_tokenizer(texts, 290)
+
+
+def test_tokenizers_that_may_join_across_newlines_are_not_cut():
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    backend = Tokenizer(models.BPE())
+    assert not breaks_at_newlines(backend)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert breaks_at_newlines(backend)
+    backend.normalizer = normalizers.Replace("\n", " ")
+    assert not breaks_at_newlines(backend)
+    backend.normalizer = normalizers.NFC()
+    assert breaks_at_newlines(backend)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    assert not breaks_at_newlines(backend)
+
+
 def test_damaged_shards_are_told(tokenizer, tmp_path):
     write_token_shards(DOCUMENTS, tokenizer, tmp_path, shard_tokens=100)
     shard = tmp_path / "tokens-00001.bin"
     data = shard.read_bytes()
+    TokenStream(tmp_path).verify()
+    shard.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(CorpusError, match=r"tokens-00001\.bin has changed"):
+        TokenStream(tmp_path).verify()
     shard.write_bytes(data[:-1])
     with pytest.raises(CorpusError, match=r"tokens-00001\.bin has 199 bytes instead of 200"):
         TokenStream(tmp_path)
@@ -204,8 +246,9 @@ class _ArrayStream:
 
     def __init__(self, ids):
         self.ids = ids
+        self.token_count = len(ids)
 
-    def chunks(self, chunk_tokens, overlap):
+    def chunks(self, chunk_tokens, overlap, token_range):
         for begin in range(0, len(self.ids), chunk_tokens):
             yield begin, self.ids[begin : begin + chunk_tokens + overlap]
 
@@ -218,7 +261,12 @@ def test_occurrences_cross_shards_and_documents(corpus):
     expected = [int((every == row).all(axis=1).sum()) for row in windows]
     ticks = []
     assert count_occurrences(stream, windows, on_progress=ticks.append).tolist() == expected
-    assert sum(ticks) >= stream.token_count
+    assert sum(ticks) == stream.token_count
+    cuts = [0, 1, 85, 95, stream.token_count // 2, stream.token_count]
+    parts = [count_occurrences(stream, windows, token_range=part) for part in itertools.pairwise(cuts)]
+    assert sum(parts).tolist() == expected, "parts of several workers add up"
+    with pytest.raises(CorpusError, match="leave the stream"):
+        count_occurrences(stream, windows, token_range=(0, stream.token_count + 1))
     assert count_occurrences(stream, windows[:0]).tolist() == []
     with pytest.raises(CorpusError, match="window, position"):
         count_occurrences(stream, windows[0])
