@@ -235,10 +235,10 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
         f"# Scoring: speed and memory\n\n{machine(options.device)}; {options.dtype}, {options.threads} threads, "
         f"GPT-Neo 125M's shape, {PREFIX} + {LENGTH - PREFIX} tokens. Written by `benchmarks/bench_scoring.py`."
     )
+    yield "## Time beside its peers\n\n" + "\n".join(time_table(options))
     if options.device == "cpu" and Path("/proc/self/clear_refs").exists():
         yield "## Memory does not grow with batch x vocabulary\n\n" + "\n".join(memory_table())
     yield "## Time is linear in paragraphs (2 layers, width 64)\n\n" + "\n".join(linearity_table(options))
-    yield "## Time beside its peers\n\n" + "\n".join(time_table(options))
 
 
 def main() -> None:
