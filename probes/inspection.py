@@ -204,6 +204,7 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
     folder = resolve_folder(source, revision)
     require_complete(folder)
     config = read_config(folder)
+    _refuse_without_attention(folder, config)
     return CheckpointFacts(
         architecture=config.model_type,
         layer_count=config.num_hidden_layers,
@@ -214,6 +215,17 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
         parameter_count=_count_parameters(config),
         weights_sha256=weights_sha256(folder),
     )
+
+
+def _refuse_without_attention(folder: Path, config: PretrainedConfig) -> None:
+    """State-space and multimodal models have no single number of heads, layers or positions."""
+    needed = ("num_hidden_layers", "num_attention_heads", "hidden_size", "max_position_embeddings", "vocab_size")
+    missing = [name for name in needed if not isinstance(getattr(config, name, None), int)]
+    if missing:
+        raise ProbeError(
+            f"checkpoint {folder} of architecture {config.model_type!r} has no {missing[0]}; rarecall measures "
+            "transformers with attention over text, such as GPT-Neo, GPT-NeoX, GPT-2 and the Llama family."
+        )
 
 
 def read_config(folder: Path) -> PretrainedConfig:

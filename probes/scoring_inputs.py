@@ -24,6 +24,10 @@ class NonFiniteScore(ProbeError):  # noqa: N818 (the name says what happened)
             "weights, or score in float32."
         )
 
+    def __reduce__(self) -> tuple[type[NonFiniteScore], tuple[int, int]]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.row, self.position)
+
 
 def as_paragraphs(token_ids: Any, *, longer_than: int) -> Tensor:
     """Token ids as an int64 tensor on the CPU, [paragraph, position].

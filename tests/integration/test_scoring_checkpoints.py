@@ -181,6 +181,14 @@ def test_an_unknown_architecture_is_refused_and_its_code_not_run(copied):
     assert "'brand_new'" in refusal(copied)
 
 
+def test_an_architecture_without_attention_is_not_described(copied):
+    from transformers import MambaConfig
+
+    MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2).save_pretrained(copied)
+    with pytest.raises(ProbeError, match=r"'mamba' has no num_attention_heads"):
+        inspect_checkpoint(str(copied))
+
+
 def rewrite(folder: Path, change) -> None:
     tensors = load_file(folder / "model.safetensors")
     change(tensors)

@@ -10,6 +10,7 @@ from scoring_models import VOCABULARY, random_model, random_paragraphs
 from probes.errors import ProbeError
 from probes.generation import generate_continuations, greedy_continuations
 from probes.scoring import NonFiniteScore, score_paragraphs
+from probes.screening import screen_paragraphs
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,25 @@ def test_generation_refuses_what_does_not_fit(untouchable):
     ):
         with pytest.raises(ProbeError):
             request()
+
+
+@pytest.mark.parametrize("family", ["Cohere", "Gemma2"])
+def test_a_family_that_scales_or_caps_its_logits_is_refused(family):
+    import transformers
+
+    shape = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "head_dim": 8}
+    shape |= {
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 64,
+        "initializer_range": 1.0,
+    }
+    ids = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+    config = getattr(transformers, f"{family}Config")(**shape, **ids)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    for measure in (score_paragraphs, screen_paragraphs):
+        with pytest.raises(ProbeError, match="changes its logits after the output head"):
+            measure(model, GOOD, 10)
 
 
 def test_no_paragraphs_give_empty_frames_with_all_columns(model):

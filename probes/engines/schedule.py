@@ -1,0 +1,193 @@
+"""Hand shards to workers, take results, replace workers that die or hang; the same for every kind of worker."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from probes.errors import ProbeError
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Where shards run.
+
+    Args:
+        kind: local (this machine) or ray (needs the extra `ray`).
+        workers: shards at a time. One local worker without a time limit is this process itself.
+        cpus_per_worker: what a worker asks Ray for; fractions let several share a processor.
+        threads_per_worker: torch threads of a worker; the same number gives the same bits everywhere.
+        shard_limit_s: a worker that spends more seconds on a shard, its own start included, is killed and the shard
+            given to another.
+        attempts: times a shard is tried when its workers die or hang.
+        address: of a running Ray cluster; None starts one here for the time of the run.
+    """
+
+    kind: Literal["local", "ray"] = "local"
+    workers: int = 1
+    cpus_per_worker: float = 1.0
+    threads_per_worker: int | None = None
+    shard_limit_s: float | None = None
+    attempts: int = 3
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("local", "ray"):
+            raise ProbeError(f"engine {self.kind!r} is unknown; choose local or ray.")
+        limit = 1.0 if self.shard_limit_s is None else self.shard_limit_s
+        if min(self.workers, self.attempts) < 1 or min(self.cpus_per_worker, limit) <= 0:
+            raise ProbeError(
+                "an engine needs at least one worker and attempt, and positive processor shares and limits."
+            )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a shard: a value, an error of the work itself, or neither because the worker died."""
+
+    value: Any = None
+    error: BaseException | None = None
+    died: bool = False
+
+
+class Worker(Protocol):
+    """Somebody who works on one shard at a time."""
+
+    def start(self, shard: Any) -> None:
+        """Begin with a shard; returns at once."""
+
+    def kill(self) -> None:
+        """End the worker now, whatever it does."""
+
+
+class Pool(Protocol):
+    """A source of workers, and the one who knows how to wait for them."""
+
+    def hire(self) -> Any:
+        """A new worker."""
+
+    def wait(self, workers: Sequence[Any], timeout_s: float | None) -> list[tuple[Any, Outcome]]:
+        """Workers that finished or died, after at most `timeout_s` seconds."""
+
+
+def run_shards(
+    setup: Callable[[], Any],
+    work: Callable[[Any, Any], Any],
+    shards: Sequence[Any],
+    settings: EngineSettings | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index of the shard, `work(state, shard)`) as shards finish; `state` is `setup()`, once per worker.
+
+    Args:
+        setup: makes what every shard needs, typically loads the model; a module-level function or a partial of one.
+        work: measures one shard; a module-level function or a partial of one, free of side effects.
+        shards: inputs, small enough to be sent.
+        settings: where to run; this process by default.
+
+    Raises:
+        ProbeError: a shard was lost as often as `settings.attempts`, or Ray is asked for and not installed.
+        Exception: whatever `setup` or `work` raise; shards that finished before were yielded.
+    """
+    settings = settings or EngineSettings()
+    if settings.kind == "local" and settings.workers == 1 and settings.shard_limit_s is None:
+        return _in_this_process(setup, work, shards)
+    return _in_workers(setup, work, shards, settings)
+
+
+def _in_this_process(setup: Callable, work: Callable, shards: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    state = setup() if len(shards) else None
+    for index, shard in enumerate(shards):
+        yield index, work(state, shard)
+
+
+def _in_workers(
+    setup: Callable, work: Callable, shards: Sequence[Any], settings: EngineSettings
+) -> Iterator[tuple[int, Any]]:
+    if not len(shards):
+        return
+    with ExitStack() as stack:
+        yield from _Schedule(_pool(setup, work, settings, stack), shards, settings, stack).run()
+
+
+def _pool(setup: Callable, work: Callable, settings: EngineSettings, stack: ExitStack) -> Pool:
+    if settings.kind == "ray":
+        from probes.engines.ray import RayPool, connected
+
+        stack.enter_context(connected(settings))
+        return RayPool(setup, work, settings)
+    from probes.engines.local import ProcessPool
+
+    return ProcessPool(setup, work, settings)
+
+
+class _Schedule:
+    """Which worker has which shard until when."""
+
+    def __init__(self, pool: Pool, shards: Sequence[Any], settings: EngineSettings, stack: ExitStack) -> None:
+        self.pool, self.shards, self.settings = pool, shards, settings
+        self.waiting = deque(range(len(shards)))
+        self.losses: Counter[int] = Counter()
+        self.busy: dict[Any, tuple[int, float]] = {}
+        self.idle: list[Any] = []
+        stack.callback(self._dismiss)
+
+    def run(self) -> Iterator[tuple[int, Any]]:
+        while self.waiting or self.busy:
+            self._assign()
+            for worker, outcome in self.pool.wait(list(self.busy), self._patience()):
+                index, _ = self.busy.pop(worker)
+                if outcome.died:
+                    self._lose(worker, index)
+                elif outcome.error is not None:
+                    self.idle.append(worker)
+                    raise outcome.error
+                else:
+                    self.idle.append(worker)
+                    yield index, outcome.value
+            self._kill_the_late()
+
+    def _assign(self) -> None:
+        while self.waiting and len(self.busy) < self.settings.workers:
+            worker = self.idle.pop() if self.idle else self.pool.hire()
+            index = self.waiting.popleft()
+            limit = self.settings.shard_limit_s
+            self.busy[worker] = (index, float("inf") if limit is None else time.monotonic() + limit)
+            worker.start(self.shards[index])
+
+    def _patience(self) -> float | None:
+        """Seconds until the next limit is reached; None when there is none."""
+        nearest = min(deadline for _, deadline in self.busy.values())
+        return None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
+
+    def _kill_the_late(self) -> None:
+        now = time.monotonic()
+        for worker, (index, deadline) in list(self.busy.items()):
+            if now >= deadline:
+                del self.busy[worker]
+                self._lose(worker, index)
+
+    def _lose(self, worker: Any, index: int) -> None:
+        worker.kill()
+        self.losses[index] += 1
+        if self.losses[index] >= self.settings.attempts:
+            raise ProbeError(
+                f"shard {index} was lost {self.losses[index]} times: its workers died or took longer than "
+                f"{self.settings.shard_limit_s or 'any'} seconds; look at memory, or cut smaller shards."
+            )
+        self.waiting.appendleft(index)
+
+    def _dismiss(self) -> None:
+        for worker in [*self.busy, *self.idle]:
+            worker.kill()
+
+
+def use_threads(threads: int | None) -> None:
+    """Fix the number of torch threads of a worker process."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
