@@ -66,7 +66,7 @@ def token_random_effects(values: np.ndarray, x: np.ndarray, types: np.ndarray, w
     if count < LEAST_TYPE_COUNT or not np.ptp(of_type.x) > 1e-9:
         nothing = np.full(columns, np.nan)
         return TokenTest(nothing, nothing, nothing, nothing, count)
-    noise = np.maximum(of_type.noise, 1e-12 * np.maximum(np.square(of_type.y).max(axis=0), 1e-300))
+    noise = np.maximum(of_type.noise, 1e-12 * np.maximum(np.square(of_type.y).max(axis=0), 1e-30))
     sampling = noise / of_type.weight[:, None]  # variance of each type's mean, [type, column]
     between = _variance_between(of_type, sampling)
     slope, error = _regress(of_type, 1 / (sampling + between))

@@ -14,6 +14,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 sys.path.insert(0, str(Path(__file__).parent))
 from triggers_worlds import token_world
 
+from probes.head_rarity import head_rarity
 from probes.inference_tokens import _Types, _variance_between, token_random_effects
 from probes.trigger_effect import trigger_effect
 
@@ -92,3 +93,44 @@ def test_a_real_effect_of_rarity_holds_over_types_too():
     blind = trigger_effect(frame.drop("token_id"), permutations=10, outcomes=["em_drop"], adjustments=["full"])
     assert blind["token_estimate"].is_null().all() and blind["estimate"].equals(result["estimate"])
     assert isinstance(blind, pl.DataFrame)
+
+
+def test_heads_with_favourite_tokens_fool_clusters_but_not_the_random_effects():
+    """Every head has favourite token types, for no reason of rarity."""
+    naive, over_types = [], []
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        share = 1 / np.arange(1, 301)
+        token = rng.choice(300, p=share / share.sum(), size=(40, 20))
+        taste = rng.normal(size=(300, 4))[token] + 0.5 * rng.normal(size=(40, 20, 4))
+        attention = np.exp(np.moveaxis(taste, 2, 1))[:, None]
+        attention /= attention.sum(axis=-1, keepdims=True)
+        frame = head_rarity(
+            attention, np.log2(token + 2.0), 299 - token, np.arange(40), seed=seed, bootstrap_draws=20,
+            permutations=39, token_ids=token,
+        ).filter(coefficient="spearman")  # fmt: skip
+        naive += (frame["p_value"] < 0.05).to_list()
+        over_types += (frame["token_p_value"] < 0.05).to_list()
+    assert np.mean(naive) > 0.5
+    assert 0.01 <= np.mean(over_types) <= 0.1
+
+
+def test_a_head_that_looks_at_rare_tokens_holds_over_types():
+    rng = np.random.default_rng(0)
+    token = rng.integers(200, size=(50, 20))
+    rarity = np.log2(token + 2.0)
+    raw = rng.exponential(size=(50, 1, 3, 20))
+    raw[:, 0, 1] *= rarity**2
+    raw[:, 0, 2] = 1.0
+    frame = head_rarity(
+        raw / raw.sum(axis=-1, keepdims=True), rarity, 199 - token, np.arange(50), seed=0, permutations=50,
+        token_ids=token,
+    )  # fmt: skip
+    by = {(row["coefficient"], row["head"]): row for row in frame.iter_rows(named=True)}
+    for coefficient in ("spearman", "pearson"):
+        found = by[coefficient, 1]
+        assert found["token_lower"] > 0 and found["token_q_value"] < 0.01
+        assert found["token_estimate"] == pytest.approx(found["estimate"], abs=0.1)
+        assert by[coefficient, 0]["token_p_value"] > 0.01 and by[coefficient, 2]["token_estimate"] is None
+    assert by["kendall", 1]["token_estimate"] is None and by["summed_by_rank", 1]["token_p_value"] is None
+    assert frame["token_type_count"].drop_nulls().unique().to_list() == [len(np.unique(token))]
