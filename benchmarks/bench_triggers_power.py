@@ -21,7 +21,7 @@ EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 2.0), (10, 30, 100)
 
 
 def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.DataFrame:
-    """Memorized paragraphs with EM drops as skewed as P1's: most changes cost little, some everything; mean about 12."""
+    """Memorized paragraphs with skewed EM drops: most changes cost nothing, some nearly everything."""
     rng = np.random.default_rng(seed)
     row, position = (axis.ravel() for axis in np.indices((clusters, positions)))
     fragile = rng.beta(1.2, 4, size=(clusters, 1)) + 0.3 * np.arange(positions) / positions
@@ -55,10 +55,10 @@ def main() -> None:
     lines = [
         "# Power of the trigger regression",
         "",
-        f"Share of {options.repetitions} studies that find an effect of rarity on EM drop at the 5 % level (95 % Wilson "
-        f"interval), fully adjusted, on {source}: {frame['position'].n_unique()} positions, EM drop "
-        f"{frame['em_drop'].mean():.1f} ± {frame['em_drop'].std():.1f} tokens. Effect: tokens of exact match per standard "
-        "deviation of rarity within the paragraph. Row 0 is the rate of false findings.",
+        f"Share of {options.repetitions} studies that find an effect of rarity on EM drop at the 5 % level (95 % "
+        f"Wilson interval), fully adjusted, on {source}: {frame['position'].n_unique()} positions, EM drop "
+        f"{frame['em_drop'].mean():.1f} ± {frame['em_drop'].std():.1f} tokens. Effect: tokens of exact match per "
+        "standard deviation of rarity within the paragraph. Row 0 is the rate of false findings.",
         "",
         "| effect | " + " | ".join(f"{count} clusters" for count in CLUSTERS) + " |",
         "|---" * (len(CLUSTERS) + 1) + "|",
