@@ -1,5 +1,7 @@
 """Corpus stages: the tokenizer, and the text as token shards with the place of every document."""
 
+import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,26 @@ def reader_of(profile: Profile) -> Any:
 
 def source_signature(scope: Scope) -> dict[str, Any]:
     """Cheap evidence that the source is unchanged: names, sizes and times of its files."""
-    source = reader_of(scope.profile).source
+    return {"source": reader_of(scope.profile).source, "files": _files_signature(reader_of(scope.profile).source)}
+
+
+@cache
+def _files_signature(source: str) -> str | None:
+    """Digest over the files below a path; None for what is no path. Asked once per process: a run sees one corpus."""
     root = Path(source)
     if not root.exists():
-        return {"source": source}
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    stats = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files if "site-packages" not in p.parts]
-    return {"source": source, "files": digest(stats)}
+        return None
+    stats: list[tuple[str, int, int]] = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(set(subfolders) - {"site-packages", "dist-packages", "__pycache__"})
+        stats += [(f"{folder}/{n}", *_size_and_time(Path(folder, n))) for n in sorted(names)]
+    return digest(stats or [_size_and_time(root)])
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Links that lead nowhere count as empty files."""
+    facts = path.lstat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _tokenizer_settings(profile: Profile) -> dict[str, Any]:

@@ -56,20 +56,11 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     from probes.gradients import group_gradient, parameter_gradients as measure
 
     if rows.is_empty():
-        return _empty("parameter_gradients")
+        return models.no_rows("parameter_gradients")
     ids, prefix = models.token_matrix(rows), scope.profile.paragraphs.prefix_length
     single = models.with_paragraph_ids(measure(model, ids, prefix), rows)
     mean = group_gradient(model, ids, prefix).with_columns(paragraph_id=pl.lit(None, dtype=pl.String))
     return pl.concat([single, mean.select(single.columns)])
-
-
-def _empty(table: str) -> pl.DataFrame:
-    """No rows, in the registry's types."""
-    from warehouse.registry import TABLES
-
-    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame.drop("checkpoint_id")
 
 
 ACTIVATION_GRADIENTS = Stage(

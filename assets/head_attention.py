@@ -83,9 +83,11 @@ def _rarity_shards(scope: Scope) -> Shards:
 def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:
     from probes.head_rarity import head_rarity as measure
 
+    if facts.is_empty():
+        return models.no_rows("head_rarity")
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     unigrams = scope.read("unigrams").sort("token_id")
-    ids = models.token_matrix(facts)[:, :prefix] if facts.height else np.zeros((0, prefix), dtype=np.int64)
+    ids = models.token_matrix(facts)[:, :prefix]
     return measure(
         attention, unigrams["surprisal_bits"].to_numpy()[ids], unigrams["rarity_rank"].to_numpy()[ids],
         facts["near_duplicate_cluster"].to_numpy(), seed=probes.seed,

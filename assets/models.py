@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.profile import Profile, settings_of
 from assets.stage import Scope
+from warehouse.registry import TABLES
 
 MEASURED_GROUPS = ("MP", "NMP")
 NMP_LIMIT_SHARE = 0.2
@@ -67,3 +68,10 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     one_each = ranked.sort("order").unique(["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True)
     groups = [one_each.filter(pl.col("paragraph_group") == name).head(settings.paragraphs_per_group) for name in MEASURED_GROUPS]
     return pl.concat(groups)
+
+
+def no_rows(table: str) -> pl.DataFrame:
+    """An empty frame in the registry's types, for a group that has no paragraphs."""
+    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.drop("checkpoint_id")

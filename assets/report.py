@@ -14,7 +14,7 @@ from assets.resources import Workspace
 from warehouse.atomic import digest, replace_file, write_json
 from warehouse.catalog import catalog_key
 from warehouse.home import Home
-from warehouse.queries import query
+from warehouse.queries import mapping, query
 
 _STRIPS = {"surprisal_bits": "rarity [bits]", "em_drop": "EM drop [tokens]", "strongest_attention": "strongest attention of any head"}
 
@@ -84,7 +84,7 @@ def _image(home: Home, name: str) -> str:
 def _trigger_rows(home: Home, checkpoint_id: str) -> list[dict[str, Any]]:
     rows = _rows(home, "report_triggers", checkpoint_id)
     for row in rows:
-        heads = {item["key"]: item["value"] for item in row["attention"] or []}
+        heads = mapping(row["attention"])
         row["top_head"] = max(heads, key=lambda head: heads[head]) if heads else ""
         row["top_attention"] = heads.get(row["top_head"], 0.0)
     return rows

@@ -12,6 +12,7 @@ from assets.execute import Shards, materialize, stage_asset
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.catalog import connect_workspace
+from warehouse.queries import to_polars
 
 UNIGRAM_COUNTS = Stage(("unigram_counts",), upstream=("corpora",))
 
@@ -75,6 +76,6 @@ def _sum_counts(scope: Scope) -> Shards:
         with connect_workspace() as connection:
             connection.register("vocabulary", vocabulary.to_arrow())
             connection.register("unigram_counts", scope.read("unigram_counts").to_arrow())
-            return {"unigrams": connection.execute(sql.load_one("staging", "unigrams").text).pl()}
+            return {"unigrams": to_polars(connection.sql(sql.load_one("staging", "unigrams").text))}
 
     return Shards(1, compute)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,10 @@ from corpus_stats.errors import CorpusError
 if TYPE_CHECKING:
     from corpus_stats.token_stream import TokenStream
 
-_CHUNK_TOKENS = 1 << 15  # intermediate arrays of 256 KiB stay in the cache
-_FILTER_BITS = 22
+_CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
+_SPARSENESS_BITS = 5  # table slots per window, so that about one position in 32 passes by chance
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
-_TOKEN_SEED = 20_240_319
+_WORD_SEED = 20_240_319
 
 
 def count_occurrences(
@@ -38,73 +38,132 @@ def count_occurrences(
     Raises:
         CorpusError: the windows are no matrix of token ids.
     """
+    return count_occurrences_together(stream, [windows], on_progress)[0]
+
+
+def count_occurrences_together(
+    stream: TokenStream, window_sets: Sequence[np.ndarray], on_progress: Callable[[int], None] | None = None
+) -> list[np.ndarray]:
+    """`count_occurrences` of several sets of windows, e.g. of 100, 50 and 32 tokens, in one pass over the stream.
+
+    Args:
+        stream: the corpus.
+        window_sets: token ids, [window, position] each; lengths may differ.
+        on_progress: called with the number of tokens of each scanned piece.
+
+    Returns:
+        int64 counts for each set, [window].
+
+    Raises:
+        CorpusError: a set is no matrix of token ids.
+    """
+    matrices = [_checked(windows) for windows in window_sets]
+    filled = [matrix for matrix in matrices if len(matrix)]
+    if not filled:
+        return [np.zeros(0, dtype=np.int64) for _ in matrices]
+    longest = max(matrix.shape[1] for matrix in filled)
+    rolling = _RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
+    indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
+    for _, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1):
+        sums = rolling.sums(ids)
+        for index in indexes:
+            if index is not None:
+                index.scan(ids, sums)
+        if on_progress is not None:
+            on_progress(min(len(ids), _CHUNK_TOKENS))
+    return [np.zeros(0, dtype=np.int64) if index is None else index.result() for index in indexes]
+
+
+def _checked(windows: np.ndarray) -> np.ndarray:
     rows = np.asarray(windows)
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "ui" or (rows.size and int(rows.min()) < 0):
         raise CorpusError(f"Windows must be token ids [window, position], not {rows.dtype} {rows.shape}; reshape them.")
-    if not len(rows):
-        return np.zeros(0, dtype=np.int64)
-    keys = np.ascontiguousarray(rows.astype("<u4")).view(np.dtype((np.void, 4 * rows.shape[1]))).reshape(-1)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    index = _WindowIndex(rows[first].astype(np.uint32))
-    for _, ids in stream.chunks(_CHUNK_TOKENS, overlap=rows.shape[1] - 1):
-        index.scan(ids)
-        if on_progress is not None:
-            on_progress(min(len(ids), _CHUNK_TOKENS))
-    return index.counts[inverse.reshape(-1)]
+    return rows.astype("<u4")
 
 
-class _WindowIndex:
-    """Distinct windows by hash, with a bit table in front that turns away almost every position of the corpus.
+class _RollingHash:
+    """Hashes of all windows of a piece, of any length, from one array of prefix sums.
 
     The hash of ids x₀ … x₍ₙ₋₁₎ is Σ r(xᵢ)·Bⁱ modulo 2⁶⁴, r a table of random words. With prefix sums S of r(xᵢ)·Bⁱ
     over a piece, the hash of the window at p is (S[p+n] − S[p])·B⁻ᵖ: a handful of array operations whatever n is.
     """
 
-    def __init__(self, distinct: np.ndarray) -> None:
-        self.counts = np.zeros(len(distinct), dtype=np.int64)
-        self._windows = distinct
-        self._length = distinct.shape[1]
-        self._largest_id = max(int(distinct.max()), 1 << 16)
-        self._words = np.random.default_rng(_TOKEN_SEED).integers(0, 1 << 64, self._largest_id + 2, dtype=np.uint64)
-        self._powers = _powers(_BASE, _CHUNK_TOKENS + self._length)
-        self._inverse_powers = _powers(pow(_BASE, -1, 1 << 64), _CHUNK_TOKENS + self._length)
-        hashes = (self._words[distinct] * self._powers[: self._length]).sum(axis=1, dtype=np.uint64)
+    def __init__(self, largest_id: int, longest_piece: int) -> None:
+        self._largest_id = max(largest_id, (1 << 16) - 1)
+        generator = np.random.default_rng(_WORD_SEED)
+        self._words = generator.integers(0, 1 << 64, self._largest_id + 2, dtype=np.uint64)
+        self._powers = _powers(_BASE, longest_piece)
+        self._inverse_powers = _powers(pow(_BASE, -1, 1 << 64), longest_piece)
+
+    def sums(self, ids: np.ndarray) -> np.ndarray:
+        """Prefix sums of a piece, one longer than it."""
+        # Larger ids than any window holds share one word; 16-bit ids fit the table as they are.
+        bounded = ids if ids.dtype.itemsize <= 2 else np.minimum(ids, self._largest_id + 1)
+        sums = np.zeros(len(ids) + 1, dtype=np.uint64)
+        np.multiply(self._words[bounded], self._powers[: len(ids)], out=sums[1:])
+        return np.cumsum(sums, out=sums)
+
+    def hashes(self, sums: np.ndarray, length: int, count: int) -> np.ndarray:
+        """Hashes of the first `count` windows of `length` tokens."""
+        return (sums[length : length + count] - sums[:count]) * self._inverse_powers[:count]
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Hashes of the rows of [window, position]."""
+        return (self._words[rows] * self._powers[: rows.shape[1]]).sum(axis=1, dtype=np.uint64)
+
+
+class _WindowIndex:
+    """Distinct windows sorted by hash; a table over the hash's top bits turns away almost every position at once."""
+
+    def __init__(self, rows: np.ndarray, rolling: _RollingHash) -> None:
+        self._rolling = rolling
+        self._length = rows.shape[1]
+        keys = np.ascontiguousarray(rows).view(np.dtype((np.void, 4 * self._length))).reshape(-1)
+        _, first, self._inverse = np.unique(keys, return_index=True, return_inverse=True)
+        hashes = rolling.of_rows(rows[first])
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
-        self._table = np.zeros(1 << _FILTER_BITS, dtype=bool)
-        self._table[_slots(hashes)] = True
+        self._windows = rows[first][self._order]
+        self._counts = np.zeros(len(first), dtype=np.int64)
+        bits = len(first).bit_length() + _SPARSENESS_BITS
+        self._shift = np.uint64(64 - bits)
+        per_slot = np.bincount(self._slots(hashes), minlength=1 << bits)
+        self._table = per_slot > 0
+        self._first = np.concatenate([[0], np.cumsum(per_slot)])  # a slot's windows are a run of the sorted hashes
 
-    def scan(self, ids: np.ndarray) -> None:
-        """Adds the occurrences in one piece of the stream, [token]."""
-        window_count = len(ids) - self._length + 1
+    def scan(self, ids: np.ndarray, sums: np.ndarray) -> None:
+        """Adds the occurrences that begin in one piece of the stream, [token]."""
+        window_count = min(len(ids) - self._length + 1, _CHUNK_TOKENS)
         if window_count < 1:
             return
-        hashes = self._rolling(ids, window_count)
-        positions = np.flatnonzero(self._table[_slots(hashes)])
-        left = np.searchsorted(self._hashes, hashes[positions], side="left")
-        right = np.searchsorted(self._hashes, hashes[positions], side="right")
-        while len(positions := positions[keep := left < right]):
-            left, right = left[keep], right[keep]
-            candidates = self._order[left]
-            found = np.asarray(ids[positions[:, None] + np.arange(self._length)])
-            matches = (found == self._windows[candidates]).all(axis=1)
-            np.add.at(self.counts, candidates[matches], 1)
-            left = left + 1  # another window with the same hash
+        hashes = self._rolling.hashes(sums, self._length, window_count)
+        slots = self._slots(hashes)
+        positions = np.flatnonzero(self._table[slots])
+        candidates, ends = self._first[slots[positions]], self._first[slots[positions] + 1]
+        while len(positions):
+            hits = self._hashes[candidates] == hashes[positions]
+            self._verify(ids, positions[hits], candidates[hits])
+            candidates = candidates + 1  # the next window in the same slot
+            more = candidates < ends
+            positions, candidates, ends = positions[more], candidates[more], ends[more]
 
-    def _rolling(self, ids: np.ndarray, window_count: int) -> np.ndarray:
-        # Ids no window holds share one word; 16-bit ids fit the table as they are.
-        bounded = ids if ids.dtype.itemsize <= 2 else np.minimum(ids, self._largest_id + 1)
-        terms = np.zeros(len(ids) + 1, dtype=np.uint64)
-        np.multiply(self._words[bounded], self._powers[: len(ids)], out=terms[1:])
-        np.cumsum(terms, out=terms)
-        return (terms[self._length :] - terms[:window_count]) * self._inverse_powers[:window_count]
+    def _slots(self, hashes: np.ndarray) -> np.ndarray:
+        return (hashes >> self._shift).view(np.int64)  # signed, or indexing would copy
+
+    def _verify(self, ids: np.ndarray, positions: np.ndarray, candidates: np.ndarray) -> None:
+        """Counts the candidates whose tokens stand at the positions."""
+        found = np.asarray(ids[positions[:, None] + np.arange(self._length)])
+        matches = (found == self._windows[candidates]).all(axis=1)
+        np.add.at(self._counts, candidates[matches], 1)
+
+    def result(self) -> np.ndarray:
+        """Counts in the order of the rows, [window]."""
+        counts = np.empty_like(self._counts)
+        counts[self._order] = self._counts
+        return counts[self._inverse.reshape(-1)]
 
 
 def _powers(base: int, count: int) -> np.ndarray:
     powers = np.full(count, base, dtype=np.uint64)
     powers[0] = 1
     return np.cumprod(powers, dtype=np.uint64)
-
-
-def _slots(hashes: np.ndarray) -> np.ndarray:
-    return hashes >> np.uint64(64 - _FILTER_BITS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,10 +67,10 @@ def sample_windows(
     Raises:
         CorpusError: fewer windows than asked for pass, or a subset is unknown.
     """
-    wanted: dict[str | None, int] = {None: count} if per_subset is None else {**per_subset}
+    quotas: Iterable[tuple[str | None, int]] = [(None, count)] if per_subset is None else list(per_subset.items())
     chosen: list[pl.DataFrame] = []
     seen: set[bytes] = set()
-    for name, size in wanted.items():
+    for name, size in quotas:
         pool = documents if name is None else documents.filter(pl.col("subset") == name)
         grid = _Grid(pool, length, seed)
         chosen.append(_drawn(stream, grid, size, minimum_unique_share, seen if distinct else None, name))

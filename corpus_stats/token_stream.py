@@ -25,9 +25,9 @@ class TokenStream:
         description: the contents of `tokens.json`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, description: dict[str, Any] | None = None) -> None:
         self.folder = Path(folder)
-        self.description = _description(self.folder)
+        self.description = description or _description(self.folder)
         dtype = np.dtype(self.description["dtype"])
         self.shards = [_mapped(self.folder, shard, dtype) for shard in self.description["shards"]]
         ends = np.cumsum([len(shard) for shard in self.shards], dtype=np.int64)
@@ -115,9 +115,10 @@ def _mapped(folder: Path, shard: dict[str, Any], dtype: np.dtype) -> np.memmap:
     path = folder / shard["file"]
     if not path.is_file():
         raise CorpusError(f"The token shard {path} is missing; tokenize the corpus again.")
-    expected = shard["token_count"] * dtype.itemsize
+    header = shard.get("header_bytes", 0)
+    expected = header + shard["token_count"] * dtype.itemsize
     if path.stat().st_size != expected:
         raise CorpusError(
             f"The token shard {path} has {path.stat().st_size} bytes instead of {expected}; tokenize the corpus again."
         )
-    return np.memmap(path, dtype=dtype, mode="r")
+    return np.memmap(path, dtype=dtype, mode="r", offset=header)

@@ -118,3 +118,15 @@ def encoder(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def token_byte_counts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """Bytes of text behind each token of a byte-level BPE, int64 [token_id]; special tokens stand for no text."""
+    import numpy as np
+
+    sizes = np.zeros(vocabulary_count(tokenizer), dtype=np.int64)
+    for token, token_id in tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).items():
+        sizes[token_id] = len(token)  # the byte-level alphabet writes every byte as one character
+    for token_id, added in tokenizer.added_tokens_decoder.items():
+        sizes[token_id] = 0 if added.special else len(added.content.encode("utf-8"))
+    return sizes

@@ -94,7 +94,9 @@ class _Executor:
 def reasons(error: BaseException) -> Iterator[BaseException]:
     """An exception and what caused it, innermost last."""
     current: BaseException | None = error
-    while current is not None:
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
         yield current
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 

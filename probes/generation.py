@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
+from probes.scoring_batches import in_batches
 from probes.scoring_inputs import as_paragraphs, refuse_unreadable, require_at_least
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ def greedy_continuations(model: PreTrainedModel, prefixes: Any, length: int, bat
     ids = as_paragraphs(prefixes, longer_than=0)
     require_at_least(1, length=length, batch_size=batch_size)
     refuse_unreadable(model, ids, read_length=ids.shape[1] + length - 1)
-    written = torch.empty((len(ids), length), dtype=torch.int64)
-    for start in range(0, len(ids), batch_size):
-        written[start : start + batch_size] = _decode(model, ids[start : start + batch_size], length)
-    return written.numpy()
+
+    def decode(start: int, stop: int) -> Tensor:
+        return _decode(model, ids[start:stop], length)
+
+    batches = in_batches(len(ids), batch_size, 1, model.device, decode)
+    return torch.cat([torch.empty((0, length), dtype=torch.int64), *batches]).numpy()
 
 
 def _decode(model: PreTrainedModel, known: Tensor, length: int, forced: Sequence[Tensor] = ()) -> Tensor:
@@ -103,13 +106,14 @@ def generate_continuations(
     match = _checked_match(exact_match, len(ids), ids.shape[1] - prefix_length)
     rows = np.flatnonzero(match < ids.shape[1] - prefix_length)
     rows = rows[np.argsort(match[rows], kind="stable")]
-    written: dict[int, np.ndarray] = {}
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        whole = _decode_from_divergence(
-            model, ids[batch], torch.from_numpy(prefix_length + match[batch]), prefix_length
-        )
-        written.update(zip(batch.tolist(), whole.numpy(), strict=True))
+    known = torch.from_numpy(prefix_length + match)
+
+    def decode(start: int, stop: int) -> Tensor:
+        batch = rows[start:stop]
+        return _decode_from_divergence(model, ids[batch], known[batch], prefix_length)
+
+    batches = in_batches(len(rows), batch_size, 1, model.device, decode)
+    written = dict(zip(rows.tolist(), (whole for batch in batches for whole in batch.numpy()), strict=True))
     return _frame(written, ids[:, prefix_length:].numpy())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
-from probes.gradients_capture import Capture, as_paragraphs, batches, capture, continuation_weights
+from probes.gradients_capture import Capture, as_paragraphs, batches, capture, continuation_weights, rows_per_pass
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ def parameter_gradients(
         model: causal language model of a supported architecture; its .grad, requires_grad and modes stay as they are.
         token_ids: [paragraph, position].
         prefix_length: tokens that are given; the loss is the mean over the others.
-        batch_size: paragraphs per backward.
+        batch_size: paragraphs per backward at most; on the CPU as few as keep tensors small.
 
     Returns:
         row, layer, component, head, max_abs, mean_abs, l2 (nats per unit weight), ordered by row. W_in of Llama-like
@@ -47,7 +47,7 @@ def parameter_gradients(
     adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
     labels = piece_labels(adapter)
     blocks = [np.zeros((3, 0, len(labels)))]
-    for batch in batches(ids, batch_size):
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
         rows = [_paragraph_summary(adapter, captures, row) for row in range(len(batch))]
         blocks.append(np.stack(rows, axis=1))
@@ -63,15 +63,52 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
         layer, component, head, max_abs, mean_abs, l2 (nats per unit weight).
     """
     adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    total = _mean_gradient(adapter, ids, prefix_length, batch_size)
+    return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
+
+
+def gradient_cosine(
+    model: nn.Module, first_ids: Any, second_ids: Any, prefix_length: int = 50, batch_size: int = 32
+) -> pl.DataFrame:
+    """Cosine between the mean gradients of two groups (MPs and NMPs) per component and head (P1 §5.2).
+
+    Args and errors as in `group_gradient`, once for each group. Memory: two extra copies of the blocks' weights.
+
+    Returns:
+        layer, component, head, cosine (in [-1, 1]; null where a gradient vanishes).
+    """
+    import polars as pl
+    import torch
+
+    adapter = adapter_for(model)
+    first, second = (
+        _mean_gradient(adapter, as_paragraphs(ids, prefix_length), prefix_length, batch_size)
+        for ids in (first_ids, second_ids)
+    )
+    cosines = []
+    for layer in range(adapter.layer_count):
+        for _, parts in components(adapter, layer):
+            a, b = (_entries([(part, side[part.module]) for part in parts]).double() for side in (first, second))
+            size = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+            cosines.append((a * b).sum(1) / size)
+    layers, names, heads = zip(*piece_labels(adapter), strict=True)
+    types = {"layer": pl.Int32, "component": pl.String, "head": pl.Int32, "cosine": pl.Float64}
+    columns = (layers, names, heads, torch.cat(cosines).cpu().numpy())
+    frame = pl.DataFrame(dict(zip(types, columns, strict=True)), schema=types)
+    return frame.with_columns(pl.col("cosine").fill_nan(None).clip(-1, 1))
+
+
+def _mean_gradient(adapter: Adapter, ids: Tensor, prefix_length: int, batch_size: int) -> dict[nn.Module, Tensor]:
+    """Gradient of the mean loss over all paragraphs, [output, input] of each projection's module."""
     if not len(ids):
         raise ProbeError("no paragraphs were given, so their mean loss has no gradient; pass at least one.")
     total: dict[nn.Module, Tensor] = {}
-    for batch in batches(ids, batch_size):
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         weights = continuation_weights(batch, prefix_length) / len(ids)
         for module, captured in capture(adapter, batch, prefix_length, weights, _maps(adapter)).items():
             gradient = weight_gradient(captured, slice(None))
             total[module] = total[module].add_(gradient) if module in total else gradient
-    return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
+    return total
 
 
 def weight_gradient(captured: Capture, rows: Sequence[int] | slice) -> Tensor:
@@ -125,9 +162,16 @@ def _piece_statistics(parts: list[tuple[Projection, Tensor]]) -> NDArray[Any]:
     """Statistics of one component over the entries of all its parts, [statistic, head]."""
     import torch
 
-    entries = torch.cat([part.split_gradient(gradient).flatten(1) for part, gradient in parts], dim=1)
+    entries = _entries(parts)
     size = entries.abs()
     return torch.stack([size.amax(1), size.mean(1), torch.linalg.vector_norm(entries, dim=1)]).double().cpu().numpy()
+
+
+def _entries(parts: list[tuple[Projection, Tensor]]) -> Tensor:
+    """All gradient entries of one component, [head, entry]."""
+    import torch
+
+    return torch.cat([part.split_gradient(gradient).flatten(1) for part, gradient in parts], dim=1)
 
 
 def _frame(statistics: NDArray[Any], labels: list[Label]) -> pl.DataFrame:
@@ -146,3 +190,66 @@ def _frame(statistics: NDArray[Any], labels: list[Label]) -> pl.DataFrame:
             **{name: statistics[i].ravel() for i, name in enumerate(("max_abs", "mean_abs", "l2"))},
         }
     )
+
+
+def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, batch_size: int = 32) -> pl.DataFrame:
+    """Euclidean norm of each paragraph's gradient per component and head: `parameter_gradients`' l2 for less work.
+
+    ‖Σ_t g_t ⊗ x_t‖² = Σ_{t,s} (g_t · g_s)(x_t · x_s), so two [position, position] tables of inner products replace
+    every weight-sized gradient (the outer-product identity; Goodfellow 2015, arXiv 1510.01799, over positions).
+
+    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and 2 × head × position² floats for each
+    paragraph; no gradient of a weight exists.
+
+    Returns:
+        row, layer, component, head, l2 (nats per unit weight), ordered by row.
+    """
+    import numpy as np
+
+    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    labels = piece_labels(adapter)
+    blocks = [np.zeros((0, len(labels)))]
+    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
+        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
+        blocks.append(_norms(adapter, captures))
+    norms = np.concatenate(blocks)
+    return _frame(np.stack([norms] * 3), labels).drop("max_abs", "mean_abs")
+
+
+def _norms(adapter: Adapter, captures: dict[nn.Module, Capture]) -> NDArray[Any]:
+    """Norm of every piece's gradient, [paragraph, piece]."""
+    import torch
+
+    columns, tables = [], InnerProducts()
+    for layer in range(adapter.layer_count):
+        for _, parts in components(adapter, layer):
+            squares = [_squared_norm(part, captures[part.module], tables) for part in parts]
+            columns.append(torch.stack(squares).sum(0).clamp_min(0).sqrt())
+    return torch.cat(columns, dim=1).cpu().numpy()
+
+
+class InnerProducts:
+    """Inner products between the positions of one tensor, kept while the next map asks about the same tensor.
+
+    W_Q, W_K and W_V read the same norm's output, so two of three tables are free.
+    """
+
+    def __init__(self) -> None:
+        self._of: Tensor | None = None
+        self._table: Tensor | None = None
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[paragraph, position, feature] → [paragraph, position × position]."""
+        if self._table is None or features is not self._of:
+            self._of, whole = features, features.float()
+            self._table = (whole @ whole.transpose(1, 2)).flatten(1)
+        return self._table
+
+
+def _squared_norm(part: Projection, captured: Capture, inner_products: InnerProducts) -> Tensor:
+    """Squared gradient norm of each head of one projection, [paragraph, head], float64."""
+    on_output = part.heads_on == "output"
+    split, whole = (captured.gradient, captured.read) if on_output else (captured.read, captured.gradient)
+    heads = part.split(split).float().transpose(1, 2)  # [paragraph, head, position, size]
+    of_heads = (heads @ heads.transpose(-1, -2)).flatten(2)
+    return (of_heads @ inner_products(whole)[..., None])[..., 0].double()

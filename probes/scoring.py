@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
+from probes.scoring_batches import in_batches
+from probes.scoring_fused import fused
 from probes.scoring_head import TokenFacts, hidden_states, refuse_unusual_head, token_facts
 from probes.scoring_inputs import NonFiniteScore, as_paragraphs, refuse_unreadable, require_at_least
 
@@ -83,7 +85,7 @@ def score_paragraphs(
     prefix_length: int = 50,
     *,
     batch_size: int = 32,
-    tile: int = 256,
+    tile: int = 1024,
     texts_bytes: Sequence[int] | None = None,
 ) -> Scores:
     """Score every paragraph with one teacher-forced pass over all tokens but the last.
@@ -95,8 +97,9 @@ def score_paragraphs(
         model: causal language model in eval mode.
         token_ids: integers, [paragraph, position]; prefix then continuation, no padding.
         prefix_length: tokens of the prefix, at least 2.
-        batch_size: paragraphs per forward pass.
-        tile: tokens whose logits are held at a time.
+        batch_size: paragraphs per forward pass; fewer on a processor (`in_batches`), and half as many whenever
+            memory runs out.
+        tile: tokens to which the output head is applied together, a stretch of the vocabulary at a time.
         texts_bytes: bytes each paragraph's text compresses to (`zlib_byte_counts`), [paragraph]; adds `zlib_ratio`.
 
     Returns:
@@ -123,14 +126,17 @@ def _batches(model: PreTrainedModel, ids: Tensor, batch_size: int, tile: int) ->
     """Columns of `tokens` batch by batch, each [paragraph, position - 1]."""
     import torch
 
+    def score(start: int, stop: int) -> dict[str, np.ndarray]:
+        batch = ids[start:stop].to(model.device)
+        hidden = hidden_states(model, batch[:, :-1])
+        facts = token_facts(model, hidden.flatten(0, 1), batch[:, 1:].flatten(), tile)
+        return _checked_columns(facts, (len(batch), ids.shape[1] - 1), start)
+
     with torch.inference_mode():
         if len(ids):
             refuse_unusual_head(model, ids)
-        for start in range(0, len(ids), batch_size):
-            batch = ids[start : start + batch_size].to(model.device)
-            hidden = hidden_states(model, batch[:, :-1])
-            facts = token_facts(model, hidden.flatten(0, 1), batch[:, 1:].flatten(), tile)
-            yield _checked_columns(facts, (len(batch), ids.shape[1] - 1), start)
+        with fused(model):
+            yield from in_batches(len(ids), batch_size, ids.shape[1] - 1, model.device, score)
 
 
 def _checked_columns(facts: TokenFacts, shape: tuple[int, int], first_row: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,13 @@
-"""The output head in tiles: what scoring needs of the logits, without ever holding more than a tile of them."""
+"""The output head in tiles: what scoring needs of the logits, without ever holding more than a tile of them.
+
+A tile is some tokens by some of the vocabulary, small enough for the processor's cache. Maximum, log-sum-exp and the
+moments of the log-probability are carried from tile to tile in float64, as in the online softmax of Milakov and
+Gimelshein 2018 (arXiv 1805.02867).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +16,10 @@ from probes.errors import ProbeError
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+# Logits of a tile of 1,024 tokens: 2 MB in float32 on a processor (its cache), 32 MB on an accelerator.
+VOCABULARY_TILES = {"cpu": 512}
+VOCABULARY_TILE_ELSEWHERE = 8192
 
 
 @dataclass(frozen=True)
@@ -39,37 +49,139 @@ def token_facts(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, tile
         model: gives the output head.
         hidden: [token, hidden].
         target_ids: the true next token, [token].
-        tile: tokens per tile; logits of tile x vocabulary are the only large buffer.
+        tile: tokens per tile; a tile spans a stretch of the vocabulary that suits the device.
     """
     import torch
 
-    pieces = [
-        _facts_of_logits(_logits(model, rows), targets)
-        for rows, targets in zip(hidden.split(tile), target_ids.split(tile), strict=True)
-    ]
+    pieces = []
+    for rows, targets in zip(hidden.split(tile), target_ids.split(tile), strict=True):
+        top, moments = _Top(targets), _Moments(targets)
+        for first_id, logits in _logit_tiles(model, rows):
+            best = logits.amax(dim=-1)
+            top.add(logits, best, first_id)
+            moments.add(logits, best)  # overwrites the logits, so it comes last
+        pieces.append(_joined(top, moments))
     return TokenFacts(*(torch.cat(column) for column in zip(*pieces, strict=True)))
 
 
-def _logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """Logits as transformers gives them to its decoding loop: computed in the model's dtype, read in float32."""
-    return model.get_output_embeddings()(hidden).float()
+def greedy_ids(model: PreTrainedModel, hidden: Tensor, tile: int) -> tuple[Tensor, Tensor]:
+    """Most likely next token and its margin over the runner-up, `tile` tokens at a time.
 
+    Args:
+        model: gives the output head.
+        hidden: [token, hidden].
+        tile: tokens per tile.
 
-def _facts_of_logits(logits: Tensor, target_ids: Tensor) -> tuple[Tensor, ...]:
-    """Fields of `TokenFacts` from [token, vocabulary] logits, which are overwritten on the way."""
+    Returns:
+        Token ids (int64) and logit margins (float32), both [token].
+    """
     import torch
 
-    top, argmax_id = logits.max(dim=-1)
-    logits -= top[:, None]  # now x = logit - top, so that exp cannot overflow
-    target = logits.gather(1, target_ids[:, None])[:, 0]
-    runner_up = logits.scatter(1, argmax_id[:, None], -torch.inf).amax(dim=-1)
-    weight = logits.exp()
-    total = weight.sum(dim=-1)
-    mean = torch.linalg.vecdot(weight, logits) / total
-    logits -= mean[:, None]
-    variance = torch.linalg.vecdot(weight, logits.square_()) / total
-    log_total = total.log()
-    return target - log_total, argmax_id, -runner_up, mean - log_total, variance.sqrt()
+    pieces = []
+    for rows in hidden.split(tile):
+        top = _Top(torch.zeros(len(rows), dtype=torch.int64, device=rows.device))
+        for first_id, logits in _logit_tiles(model, rows):
+            top.add(logits, logits.amax(dim=-1), first_id)
+        pieces.append((top.argmax_id, top.first - top.second))
+    ids, margins = zip(*pieces, strict=True)
+    return torch.cat(ids), torch.cat(margins)
+
+
+def _logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """First token id and logits [token, id] of each stretch of the vocabulary.
+
+    Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does.
+    """
+    import torch
+
+    head = model.get_output_embeddings()
+    weight, bias = head.weight, head.bias
+    size = VOCABULARY_TILES.get(hidden.device.type, VOCABULARY_TILE_ELSEWHERE)
+    for first_id in range(0, len(weight), size):
+        stretch = slice(first_id, first_id + size)
+        logits = torch.nn.functional.linear(hidden, weight[stretch], None if bias is None else bias[stretch])
+        yield first_id, logits.float()
+
+
+class _Top:
+    """The two largest logits so far, the id of the largest (the lowest on ties) and the logit of the target."""
+
+    def __init__(self, target_ids: Tensor) -> None:
+        import torch
+
+        self.target_ids, self.argmax_id = target_ids, torch.zeros_like(target_ids)
+        self.first, self.second, self.target = (
+            torch.full_like(target_ids, -torch.inf, dtype=torch.float32) for _ in range(3)
+        )
+
+    def add(self, logits: Tensor, best: Tensor, first_id: int) -> None:
+        """Take in [token, id] logits whose largest are `best` [token]; the logits stay as they are."""
+        import torch
+
+        inside = self.target_ids - first_id
+        here = (inside >= 0) & (inside < logits.shape[1])
+        found = logits.gather(1, inside.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
+        self.target = torch.where(here, found, self.target)
+        rows = (best > self.second).nonzero()[:, 0]  # finding the place is slow, and few rows need it
+        if len(rows):
+            self._add_rows(rows, logits[rows], first_id)
+
+    def _add_rows(self, rows: Tensor, logits: Tensor, first_id: int) -> None:
+        import torch
+
+        value, index = logits.max(dim=-1)
+        runner_up = logits.scatter_(1, index[:, None], -torch.inf).amax(dim=-1)
+        first, second = self.first[rows], self.second[rows]
+        ahead = value > first
+        self.argmax_id[rows] = torch.where(ahead, index + first_id, self.argmax_id[rows])
+        self.first[rows] = torch.maximum(first, value)
+        self.second[rows] = torch.where(ahead, torch.maximum(first, runner_up), torch.maximum(second, value))
+
+
+class _Moments:
+    """Sums over the vocabulary so far of w, w x and w x^2, where x = logit - largest logit so far and w = exp x."""
+
+    def __init__(self, target_ids: Tensor) -> None:
+        import torch
+
+        exact = torch.float32 if target_ids.device.type == "mps" else torch.float64  # mps has no float64
+        self.top = torch.full_like(target_ids, -torch.inf, dtype=torch.float32)
+        self.sums = [torch.zeros_like(target_ids, dtype=exact) for _ in range(3)]
+
+    def add(self, logits: Tensor, best: Tensor) -> None:
+        """Take in [token, id] logits whose largest are `best` [token]; the logits are overwritten."""
+        import torch
+
+        top = torch.maximum(self.top, best)
+        shift = torch.where(self.top == -torch.inf, 0.0, self.top - top).to(self.sums[0].dtype)
+        self._shift(shift)
+        self.top = top
+        logits -= top[:, None]
+        weight = logits.exp()
+        for power, total in enumerate(self.sums):
+            if power:
+                weight *= logits
+            total += weight.sum(dim=-1)
+
+    def _shift(self, shift: Tensor) -> None:
+        """Move the reference of x by `shift` [token]: x' = x + shift, w' = w exp(shift)."""
+        zeroth, first, second = self.sums
+        scale = shift.exp()
+        self.sums = [
+            scale * zeroth,
+            scale * (first + shift * zeroth),
+            scale * (second + 2 * shift * first + shift.square() * zeroth),
+        ]
+
+
+def _joined(top: _Top, moments: _Moments) -> tuple[Tensor, ...]:
+    """Fields of `TokenFacts` of one tile of tokens."""
+    zeroth, first, second = moments.sums
+    mean = first / zeroth
+    log_total = zeroth.log()
+    logprob = top.target - moments.top - log_total
+    deviation = (second / zeroth - mean.square()).clamp_min(0).sqrt()
+    return logprob.float(), top.argmax_id, top.first - top.second, (mean - log_total).float(), deviation.float()
 
 
 def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
@@ -88,9 +200,9 @@ def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
     import torch
 
     probe = token_ids[:1, :4].to(model.device)
-    reference = model(input_ids=probe, use_cache=False).logits
-    ours = model.get_output_embeddings()(hidden_states(model, probe))
-    if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=1e-3, atol=1e-3, equal_nan=True):
+    reference = model(input_ids=probe, use_cache=False).logits[0].float()
+    ours = torch.cat([logits for _, logits in _logit_tiles(model, hidden_states(model, probe)[0])], dim=-1)
+    if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=1e-2, atol=1e-2, equal_nan=True):
         raise ProbeError(
             f"{type(model).__name__} changes its logits after the output head, which scoring in tiles would miss; "
             "use a GPT-Neo, GPT-NeoX, GPT-2 or Llama model."

@@ -170,6 +170,9 @@ def _step(
 
 def _save(model: GPTNeoForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Save in the ordinary transformers format; the folder appears only when it is whole."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # one line per checkpoint is ours to write
     staging = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     model.save_pretrained(staging)

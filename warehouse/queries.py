@@ -45,9 +45,25 @@ def query(home: Home, text: str, parameters: list[Any] | dict[str, Any] | None =
     with connect(home) as connection:
         require_reading(connection, text)
         try:
-            return connection.execute(text, parameters).pl()
+            return to_polars(connection.sql(text, params=parameters))
         except duckdb.Error as error:
             raise QueryError(_explain(error)) from error
+
+
+def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Rows of a relation; by way of Arrow, which every DuckDB from 1.5 on offers."""
+    import polars as pl
+
+    frame = pl.from_arrow(relation.to_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A MAP value as a dict; polars gives dicts or lists of key and value, by version."""
+    if isinstance(value, dict):
+        return value
+    return {item["key"]: item["value"] for item in value or []}
 
 
 def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:

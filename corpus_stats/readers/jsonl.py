@@ -10,12 +10,14 @@ from typing import Any
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.readers.base import OnBad, Reader, existing_path, files_below
+from corpus_stats.readers.compression import COMPRESSED_SUFFIXES, DamagedFileError, opened
 
-JSONL_SUFFIXES = (".jsonl", ".ndjson")
+_PLAIN_SUFFIXES = (".jsonl", ".ndjson")
+JSONL_SUFFIXES = tuple(plain + packed for plain in _PLAIN_SUFFIXES for packed in ("", *COMPRESSED_SUFFIXES))
 
 
 class JsonlReader(Reader):
-    """Lines of a JSONL file, or of all such files below a folder in order of their relative path.
+    """Lines of a JSONL file (plain, .zst or .gz), or of all such files below a folder in order of their relative path.
 
     Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
     """
@@ -43,13 +45,17 @@ class JsonlReader(Reader):
             yield from self._lines(path, path.relative_to(base).as_posix())
 
     def _lines(self, path: Path, name: str) -> Iterator[Document]:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.isspace():
-                    continue
-                document = self._parsed(line, f"{name}:{number}", name.split(".")[0])
-                if document is not None:
-                    yield document
+        number = 0
+        try:
+            with opened(path) as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.isspace():
+                        continue
+                    document = self._parsed(line, f"{name}:{number}", path.name.split(".")[0])
+                    if document is not None:
+                        yield document
+        except DamagedFileError as error:
+            self._bad("damaged file", f"{path} is damaged after line {number} ({error})", error)
 
     def _parsed(self, line: bytes, name: str, file_subset: str) -> Document | None:
         where = f"line {name} of {self.source}"
@@ -61,15 +67,15 @@ class JsonlReader(Reader):
         except (ValueError, RecursionError) as error:
             self._bad("broken JSON", f"{where} is not JSON ({error})", error)
             return None
-        text = _field(record, self._text_field)
+        text = field_of(record, self._text_field)
         if not isinstance(text, str):
             self._bad("no text field", f"{where} has no text in the field {self._text_field!r}")
             return None
-        subset = _field(record, self._subset_field)
+        subset = field_of(record, self._subset_field)
         return Document(name, subset if isinstance(subset, str) and subset else file_subset, text)
 
 
-def _field(record: Any, dotted: str) -> Any:
+def field_of(record: Any, dotted: str) -> Any:
     """Value at a dotted path, or None where the path ends early."""
     for key in dotted.split("."):
         if not isinstance(record, dict):

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from corpus_stats.errors import CorpusError
-from corpus_stats.readers.base import Reader
+from corpus_stats.readers.base import Reader, files_below
+from corpus_stats.readers.huggingface import HuggingFaceReader, is_saved_data_set
 from corpus_stats.readers.jsonl import JSONL_SUFFIXES, JsonlReader
+from corpus_stats.readers.parquet import PARQUET_SUFFIXES, ParquetReader
 from corpus_stats.readers.python_installation import PythonInstallationReader
 from corpus_stats.readers.text_folder import TextFolderReader
 
+TOKEN_SUFFIXES = (".bin", ".npy", ".idx")
 KINDS: dict[str, type[Reader]] = {
-    reader.kind: reader for reader in (PythonInstallationReader, TextFolderReader, JsonlReader)
+    reader.kind: reader
+    for reader in (PythonInstallationReader, TextFolderReader, JsonlReader, ParquetReader, HuggingFaceReader)
 }
 
 
@@ -49,8 +53,22 @@ def detect_kind(source: str) -> str:
         return PythonInstallationReader.kind
     path = Path(source).expanduser()
     if not path.exists():
-        raise CorpusError(f"The corpus source {source} does not exist; give a path or 'python'.")
-    names = [path.name] if path.is_file() else [entry.name for entry in path.iterdir()]
-    if any(name.endswith(JSONL_SUFFIXES) for name in names):
-        return JsonlReader.kind
+        raise CorpusError(
+            f"The corpus source {source} does not exist; give a path, 'python', or a hub name with kind='huggingface'."
+        )
+    if path.is_dir() and is_saved_data_set(path):
+        return HuggingFaceReader.kind
+    names = [file.name for file in files_below(path)]
+    for suffixes, reader in ((JSONL_SUFFIXES, JsonlReader), (PARQUET_SUFFIXES, ParquetReader)):
+        if any(name.endswith(suffixes) for name in names):
+            return reader.kind
+    _refuse_token_files(path, names)
     return TextFolderReader.kind
+
+
+def _refuse_token_files(path: Path, names: list[str]) -> None:
+    """Token files hold no documents; read as text they would be noise."""
+    if any(name.endswith(TOKEN_SUFFIXES) for name in names):
+        raise CorpusError(
+            f"{path} holds token ids ({', '.join(TOKEN_SUFFIXES)}), not text; register it with register_token_files."
+        )

@@ -73,6 +73,6 @@ def _shown(value: Any) -> str:
         return "—"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list) and value and isinstance(value[0], dict) and set(value[0]) == {"key", "value"}:
-        return ", ".join(f"{item['key']}: {_shown(item['value'])}" for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
     return str(value).replace("\n", "⏎").replace("\t", "⇥")

@@ -7,14 +7,15 @@ WITH by_cluster AS (
     FROM perturbations
     JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
     GROUP BY ALL
+),
+summary AS (
+    SELECT checkpoint_id, is_memorized, position, avg(em_drop) AS em_drop_mean,
+           1.96 * stddev_samp(em_drop) / sqrt(count(*)) AS margin,
+           avg(delta_nll_nats) AS delta_nll_nats_mean, count(*) AS cluster_count
+    FROM by_cluster
+    GROUP BY ALL
 )
-SELECT checkpoint_id, is_memorized, position,
-       avg(em_drop)                                                        AS em_drop_mean,
-       avg(em_drop) - 1.96 * stddev_samp(em_drop) / sqrt(count(*))         AS lower,
-       avg(em_drop) + 1.96 * stddev_samp(em_drop) / sqrt(count(*))         AS upper,
-       avg(avg(em_drop)) OVER (PARTITION BY checkpoint_id, is_memorized)   AS flat_null,
-       avg(delta_nll_nats)                                                 AS delta_nll_nats_mean,
-       count(*)                                                            AS cluster_count
-FROM by_cluster
-GROUP BY ALL
+SELECT checkpoint_id, is_memorized, position, em_drop_mean, em_drop_mean - margin AS lower, em_drop_mean + margin AS upper,
+       avg(em_drop_mean) OVER (PARTITION BY checkpoint_id, is_memorized) AS flat_null, delta_nll_nats_mean, cluster_count
+FROM summary
 ORDER BY checkpoint_id, is_memorized, position

@@ -32,18 +32,19 @@ group_gradient AS (
     FROM parameter_gradients
     WHERE paragraph_id IS NULL
     GROUP BY ALL
+),
+summary AS (
+    SELECT checkpoint_id, paragraph_group, layer, component,
+           avg(max_abs) AS max_abs_mean, avg(share) AS share_mean,
+           1.96 * stddev_samp(share) / sqrt(count(*)) AS margin, count(*) AS paragraph_count
+    FROM shared
+    GROUP BY ALL
 )
-SELECT checkpoint_id, paragraph_group, layer, component,
-       avg(max_abs)                                             AS max_abs_mean,
-       avg(share)                                               AS share_mean,
-       avg(share) - 1.96 * stddev_samp(share) / sqrt(count(*))  AS lower,
-       avg(share) + 1.96 * stddev_samp(share) / sqrt(count(*))  AS upper,
-       avg(avg(share)) OVER (PARTITION BY checkpoint_id, paragraph_group, component) AS even_share,
-       any_value(placebo_share)                                 AS placebo_share,
-       any_value(mean_gradient_max_abs)                         AS mean_gradient_max_abs,
-       count(*)                                                 AS paragraph_count
-FROM shared
+SELECT checkpoint_id, paragraph_group, layer, component, max_abs_mean, share_mean,
+       share_mean - margin AS lower, share_mean + margin AS upper,
+       avg(share_mean) OVER (PARTITION BY checkpoint_id, paragraph_group, component) AS even_share,
+       placebo_share, mean_gradient_max_abs, paragraph_count
+FROM summary
 JOIN placebo USING (checkpoint_id, paragraph_group, layer, component)
 LEFT JOIN group_gradient USING (checkpoint_id, paragraph_group, layer, component)
-GROUP BY ALL
 ORDER BY checkpoint_id, paragraph_group, layer, component

@@ -34,4 +34,4 @@ SELECT owner.checkpoint_id, owner.em_bin, owner.part,
 FROM dealt AS owner
 JOIN dealt AS other ON other.checkpoint_id = owner.checkpoint_id AND other.part = owner.part AND other.card = owner.seat
 GROUP BY ALL
-ORDER BY owner.checkpoint_id, owner.part DESC, try_cast(split_part(owner.em_bin, '-', 1) AS INTEGER)
+ORDER BY ALL

@@ -12,7 +12,7 @@ import torch
 from probes.activations import activation_gradients
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.gradients import group_gradient, parameter_gradients
+from probes.gradients import gradient_cosine, gradient_norms, group_gradient, parameter_gradients
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -85,9 +85,28 @@ def test_paragraph_gradients_equal_one_backward_per_paragraph(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_norms_by_inner_products_equal_the_norms_of_the_gradients(family):
+    model, token_ids = small_model(family), paragraphs(5)
+    exact = parameter_gradients(model, token_ids, PREFIX)
+    norms = gradient_norms(model, token_ids, PREFIX, batch_size=3)
+    assert norms.drop("l2").equals(exact.select("row", "layer", "component", "head"))
+    np.testing.assert_allclose(norms["l2"], exact["l2"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_group_gradient_equals_backward_of_the_mean(family):
     model, token_ids = small_model(family, seed=1), paragraphs(5, seed=1)
     assert_equals_reference(group_gradient(model, token_ids, PREFIX, batch_size=2), family, reference(model, token_ids))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cosine_equals_that_of_plain_gradients(family):
+    model, first, second = small_model(family), paragraphs(3), paragraphs(4, seed=8)
+    one, two = reference(model, first), reference(model, second)
+    for layer, component, head, cosine in gradient_cosine(model, first, second, PREFIX, batch_size=2).iter_rows():
+        a, b = (unfused(family, gradients, layer, component, head).flatten() for gradients in (one, two))
+        assert cosine == pytest.approx(float(torch.cosine_similarity(a, b, dim=0)), abs=1e-4)
+    assert gradient_cosine(model, first, first, PREFIX)["cosine"].min() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -178,6 +197,29 @@ def test_activation_gradient_of_values_equals_a_finite_difference():
         slopes.append(abs(losses[0] - losses[1]) / 2e-5)
     ours = frame.filter(layer=1, component="v", head=2, position=3)["score"].item()
     assert ours == pytest.approx(max(slopes), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_of_what_attention_and_mlp_add_equal_autograd(family):
+    model, token_ids = small_model(family), paragraphs(3)
+    frame = activation_gradients(model, token_ids, PREFIX, components=("attention_out", "mlp_out"))
+    adapter, outputs = adapter_for(model), {}
+    for layer in range(adapter.layer_count):
+        for name, module in (("attention_out", adapter.attention(layer)), ("mlp_out", adapter.mlp(layer))):
+
+            def keep(module, inputs, output, key=(layer, name)):
+                outputs[key] = output[0] if isinstance(output, tuple) else output
+                outputs[key].retain_grad()
+
+            module.register_forward_hook(keep)
+    (continuation_nll(model, token_ids) * 3).backward()
+    for (layer, name), output in outputs.items():
+        ours = frame.filter(layer=layer, component=name)
+        assert ours["head"].null_count() == ours.height
+        expected = output.grad[:, :PREFIX].abs().amax(-1).flatten()
+        np.testing.assert_allclose(ours["score"], expected, rtol=1e-3, atol=1e-7)
+    with pytest.raises(ProbeError, match="no activation gradient"):
+        activation_gradients(model, token_ids, PREFIX, components=("z",))
 
 
 def test_loss_at_the_impact_token_is_that_tokens_nll():

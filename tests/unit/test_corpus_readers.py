@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+import zstandard
 
 from corpus_stats import CorpusError, Document
 from corpus_stats.readers import open_source
@@ -117,3 +121,116 @@ def test_requests_that_cannot_be_met(tmp_path):
         list(open_source(str(tmp_path)))
     with pytest.raises(CorpusError, match=r"os\.py"):
         open_source(str(tmp_path), kind="python-installation")
+
+
+PILE_LIKE = [{"text": f"text {i} ☕", "meta": {"pile_set_name": ["Github", "ArXiv"][i % 2]}} for i in range(700)]
+
+
+def _expected(prefix: str, first: int) -> list[Document]:
+    return [
+        Document(f"{prefix}:{i + first}", record["meta"]["pile_set_name"], record["text"])
+        for i, record in enumerate(PILE_LIKE)
+    ]
+
+
+def _compressed(data: bytes, suffix: str) -> bytes:
+    """Two frames, as concatenated archives have them, with checksums."""
+    half = len(data) // 2
+    if suffix == ".gz":
+        return gzip.compress(data[:half]) + gzip.compress(data[half:])
+    compressor = zstandard.ZstdCompressor(write_checksum=True)
+    return compressor.compress(data[:half]) + compressor.compress(data[half:])
+
+
+@pytest.mark.parametrize("suffix", ["", ".zst", ".gz"])
+def test_jsonl_whether_compressed_or_not(tmp_path, suffix):
+    data = "".join(json.dumps(record) + "\n" for record in PILE_LIKE).encode()
+    path = tmp_path / f"00.jsonl{suffix}"
+    path.write_bytes(_compressed(data, suffix) if suffix else data)
+    reader = open_source(str(tmp_path))
+    assert reader.kind == "jsonl"
+    assert list(reader) == list(reader) == _expected(path.name, 1)
+
+
+@pytest.mark.parametrize("suffix", [".zst", ".gz"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "cut at the start"])
+def test_damaged_archives_are_never_short_reads(tmp_path, suffix, damage):
+    data = "".join(json.dumps(record) + "\n" for record in PILE_LIKE).encode()
+    packed = bytearray(_compressed(data, suffix))
+    if damage == "flipped":
+        packed[len(packed) // 2 + 60] ^= 0xFF
+    else:
+        packed = packed[: 7 if damage.endswith("start") else -5]
+    (tmp_path / f"a.jsonl{suffix}").write_bytes(packed)
+    (tmp_path / "b.jsonl").write_text('{"text": "next file"}\n')
+    with pytest.raises(CorpusError, match=r"a\.jsonl"):
+        list(open_source(str(tmp_path)))
+    reader = open_source(str(tmp_path), on_bad="skip")
+    assert list(reader)[-1].text == "next file"
+    assert sum(reader.skipped.values()) >= 1
+    assert "damaged file" in reader.skipped
+
+
+def test_parquet(tmp_path):
+    pl.DataFrame(PILE_LIKE).write_parquet(tmp_path / "0.parquet", row_group_size=100)
+    reader = open_source(str(tmp_path))
+    assert reader.kind == "parquet"
+    assert list(reader) == list(reader) == _expected("0.parquet", 0)
+    pl.DataFrame({"content": ["x", None], "lang": ["de", None]}).write_parquet(tmp_path / "1.parquet")
+    with pytest.raises(CorpusError, match=r"no column 'text' but content, lang"):
+        list(reader)
+    other = {"text_field": "content", "subset_field": "lang"}
+    with pytest.raises(CorpusError, match=r"row 1\.parquet:1"):
+        list(open_source(str(tmp_path / "1.parquet"), **other))
+    skipping = open_source(str(tmp_path / "1.parquet"), on_bad="skip", **other)
+    assert list(skipping) == [Document("1.parquet:0", "de", "x")]
+    assert skipping.skipped == {"no text field": 1}
+
+
+def test_cut_parquet(tmp_path):
+    path = tmp_path / "0.parquet"
+    pl.DataFrame(PILE_LIKE).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(CorpusError, match="cannot be read as Parquet"):
+        list(open_source(str(path)))
+    reader = open_source(str(path), on_bad="skip")
+    assert list(reader) == []
+    assert reader.skipped == {"damaged file": 1}
+
+
+def test_saved_hugging_face_data_set(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    single, both = str(tmp_path / "single"), str(tmp_path / "both")
+    data = datasets.Dataset.from_list(PILE_LIKE)
+    data.save_to_disk(single)
+    datasets.DatasetDict({"train": data, "test": data.select([0])}).save_to_disk(both)
+    assert open_source(single).kind == open_source(both).kind == "huggingface"
+    assert list(open_source(single)) == list(open_source(both)) == _expected("train", 0)
+    assert [d.name for d in open_source(both, split="test")] == ["test:0"]
+    with pytest.raises(CorpusError, match="no split 'validation' but train, test"):
+        list(open_source(both, split="validation"))
+    with pytest.raises(CorpusError, match="record 0"):
+        list(open_source(single, text_field="body"))
+
+
+def test_missing_extra_explains_itself(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(CorpusError, match=r"install rarecall\[datasets\]"):
+        list(open_source("some/name", kind="huggingface"))
+
+
+def test_token_files_are_not_text(tmp_path):
+    (tmp_path / "tokens.bin").write_bytes(b"\0\1" * 9)
+    with pytest.raises(CorpusError, match="token ids"):
+        open_source(str(tmp_path))
+
+
+def test_files_that_are_not_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\x89PNG\xff")
+    (tmp_path / "b.txt").write_bytes("\ufefffine".encode())
+    with pytest.raises(CorpusError, match=r"a\.txt is not UTF-8 at byte 0"):
+        list(open_source(str(tmp_path)))
+    reader = open_source(str(tmp_path), on_bad="skip")
+    assert [d.text for d in reader] == ["fine"]
+    assert reader.skipped == {"invalid UTF-8": 1}

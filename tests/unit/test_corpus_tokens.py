@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_stats import CorpusError, Document
-from corpus_stats.occurrences import count_occurrences
+from corpus_stats import CorpusError, Document, occurrences
+from corpus_stats.occurrences import count_occurrences, count_occurrences_together
 from corpus_stats.sampling import paragraph_id, paragraph_ids, permuted, sample_windows, unique_token_count
 from corpus_stats.token_shards import TokenStream, write_token_shards
 from corpus_stats.tokenizer import train_tokenizer
@@ -187,20 +187,27 @@ def test_occurrences_equal_the_naive_scan(data, length, dtype):
     windows = np.lib.stride_tricks.sliding_window_view(ids, length)
     asked = np.vstack([windows[:: max(1, len(windows) // 5)], np.full((1, length), 9)])
     expected = [int((windows == row).all(axis=1).sum()) for row in asked]
-    for chunk in (5, 1 << 15):
-        stream = _ArrayStream(ids, chunk)
+    other = data.draw(st.integers(1, 9))
+    others = np.lib.stride_tricks.sliding_window_view(ids, min(other, len(ids)))
+    expected_others = [int((others == row).all(axis=1).sum()) for row in others]
+    before = occurrences._CHUNK_TOKENS
+    for occurrences._CHUNK_TOKENS in (5, before):
+        stream = _ArrayStream(ids)
         assert count_occurrences(stream, asked).tolist() == expected
+        together = count_occurrences_together(stream, [asked, others[:0], others])
+        assert [counts.tolist() for counts in together] == [expected, [], expected_others]
+    assert before == occurrences._CHUNK_TOKENS
 
 
 class _ArrayStream:
-    """A stream over an array, in pieces of a given size whatever is asked for."""
+    """A stream over an array."""
 
-    def __init__(self, ids, chunk):
-        self.ids, self.chunk = ids, chunk
+    def __init__(self, ids):
+        self.ids = ids
 
     def chunks(self, chunk_tokens, overlap):
-        for begin in range(0, len(self.ids), self.chunk):
-            yield begin, self.ids[begin : begin + self.chunk + overlap]
+        for begin in range(0, len(self.ids), chunk_tokens):
+            yield begin, self.ids[begin : begin + chunk_tokens + overlap]
 
 
 def test_occurrences_cross_shards_and_documents(corpus):

@@ -1,0 +1,82 @@
+"""Hugging Face data sets: from the hub by name, streamed, or saved in a local folder. Needs the extra `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from corpus_stats.documents import Document
+from corpus_stats.errors import CorpusError
+from corpus_stats.readers.base import OnBad, Reader
+from corpus_stats.readers.jsonl import field_of
+from corpus_stats.readers.parquet import first_line
+
+_SAVED_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")
+
+
+class HuggingFaceReader(Reader):
+    """Records of one split, in the data set's own order.
+
+    The source is a folder written by `save_to_disk` or a hub name; from the hub records are streamed and no code that
+    comes with the data set is run.
+    """
+
+    kind = "huggingface"
+
+    def __init__(
+        self,
+        source: str,
+        on_bad: OnBad = "fail",
+        split: str = "train",
+        name: str | None = None,
+        revision: str | None = None,
+        text_field: str = "text",
+        subset_field: str = "meta.pile_set_name",
+    ) -> None:
+        folder = Path(source).expanduser()
+        self._folder = folder.resolve() if folder.is_dir() else None
+        super().__init__(str(self._folder or source), on_bad)
+        self._split, self._name, self._revision = split, name, revision
+        self._text_field, self._subset_field = text_field, subset_field
+
+    def _documents(self) -> Iterator[Document]:
+        for row, record in enumerate(self._records()):
+            text = field_of(record, self._text_field)
+            if not isinstance(text, str):
+                fields = ", ".join(list(record)[:8])
+                self._bad(
+                    "no text field", f"record {row} of {self.source} has no text in {self._text_field!r} but {fields}"
+                )
+                continue
+            subset = field_of(record, self._subset_field)
+            yield Document(f"{self._split}:{row}", subset if isinstance(subset, str) and subset else self._split, text)
+
+    def _records(self) -> Any:
+        try:
+            import datasets
+        except ImportError as error:
+            raise CorpusError(
+                f"Reading the data set {self.source} needs the library datasets; install rarecall[datasets]."
+            ) from error
+        try:
+            if self._folder is None:
+                return datasets.load_dataset(
+                    self.source, self._name, split=self._split, revision=self._revision, streaming=True
+                )
+            saved = datasets.load_from_disk(str(self._folder))
+        except Exception as error:  # the library raises a dozen types for a missing or foreign data set
+            raise CorpusError(
+                f"The data set {self.source} cannot be opened ({first_line(error)}); check its name, or give a folder "
+                "written by save_to_disk."
+            ) from error
+        if isinstance(saved, datasets.Dataset):
+            return saved
+        if self._split not in saved:
+            raise CorpusError(f"{self.source} has no split {self._split!r} but {', '.join(saved)}; pass split=….")
+        return saved[self._split]
+
+
+def is_saved_data_set(folder: Path) -> bool:
+    """Whether a folder looks like the output of `save_to_disk`."""
+    return any((folder / mark).is_file() for mark in _SAVED_MARKS)

@@ -1,0 +1,107 @@
+"""One clean forward, then any number of forwards that start at the block where something changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probes.architectures import Adapter
+from probes.gradients_capture import undisturbed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SCORE_TILE_ROWS = 1  # paragraphs whose logits exist at once
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What every block was called with in a clean forward over one batch.
+
+    Memory: layer_count × paragraphs × positions × hidden_size floats (GPT-Neo 125M, 32 × 99 tokens: 117 MB).
+    """
+
+    adapter: Adapter
+    calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    hidden: Tensor
+
+    def resume(self, layer: int) -> Tensor:
+        """Hidden states after the final norm, [paragraph, position, hidden], computed from block `layer` on.
+
+        Hooks on that block and those above take effect. Without any, the result is bit-equal to a whole forward.
+        """
+        import torch
+
+        if layer == self.adapter.layer_count:
+            return self.hidden
+        with undisturbed(self.adapter.model), torch.no_grad():
+            hidden = None
+            for index in range(layer, self.adapter.layer_count):
+                (first, *others), keywords = self.calls[index]
+                output = self.adapter.block(index)(first if hidden is None else hidden, *others, **keywords)
+                hidden = output[0] if isinstance(output, tuple) else output
+            return self.adapter.final_norm(hidden)
+
+
+def clean_trunk(adapter: Adapter, token_ids: Tensor) -> Trunk:
+    """Run the model once over [paragraph, position] and keep what each block read."""
+    import torch
+
+    ids = token_ids.to(adapter.embedding.weight.device)
+    with undisturbed(adapter.model), torch.no_grad(), _calls(adapter) as calls:
+        hidden = adapter.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return Trunk(adapter, tuple(calls), hidden)
+
+
+@contextmanager
+def _calls(adapter: Adapter) -> Iterator[list[tuple[tuple[Any, ...], dict[str, Any]]]]:
+    """While open, arguments of every block's last call in order, the hidden states first."""
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def keep(block: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        keywords = dict(keywords)
+        if not inputs:
+            inputs = (keywords.pop("hidden_states"),)
+        calls.append((inputs, keywords))
+
+    blocks = [adapter.block(layer) for layer in range(adapter.layer_count)]
+    handles = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in blocks]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Per predicted token, [paragraph, position]: NLL in nats, whether the argmax is the token, entropy in nats."""
+
+    nll: Tensor
+    is_argmax: Tensor
+    entropy: Tensor
+
+    @property
+    def exact_match(self) -> Tensor:
+        """Leading argmaxes that are the token = greedy exact match (P1 §3.2), [paragraph]."""
+        return self.is_argmax.long().cumprod(1).sum(1)
+
+
+def score_tokens(adapter: Adapter, hidden: Tensor, targets: Tensor) -> TokenScores:
+    """Scores of `targets`, [paragraph, position], predicted from `hidden`, [paragraph, position, hidden]."""
+    import torch
+
+    nll, hit, entropy = [], [], []
+    with torch.no_grad():
+        for start in range(0, len(hidden), SCORE_TILE_ROWS):
+            tile = slice(start, start + SCORE_TILE_ROWS)
+            truth = targets[tile].to(hidden.device)[..., None]
+            logits = adapter.unembedding(hidden[tile]).float()
+            normaliser = logits.logsumexp(-1)
+            nll.append(normaliser - logits.gather(-1, truth)[..., 0])
+            hit.append(logits.argmax(-1) == truth[..., 0])
+            probabilities = (logits - normaliser[..., None]).exp_()
+            entropy.append(normaliser - torch.linalg.vecdot(probabilities, logits))
+    return TokenScores(torch.cat(nll), torch.cat(hit), torch.cat(entropy))
