@@ -34,7 +34,7 @@ def even_attention(paragraphs: np.ndarray, counts: np.ndarray) -> pl.DataFrame:
     noise = np.random.default_rng(0).uniform(0.98, 1.02, size=(len(prefix), 1, 1, 50))
     attention = (noise / noise.sum(axis=-1, keepdims=True)).astype(np.float32)
     clusters = np.unique(prefix[:, :8], axis=0, return_inverse=True)[1]
-    return head_rarity(attention, surprisal, rank, clusters, seed=0, bootstrap_draws=200, permutations=100)
+    return head_rarity(attention, surprisal, rank, clusters, seed=0, bootstrap_draws=50, permutations=20)
 
 
 def test_even_attention_nearly_reaches_the_papers_number_when_counted_the_papers_way(paragraphs):
