@@ -307,7 +307,11 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     found = effects.filter(outcome="em_drop", adjustment="full", term="MP")
     row = found.row(0, named=True) if not found.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("placebo", 0.0))
-    yield _judged(claim, measured, "greater")
+    verdict, reason = judge(measured, "greater")
+    by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
+    if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
+        verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
+    yield _row(claim, measured, verdict, reason)
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",

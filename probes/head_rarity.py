@@ -15,7 +15,7 @@ import polars as pl
 from probes.errors import ProbeError
 from probes.head_rarity_features import COEFFICIENTS, Coefficient, dense_ranks
 from probes.head_rarity_summed import summed_by_rank
-from probes.head_rarity_within import Sample, Tested, within_paragraphs
+from probes.head_rarity_within import Sample, Tested, over_token_types, within_paragraphs
 from probes.inference import benjamini_hochberg
 
 __all__ = ["head_rarity"]
@@ -44,6 +44,7 @@ def head_rarity(
     seed: int,
     bootstrap_draws: int = 2000,
     permutations: int = 1000,
+    token_ids: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Correlation between the attention of each head and the rarity of the prefix tokens.
 
@@ -56,12 +57,16 @@ def head_rarity(
         seed: seed of bootstrap and permutations.
         bootstrap_draws: bootstrap samples of clusters.
         permutations: placebo shuffles of rarity within each paragraph (Kendall and summed_by_rank use fewer).
+        token_ids: the prefix tokens, [paragraph, position]; adds the test over token types.
 
     Returns:
         One row per layer, head and coefficient with the columns of table head_rarity. spearman, kendall (tau-b) and
         pearson are correlations with surprisal within each paragraph, averaged over clusters: positive = looks at
         rare tokens. summed_by_rank is the construction of P1 over all paragraphs: negative = rare. A head with
-        constant attention has null estimates; below three clusters intervals and tests are null.
+        constant attention has null estimates; below three clusters intervals and tests are null. With `token_ids` also
+        token_estimate, token_lower, token_upper, token_p_value, token_q_value and token_type_count for spearman and
+        pearson: the correlation with token types as random effects. A head that merely prefers some types looks
+        rarity-seeking over paragraphs and not over types (see probes/inference_tokens.py).
 
     Raises:
         ProbeError: the arrays do not fit each other.
@@ -76,7 +81,25 @@ def head_rarity(
     ]
     tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
     frames = [_frame(sample, name, result, heads) for name, result in tested]
-    return pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+    frame = pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+    return frame if token_ids is None else _with_token_types(frame, sample, surprisal_bits, token_ids)
+
+
+def _with_token_types(
+    frame: pl.DataFrame, sample: Sample, surprisal_bits: np.ndarray, token_ids: np.ndarray
+) -> pl.DataFrame:
+    """Add the correlations over token types; null for kendall and summed_by_rank."""
+    schema = dict.fromkeys(
+        ("token_estimate", "token_lower", "token_upper", "token_p_value", "token_q_value"), pl.Float64
+    )
+    parts = []
+    for name in ("spearman", "pearson"):
+        test = over_token_types(sample, np.asarray(surprisal_bits, dtype=np.float64), token_ids, name)
+        numbers = (test.estimate, test.lower, test.upper, test.p_value, benjamini_hochberg(test.p_value))
+        rows = frame.filter(coefficient=name).select("layer", "head", "coefficient")
+        columns = [pl.Series(column, values).fill_nan(None) for column, values in zip(schema, numbers, strict=True)]
+        parts.append(rows.with_columns(*columns, pl.lit(test.type_count, pl.Int32).alias("token_type_count")))
+    return frame.join(pl.concat(parts), on=["layer", "head", "coefficient"], how="left", maintain_order="left")
 
 
 def _check(attention: np.ndarray, surprisal: np.ndarray, rank: np.ndarray, clusters: np.ndarray) -> None:

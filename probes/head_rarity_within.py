@@ -9,6 +9,7 @@ import numpy as np
 
 from probes.head_rarity_features import Coefficient, cluster_permutations, unit_features
 from probes.inference import LEAST_CLUSTER_COUNT, bootstrap_means, cluster_means, nan_mean, percentile_interval
+from probes.inference_tokens import TokenTest, token_random_effects
 
 # Permutations beyond these ones are told by the tail of a normal distribution where the placebo is a mean over many
 # clusters; below that many clusters only counts are used.
@@ -86,6 +87,28 @@ def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficie
     count = min(permutations, _KENDALL_PERMUTATIONS) if coefficient == "kendall" else permutations
     placebo = _placebo(sample, rarity, coefficient, count, _weights(sample, values))
     return tested(estimate, (lower, upper), 0.0, placebo, len(sample.starts))
+
+
+def over_token_types(sample: Sample, rarity: np.ndarray, token_ids: np.ndarray, coefficient: Coefficient) -> TokenTest:
+    """The correlation of each head with token types as random effects; arrays are [paragraph, position], input order.
+
+    Attention and rarity are standardised within paragraphs, so that the slope of one on the other is a correlation.
+    """
+    paragraphs, heads, length = sample.attention.shape
+    scale = np.sqrt(length)
+    attended = unit_features(sample.attention.astype(np.float64), coefficient) * scale
+    expected = unit_features(rarity[sample.order], coefficient) * scale
+    weights = 1 / np.bincount(sample.labels)[sample.labels]
+    test = token_random_effects(
+        np.moveaxis(attended, 1, 2).reshape(paragraphs * length, heads),
+        expected.ravel(),
+        token_ids[sample.order].ravel(),
+        np.repeat(weights, length),
+    )
+    constant = ~attended.any(axis=(0, 2))
+    hidden = np.where(constant, np.nan, 1.0)
+    numbers = (test.estimate * hidden, test.lower * hidden, test.upper * hidden, test.p_value * hidden)
+    return TokenTest(*numbers, test.type_count)
 
 
 def tested(

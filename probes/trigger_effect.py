@@ -19,6 +19,7 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.inference import LEAST_CLUSTER_COUNT
+from probes.inference_tokens import token_random_effects
 from probes.trigger_effect_panel import Panel, Projection, prepare_panel
 
 OUTCOMES = ("em_drop", "delta_nll_nats")
@@ -33,7 +34,8 @@ _MODELS: dict[str, dict[str, tuple[float, ...]]] = {
 TERMS = tuple(term for contrasts in _MODELS.values() for term in contrasts)
 _NUMBERS = (
     "estimate", "standard_error", "lower", "upper", "p_value", "placebo", "placebo_lower", "placebo_upper",
-    "placebo_p_value", "partial_r2", "position_partial_r2",
+    "placebo_p_value", "token_estimate", "token_lower", "token_upper", "token_p_value", "partial_r2",
+    "position_partial_r2",
 )  # fmt: skip
 SCHEMA: dict[str, Any] = {
     "outcome": pl.String,
@@ -43,6 +45,7 @@ SCHEMA: dict[str, Any] = {
     "cluster_count": pl.Int32,
     "paragraph_count": pl.Int32,
     "token_count": pl.Int64,
+    "token_type_count": pl.Int32,
 }
 
 
@@ -72,7 +75,10 @@ def trigger_effect(
         memorized), per_duplication_doubling (how the effect changes when copies double). Columns: estimate with
         cluster-robust standard_error, 95 % interval lower, upper and p_value (t with degrees of freedom one below the
         clusters of the term, of the smaller group where two are compared);
-        placebo, placebo_lower, placebo_upper, placebo_p_value of rarity shuffled within paragraphs; partial_r2, the
+        placebo, placebo_lower, placebo_upper, placebo_p_value of rarity shuffled within paragraphs; for all, MP and
+        NMP, where the frame has a column token_id, the same effect with token types as random effects: token_estimate,
+        token_lower, token_upper, token_p_value, token_type_count (an effect that holds over paragraphs but not over
+        types is a few tokens' own, see probes/inference_tokens.py); partial_r2, the
         share of the outcome's remaining variation within paragraphs that rarity explains, beside
         position_partial_r2 (both for `all` of `full`); cluster_count, paragraph_count, token_count. Null where the
         data cannot say: no such paragraphs, no variation, or (intervals and tests) fewer than three clusters.
@@ -108,6 +114,8 @@ def _adjusted(
                 row |= _counts(panel, term)
                 if fitted is not None:
                     row |= _contrast(fitted, np.array(contrast, dtype=np.float64), _least_clusters(panel, term))
+                if fitted is not None and term in ("all", "MP", "NMP"):
+                    row |= _over_token_types(panel, projection, y, _members(panel, term))
                 if term == "all" and adjustment == "full":
                     row |= _explained(panel, projection, y)
                 yield {name: row.get(name) for name in SCHEMA}
@@ -182,8 +190,8 @@ def _contrast(fitted: _Fitted, contrast: np.ndarray, clusters: int) -> dict[str,
         return {"estimate": estimate}
     error, drawn = math.sqrt(variance), fitted.placebo @ contrast
     half = float(t.ppf(0.975, clusters - 1)) * error
-    centre = drawn.mean()
-    beyond = int((np.abs(drawn - centre) >= abs(estimate - centre)).sum())
+    # Shuffled within paragraphs, rarity has no effect on average: the placebo is centred at zero by construction.
+    beyond = int((np.abs(drawn) >= abs(estimate)).sum())
     placebo_lower, placebo_upper = np.quantile(drawn, [0.025, 0.975])
     return {
         "estimate": estimate,
@@ -191,11 +199,28 @@ def _contrast(fitted: _Fitted, contrast: np.ndarray, clusters: int) -> dict[str,
         "lower": estimate - half,
         "upper": estimate + half,
         "p_value": float(2 * t.sf(abs(estimate) / error, clusters - 1)),
-        "placebo": float(centre),
+        "placebo": float(drawn.mean()),
         "placebo_lower": float(placebo_lower),
         "placebo_upper": float(placebo_upper),
         "placebo_p_value": (beyond + 1) / (len(drawn) + 1),
     }
+
+
+def _over_token_types(panel: Panel, projection: Projection, y: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+    """The effect with token types as random effects; nothing where the frame has no token ids.
+
+    Controls are separate by group, so the part of a group is adjusted by what was held constant in that group.
+    """
+    if panel.token_id is None:
+        return {}
+    outcome = projection.residual(y) / panel.root_weight
+    rarity = projection.residual(panel.scaled(panel.rarity)) / panel.root_weight
+    test = token_random_effects(
+        outcome[kept, None], rarity[kept], panel.token_id[kept], np.square(panel.root_weight[kept])
+    )
+    numbers = {"estimate": test.estimate, "lower": test.lower, "upper": test.upper, "p_value": test.p_value}
+    row = {f"token_{name}": None if np.isnan(value[0]) else float(value[0]) for name, value in numbers.items()}
+    return row | {"token_type_count": test.type_count}
 
 
 def _explained(panel: Panel, projection: Projection, y: np.ndarray) -> dict[str, float | None]:

@@ -30,6 +30,7 @@ class Panel:
         cluster: number of the near-duplicate cluster.
         is_memorized: whether the paragraph is memorized.
         duplication_doublings: log2 of copies (at least one) minus its mean over clusters.
+        token_id: token type, or None where the frame does not tell.
         root_weight: square root of 1 / paragraphs of the cluster: a cluster weighs one, however many near duplicates.
     """
 
@@ -41,6 +42,7 @@ class Panel:
     cluster: np.ndarray
     is_memorized: np.ndarray
     duplication_doublings: np.ndarray
+    token_id: np.ndarray | None
     root_weight: np.ndarray
 
     @property
@@ -77,7 +79,8 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ProbeError(f"the trigger frame lacks {', '.join(missing)}; give rows of the view triggers.")
-    kept = frame.select(COLUMNS).drop_nulls().sort("paragraph_id", "position")
+    token = [name for name in ("token_id",) if name in frame.columns]
+    kept = frame.select(*COLUMNS, *token).drop_nulls().sort("paragraph_id", "position")
     if kept.is_empty():
         raise ProbeError(
             "the trigger frame has no token with both an outcome and a token NLL; perturb paragraphs first."
@@ -102,6 +105,7 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
         cluster,
         kept["is_memorized"].to_numpy().astype(bool),
         doublings[paragraph],
+        kept["token_id"].to_numpy() if "token_id" in kept.columns else None,
         np.sqrt(sizes)[paragraph],
     )
 

@@ -44,3 +44,31 @@ def trigger_world(
             "near_duplicate_cluster": repeated(rng.permutation(clusters))[row],
         }
     )
+
+
+def token_world(
+    clusters: int = 40, positions: int = 20, types: int = 400, seed: int = 0, spread: float = 0.0, effect: float = 0.0
+) -> pl.DataFrame:
+    """Zipf-distributed token types; each type costs something of its own, `spread` wide, besides `effect` of rarity."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, types + 1)
+    token = rng.choice(types, p=share / share.sum(), size=(clusters, positions))
+    surprisal = np.log2(token + 2.0)
+    z = (surprisal - surprisal.mean(axis=1, keepdims=True)) / surprisal.std(axis=1, keepdims=True)
+    own = spread * rng.normal(size=types)
+    row, position = (axis.ravel() for axis in np.indices(token.shape))
+    drop = own[token] + effect * z + 4 * rng.normal(size=token.shape) + 0.5 * np.arange(positions)
+    return pl.DataFrame(
+        {
+            "paragraph_id": row,
+            "position": position + 1,
+            "token_id": token.ravel(),
+            "em_drop": drop.ravel(),
+            "delta_nll_nats": drop.ravel() / 10,
+            "surprisal_bits": surprisal.ravel(),
+            "token_nll_nats": rng.exponential(size=row.size),
+            "duplication_count": 1 + row % 4,
+            "is_memorized": row % 2 == 0,
+            "near_duplicate_cluster": row,
+        }
+    )
