@@ -1,7 +1,7 @@
 """What sweeps and gradient norms cost beside plain transformers (and TransformerLens, where installed).
 
     python benchmarks/bench_localize.py            # GPT-Neo 125M's shape, random weights, one thread
-    python benchmarks/bench_localize.py --rounds 1 --rows 8
+    python benchmarks/bench_localize.py --rounds 9 --rows 32 --sweep-rows 4
 
 Every figure is a median of ratios taken within one round of one process, so a busy machine slows both sides.
 """
@@ -132,9 +132,9 @@ def rounds(model: Any, ids: torch.Tensor, count: int, sweep_rows: int) -> Iterat
             "blocks": seconds(lambda: sweep(model, few, blocks)) / len(blocks),
             "heads": seconds(lambda: sweep(model, few, heads)) / len(heads),
             "norms": seconds(lambda: gradient_norms(model, ids, PREFIX)) / len(ids),
-            "backward": seconds(lambda: one_backward_each(model, ids[:8], norm)) / 8,
-            "gradients": seconds(lambda: parameter_gradients(model, ids[:8], PREFIX)) / 8,
-            "backward and summary": seconds(lambda: one_backward_each(model, ids[:8], three)) / 8,
+            "backward": seconds(lambda: one_backward_each(model, ids[:4], norm)) / 4,
+            "gradients": seconds(lambda: parameter_gradients(model, ids[:4], PREFIX)) / 4,
+            "backward and summary": seconds(lambda: one_backward_each(model, ids[:4], three)) / 4,
         }
         taken["forward"] = (taken["forward"] + seconds(lambda: full_forward(model, few))) / 2
         if bridge is not None:
@@ -178,8 +178,8 @@ def do_one(work: str, rows: int) -> None:
     model, ids = model_of_125m(), torch.randint(50257, (rows, LENGTH))
     works: dict[str, Callable[[], Any]] = {
         "model alone": lambda: None,
-        "block sweep, 4 rows": lambda: sweep(model, ids[:4], block_sweep(model)),
-        "gradient norms, 32 rows": lambda: gradient_norms(model, ids, PREFIX),
+        "block sweep, 4 paragraphs": lambda: sweep(model, ids[:4], block_sweep(model)),
+        "gradient norms": lambda: gradient_norms(model, ids, PREFIX),
         "one backward per paragraph": lambda: one_backward_each(model, ids[:2], norm),
     }
     works[work]()
@@ -199,14 +199,14 @@ def main() -> None:
     """Run, print, write the results file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--sweep-rows", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--sweep-rows", type=int, default=2)
     parser.add_argument("--memory-of")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.memory_of:
         return do_one(options.memory_of, options.rows)
-    kinds = ("model alone", "block sweep, 4 rows", "gradient norms, 32 rows", "one backward per paragraph")
+    kinds = ("model alone", "block sweep, 4 paragraphs", "gradient norms", "one backward per paragraph")
     memory = {kind: peak_megabytes(kind) for kind in kinds}
     ids = torch.randint(50257, (options.rows, LENGTH), generator=torch.Generator().manual_seed(0))
     results = list(rounds(model_of_125m(), ids, options.rounds, options.sweep_rows))
