@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from probes.architectures import Adapter
 
 PASS_BYTES = 5_000_000
-LOGIT_TILE_ROWS = 1  # paragraphs whose logits exist at once: 50 × 50,257 floats are 10 MB
+LOGIT_TILE_BYTES = 12_000_000  # logits that exist at once: one paragraph of 50 tokens × 50,257, or more of fewer
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ def rows_per_pass(adapter: Adapter, ids: Tensor, batch_size: int) -> int:
         return batch_size
     widest = max(max(p.module.weight.shape) for p in adapter.projections(0))
     return max(1, min(batch_size, PASS_BYTES // (4 * widest * ids.shape[1])))
+
+
+def logit_rows(adapter: Adapter, positions: int) -> int:
+    """Paragraphs whose logits at `positions` tokens fit LOGIT_TILE_BYTES, at least one."""
+    return max(1, LOGIT_TILE_BYTES // (4 * positions * adapter.unembedding.weight.shape[0]))
 
 
 def batches(ids: Tensor, batch_size: int) -> Iterator[Tensor]:
@@ -160,7 +165,7 @@ def capture(
         loss_weights: [paragraph, continuation position].
         modules: projections to watch.
 
-    Memory: the activations of one forward, one gradient for each watched output, LOGIT_TILE_ROWS paragraphs of logits.
+    Memory: the activations of one forward, one gradient for each watched output, LOGIT_TILE_BYTES of logits.
     """
     import torch
 
@@ -190,7 +195,7 @@ def _loss_gradient(adapter: Adapter, hidden: Tensor, targets: Tensor, loss_weigh
 
     pieces = []
     with torch.no_grad():
-        for tile in batches(torch.arange(len(hidden)), LOGIT_TILE_ROWS):
+        for tile in batches(torch.arange(len(hidden)), logit_rows(adapter, hidden.shape[1])):
             at_logits = torch.softmax(adapter.unembedding(hidden[tile]), dim=-1, dtype=torch.float32)
             at_logits.scatter_add_(-1, targets[tile][..., None], torch.full_like(at_logits[..., :1], -1.0))
             at_hidden = at_logits.to(hidden.dtype) @ adapter.unembedding.weight

@@ -8,6 +8,7 @@ exact match − relative drop of utility, utility being text that is not in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, adapter_for
@@ -93,13 +94,14 @@ def measure_interventions(
         means = activation_means(model, utility_ids, batch_size)
     for intervention in todo:
         check(adapter, intervention, means)
-    utility = _outcomes(adapter, _some(utility_ids, 1, "utility_ids"), 1, todo, means, batch_size)
-    utility_units = _units(utility_clusters, utility[0], "utility_ids")
+    bundles = [(intervention,) for intervention in todo]
+    utility = outcomes(adapter, some(utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
+    utility_units = cluster_units(utility_clusters, utility[0], "utility_ids")
     of_use = bootstrap_weights(utility_units, seed + 1, bootstrap_count)
     rows: list[dict[str, Any]] = []
     for group, token_ids in groups.items():
-        recital = _outcomes(adapter, _some(token_ids, prefix_length, group), prefix_length, todo, means, batch_size)
-        units = _units((clusters or {}).get(group), recital[0], group)
+        recital = outcomes(adapter, some(token_ids, prefix_length, group), prefix_length, bundles, means, batch_size)
+        units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
         for intervention, memory, use in zip(todo, recital, utility, strict=True):
             rows.append(
@@ -110,14 +112,15 @@ def measure_interventions(
     return _frame(rows)
 
 
-def _some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
+def some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
+    """Token ids of a group that is not empty."""
     ids = as_paragraphs(token_ids, prefix_length)
     if not len(ids):
         raise ProbeError(f"group {name} holds no paragraphs; leave it out or fill it.")
     return ids
 
 
-def _units(clusters: Sequence[int] | None, outcome: Outcome, name: str) -> NDArray[Any]:
+def cluster_units(clusters: Sequence[int] | None, outcome: Outcome, name: str) -> NDArray[Any]:
     """Cluster index of each paragraph, 0 to cluster count - 1."""
     import numpy as np
 
@@ -128,23 +131,26 @@ def _units(clusters: Sequence[int] | None, outcome: Outcome, name: str) -> NDArr
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _outcomes(
+def outcomes(
     adapter: Adapter,
     ids: Tensor,
     prefix_length: int,
-    interventions: Sequence[Intervention],
+    bundles: Sequence[Sequence[Intervention]],
     means: Means | None,
     batch_size: int,
 ) -> list[Outcome]:
-    """Outcome of each intervention on all paragraphs; one clean forward per batch serves them all."""
+    """Outcome of each bundle of simultaneous interventions on all paragraphs; one clean forward per batch."""
     import numpy as np
 
-    parts: list[list[Outcome]] = [[] for _ in interventions]
+    parts: list[list[Outcome]] = [[] for _ in bundles]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         trunk = clean_trunk(adapter, batch[:, :-1])
-        for index, intervention in enumerate(interventions):
-            start = adapter.layer_count if intervention.kind == "none" else intervention.first_layer
-            with intervened(adapter.model, intervention, means):
+        for index, bundle in enumerate(bundles):
+            real = [intervention for intervention in bundle if intervention.kind != "none"]
+            start = min((intervention.first_layer for intervention in real), default=adapter.layer_count)
+            with ExitStack() as stack:
+                for intervention in real:
+                    stack.enter_context(intervened(adapter.model, intervention, means))
                 hidden = trunk.resume(start)[:, prefix_length - 1 :]
             parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
     return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter
-from probes.gradients_capture import undisturbed
+from probes.gradients_capture import logit_rows, undisturbed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-SCORE_TILE_ROWS = 1  # paragraphs whose logits exist at once
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,9 @@ def score_tokens(adapter: Adapter, hidden: Tensor, targets: Tensor) -> TokenScor
 
     nll, hit, entropy = [], [], []
     with torch.no_grad():
-        for start in range(0, len(hidden), SCORE_TILE_ROWS):
-            tile = slice(start, start + SCORE_TILE_ROWS)
+        step = logit_rows(adapter, hidden.shape[1])
+        for start in range(0, len(hidden), step):
+            tile = slice(start, start + step)
             truth = targets[tile].to(hidden.device)[..., None]
             logits = adapter.unembedding(hidden[tile]).float()
             normaliser = logits.logsumexp(-1)

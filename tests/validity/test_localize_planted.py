@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 
 from probes.architectures import HeadRef
+from probes.errors import ProbeError
 from probes.gradients import parameter_gradients
 from probes.interventions import Intervention, block_sweep, head_sweep, measure_interventions
+from probes.interventions_scorecard import score_card
 from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.patching import activation_patching
 from tests.validity.localize_planted import PREFIX, TRIGGER_POSITION, planted_recall, untrained
@@ -66,6 +68,27 @@ def test_a_model_that_breaks_down_counts_as_collapse_not_as_success(world):
     assert broken.height > 0
     assert broken["is_collapsed"].all()
     assert not broken["is_selective"].any()
+
+
+def test_the_score_card_tells_the_planted_head_from_random_heads(world):
+    layer, head = world.head.layer, world.head.head
+    wrong = [HeadRef((layer + 1) % 3, 0), HeadRef((layer + 1) % 3, 3)]
+    choices = {
+        "planted": [world.head],
+        "planted and one more": [world.head, HeadRef(layer, (head + 1) % 4)],
+        "wrong": wrong,
+    }
+    groups = {"self": world.paragraphs[:3], "other": world.paragraphs[3:]}
+    card = score_card(world.model, groups, world.held_out, choices, prefix_length=PREFIX, random_count=60)
+    assert card["choice"].to_list() == list(choices) * 2
+    found, missed = card.filter(pl.col("choice") != "wrong"), card.filter(choice="wrong")
+    # One head in twelve is the planted one, two heads hold it one time in six: no p value can be smaller.
+    assert found["p_value"].max() < 0.3
+    assert (found["selectivity"] > found["random_mean"]).all()
+    assert not missed["is_selective"].any()
+    assert missed["p_value"].min() > 0.15
+    with pytest.raises(ProbeError, match="names no head"):
+        score_card(world.model, groups, world.held_out, {"none": []}, prefix_length=PREFIX)
 
 
 def test_an_untrained_model_has_nothing_to_find():
