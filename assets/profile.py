@@ -71,7 +71,9 @@ class ProbeSettings(Settings):
     dtype: str = "float32"
     batch_size: int = 32
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
-    paragraphs_per_group: int = Field(default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated.")
+    paragraphs_per_group: int = Field(
+        default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
+    )
     perturbation_policies: tuple[str, ...] = ("uniform",)
     perturbation_draws: int = Field(default=1, ge=1)
     bootstrap_draws: int = Field(default=1000, ge=100)
@@ -104,7 +106,9 @@ class Profile(Settings):
 
 def built_in_profiles() -> list[str]:
     """Names of the profiles that come with rarecall."""
-    return sorted(f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_profile(name: str | None = None) -> Profile:
@@ -118,10 +122,21 @@ def load_profile(name: str | None = None) -> Profile:
         return Profile.model_validate(tomllib.loads(_profile_text(name)))
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"profile {name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "profile"
-        raise RequestError(f"profile {name}: {where} is wrong ({first['msg']}); correct it in the profile.") from error
+        raise RequestError(f"profile {name}: {_first_complaint(error)}; correct it in the profile.") from error
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {where}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where} is wrong ({message})" if where else message
 
 
 def _profile_text(name: str) -> str:
@@ -130,7 +145,9 @@ def _profile_text(name: str) -> str:
     path = Path(name).expanduser()
     if path.suffix == ".toml" and path.is_file():
         return path.read_text(encoding="utf-8")
-    raise RequestError(f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file.")
+    raise RequestError(
+        f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file."
+    )
 
 
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:

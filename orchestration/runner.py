@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
 from assets.errors import RequestError
 from assets.stage import Scope
 from orchestration.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, tail_steps
@@ -59,7 +59,9 @@ def register_profile_checkpoints(scope: Scope) -> None:
     for source in scope.profile.checkpoints:
         name = checkpoint_id_of(source)
         if name not in known:
-            register(scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id})
+            register(
+                scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
+            )
 
 
 def checkpoint_id_of(source: str, revision: str | None = None) -> str:
@@ -89,16 +91,6 @@ class _Executor:
                 instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
             job = definitions.resolve_job_def(step.job)
             job.execute_in_process(instance=instance, partition_key=step.checkpoint_id, run_config=_QUIET)
-
-
-def reasons(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what caused it, innermost last."""
-    current: BaseException | None = error
-    seen: set[int] = set()
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 def _unknown(scope: Scope, name: str) -> str:

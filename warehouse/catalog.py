@@ -67,9 +67,9 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
 
 
 def catalog_key(home: Home) -> str:
-    """Key of everything the catalog is made from: the content of all tables, the registry, the queries."""
+    """Key of everything the catalog is made from: the parts of all tables, the registry, the queries."""
     content = {
-        name: {p: m.content_sha256 for p in store.partitions() if (m := store.manifest(p)) is not None}
+        name: {partition: [file.name for file in store.files(partition)] for partition in store.partitions()}
         for name, store in ((name, TableStore.of(home, name)) for name in TABLES)
     }
     queries = {folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("views", "marts", "checks")}
@@ -89,12 +89,17 @@ def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
     Raises:
         WarehouseError: two queries read each other.
     """
-    reads = {name: {other for other in _words(query.text) & queries.keys() if other != name} for name, query in queries.items()}
+    reads = {
+        name: {other for other in _words(query.text) & queries.keys() if other != name}
+        for name, query in queries.items()
+    }
     ordered: list[str] = []
     while len(ordered) < len(queries):
         ready = [name for name in sorted(reads) if name not in ordered and reads[name] <= set(ordered)]
         if not ready:
-            raise WarehouseError(f"the queries {sorted(set(reads) - set(ordered))} in sql/ read each other in a circle.")
+            raise WarehouseError(
+                f"the queries {sorted(set(reads) - set(ordered))} in sql/ read each other in a circle."
+            )
         ordered += ready
     return ordered
 
@@ -158,7 +163,9 @@ def _refuse_violations(report: CatalogReport) -> None:
     failed = {name: rows for name, rows in report.violations.items() if rows}
     if failed:
         name, rows = next(iter(failed.items()))
-        sentence = f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
+        sentence = (
+            f"check {name} found {len(rows)} violating rows, first {rows[0]}; the published catalog is unchanged."
+        )
         raise CatalogRefused(sentence, report)
 
 

@@ -80,7 +80,9 @@ def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
         raise QueryError(f"the query holds {len(statements)} statements; give exactly one.")
     if statements[0].type not in _READING:
         kind = statements[0].type.name
-        raise QueryError(f"the warehouse is read-only and {kind} is not a reading statement; use SELECT (PIVOT needs IN with its values).")
+        raise QueryError(
+            f"the warehouse is read-only and {kind} is not a reading statement; use SELECT (PIVOT needs IN with its values)."
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -90,4 +92,5 @@ def _first_line(error: Exception) -> str:
 def _explain(error: duckdb.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
-    return "the query failed: " + " ".join([lines[0].rstrip("."), *hints]) + "."
+    sentence = "the query failed: " + " ".join([lines[0], *hints])
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 from warehouse.atomic import write_json
-from warehouse.errors import WarehouseError
+from warehouse.errors import RefusedError
 from warehouse.home import Home, check_name
 
 Kind = Literal["corpora", "checkpoints"]
@@ -27,12 +27,14 @@ def registration(home: Home, kind: Kind, name: str) -> dict[str, Any]:
     """One registration.
 
     Raises:
-        WarehouseError: there is none of that name.
+        RefusedError: there is none of that name.
     """
     known = registered(home, kind)
     if name not in known:
         shown = ", ".join(known) or "none yet"
-        raise WarehouseError(f"{kind} has no {name!r}; registered: {shown}. Add it with `rarecall {_verb(kind)} add`.")
+        raise RefusedError(
+            f"{name!r} is not among the registered {kind} ({shown}); add it with `rarecall {_verb(kind)} add`."
+        )
     return known[name]
 
 
