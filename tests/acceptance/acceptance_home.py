@@ -76,7 +76,7 @@ def command(*words: object) -> list[str]:
 
 def rarecall(home: Path, *words: object, limit: float = LIMIT_SECONDS) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, outside the checkout, so that nothing is found by accident."""
-    asked, where = command(*words), home.parent
+    asked, where = command(*words), next(folder for folder in home.parents if folder.is_dir())
     return subprocess.run(asked, env=environment(home), cwd=where, capture_output=True, text=True, timeout=limit)
 
 

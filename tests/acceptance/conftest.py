@@ -35,4 +35,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finish
             assert result.returncode == 0, result.stderr
             (root / "stdout").write_text(result.stdout)
             (root / "stderr").write_text(result.stderr)
-    return Finished(root / "home", root / "profile-0.toml", (root / "stdout").read_text(), (root / "stderr").read_text())
+    return Finished(
+        root / "home", root / "profile-0.toml", (root / "stdout").read_text(), (root / "stderr").read_text()
+    )
