@@ -122,10 +122,21 @@ def load_profile(name: str | None = None) -> Profile:
         return Profile.model_validate(tomllib.loads(_profile_text(name)))
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"profile {name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "profile"
-        raise RequestError(f"profile {name}: {where} is wrong ({first['msg']}); correct it in the profile.") from error
+        raise RequestError(f"profile {name}: {_first_complaint(error)}; correct it in the profile.") from error
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {where}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where} is wrong ({message})" if where else message
 
 
 def _profile_text(name: str) -> str:

@@ -22,7 +22,14 @@ def prepare_instance(home: Home) -> str:
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The instance that the UI shows as well."""
-    import dagster as dg
+    """The instance that the UI shows as well.
 
-    return dg.DagsterInstance.from_config(prepare_instance(home))
+    Output is not captured: capturing starts two watching processes per step, and Ctrl-C reaches them too.
+    """
+    import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
+
+    overrides = {
+        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    }
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(prepare_instance(home), overrides=overrides))

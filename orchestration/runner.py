@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,16 +91,6 @@ class _Executor:
                 instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
             job = definitions.resolve_job_def(step.job)
             job.execute_in_process(instance=instance, partition_key=step.checkpoint_id, run_config=_QUIET)
-
-
-def reasons(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what caused it, innermost last."""
-    current: BaseException | None = error
-    seen: set[int] = set()
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 def _unknown(scope: Scope, name: str) -> str:

@@ -31,13 +31,26 @@ def replace_file(target: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def disk_error(target: Path, error: OSError) -> WarehouseError:
+def disk_error(target: Path, error: Exception) -> WarehouseError:
     """One sentence for a failed write: full disks are named as such."""
-    if error.errno == errno.ENOSPC:
+    if getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
         return WarehouseError(
             f"the disk is full, {target} was not written and what was there is kept; free space and run again."
         )
-    return WarehouseError(f"{target} could not be written ({error.strerror or error}); what was there is kept.")
+    return WarehouseError(
+        f"{target} could not be written ({getattr(error, 'strerror', None) or error}); what was there is kept."
+    )
+
+
+def is_alive(process: str) -> bool:
+    """Whether a process of that number runs on this machine; what is no number is not alive."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_json(target: Path, value: Any) -> None:

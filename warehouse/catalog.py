@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import filelock
 
 import sql
-from warehouse.atomic import digest, disk_error, write_json
+from warehouse.atomic import digest, disk_error, is_alive, write_json
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
 from warehouse.parts import TableStore, partition_lock
@@ -62,18 +63,18 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
     try:
         report = _build(home, temporary, on_object)
         temporary.replace(home.database)
-    except OSError as error:
+    except (OSError, duckdb.IOException) as error:
         raise disk_error(home.database, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove_leftovers(home)
     _forget_retired_parts(home, key)
     return report
 
 
 def catalog_key(home: Home) -> str:
-    """Key of everything the catalog is made from: the content of all tables, the registry, the queries."""
+    """Key of everything the catalog is made from: the parts of all tables, the registry, the queries."""
     content = {
-        name: {p: m.content_sha256 for p in store.partitions() if (m := store.manifest(p)) is not None}
+        name: {partition: [file.name for file in store.files(partition)] for partition in store.partitions()}
         for name, store in ((name, TableStore.of(home, name)) for name in TABLES)
     }
     queries = {folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("views", "marts", "checks")}
@@ -83,8 +84,25 @@ def catalog_key(home: Home) -> str:
 
 def is_published(home: Home) -> bool:
     """Whether the published catalog shows the record as it is now."""
-    record = home.root / _RECORD
-    return home.database.exists() and record.exists() and json.loads(record.read_text())["key"] == catalog_key(home)
+    return _last_record(home).get("key") == catalog_key(home) and _opens(home.database)
+
+
+def _last_record(home: Home) -> dict[str, Any]:
+    """What the last publication noted; a damaged note is as good as none."""
+    try:
+        return dict(json.loads((home.root / _RECORD).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+
+
+def _opens(database: Path) -> bool:
+    if not database.is_file():
+        return False
+    try:
+        duckdb.connect(str(database), read_only=True).close()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
@@ -179,10 +197,17 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
+def _remove_leftovers(home: Home) -> None:
+    """Half-built catalogs, this one's and those of killed processes; a living process keeps its own."""
+    for file in home.root.glob(f".{home.database.name}.*.tmp*"):
+        number = file.name.removeprefix(f".{home.database.name}.").partition(".")[0]
+        if number == str(os.getpid()) or not is_alive(number):
+            file.unlink(missing_ok=True)
+
+
 def _forget_retired_parts(home: Home, key: str) -> None:
     """Delete parts that neither this catalog nor the one before reads, so that open readers are not cut off."""
-    record = home.root / _RECORD
-    previous = set(json.loads(record.read_text())["current"]) if record.exists() else set()
+    previous = set(_last_record(home).get("current", []))
     stores = [TableStore.of(home, name) for name in TABLES]
     current: set[str] = set()
     for store in stores:
@@ -190,7 +215,7 @@ def _forget_retired_parts(home: Home, key: str) -> None:
             live = {str(file.relative_to(home.root)) for file in store.files(partition)}
             _delete_parts(store, partition, keep=live | previous)
             current |= live
-    write_json(record, {"key": key, "current": sorted(current), "previous": sorted(previous)})
+    write_json(home.root / _RECORD, {"key": key, "current": sorted(current), "previous": sorted(previous)})
 
 
 def _delete_parts(store: TableStore, partition: str, keep: set[str]) -> None:

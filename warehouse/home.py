@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from warehouse.errors import WarehouseError
+from warehouse.errors import RefusedError, WarehouseError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
@@ -16,10 +16,10 @@ def check_name(name: str, what: str) -> str:
     """Return `name` when it is safe as a folder name and partition key.
 
     Raises:
-        WarehouseError: it is empty, too long, or could leave its folder.
+        RefusedError: it is empty, too long, or could leave its folder.
     """
     if not _NAME.fullmatch(name):
-        raise WarehouseError(
+        raise RefusedError(
             f"{what} {name!r} cannot be used as a name; use letters, digits, '.', '_' and '-', "
             "starting with a letter or digit, at most 120 characters."
         )

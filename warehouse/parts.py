@@ -7,6 +7,7 @@ a stale or a damaged one without a second file. Parts wait in a staging folder u
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ class Part:
     name: str
     row_count: int
     sha256: str
+    rows_sha256: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Manifest:
 
     @property
     def content_sha256(self) -> str:
-        """Hash of the content: equal content gives an equal hash, whatever it was made from."""
-        return digest([part.sha256 for part in self.parts])
+        """Hash of the content: equal rows give an equal hash, whatever they were made from."""
+        return digest([part.rows_sha256 for part in self.parts])
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,13 @@ class TableStore:
         return sorted(path.parent.name.partition("=")[2] for path in found)
 
     def manifest(self, partition: str) -> Manifest | None:
-        """Manifest of a complete partition, else None."""
+        """Manifest of a complete partition, else None; a damaged one counts as none and is rebuilt."""
         path = self.folder(partition) / MANIFEST
-        if not path.exists():
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return Manifest(**{**raw, "parts": tuple(Part(**part) for part in raw["parts"])})
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
             return None
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(**{**raw, "parts": tuple(Part(**part) for part in raw["parts"])})
 
     def files(self, partition: str) -> list[Path]:
         """Parts of a complete partition, in shard order."""
@@ -196,7 +199,7 @@ class PartitionWriter:
     def _publish(self, staged: Path) -> Part:
         import pyarrow.parquet as pq
 
-        part = Part(staged.name, pq.read_metadata(staged).num_rows, file_sha256(staged))
+        part = Part(staged.name, pq.read_metadata(staged).num_rows, file_sha256(staged), _rows_sha256(staged))
         staged.replace(self.store.folder(self.partition) / staged.name)
         return part
 
@@ -210,6 +213,13 @@ def partition_lock(store: TableStore, partition: str, timeout: float = -1) -> It
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=timeout):
         yield
+
+
+def _rows_sha256(path: Path) -> str:
+    """Hash of a Parquet file up to its footer, which alone says what the rows were made from."""
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    return hashlib.sha256(data[:-footer]).hexdigest()
 
 
 def _write_checked(arrow: Any, path: Path) -> None:

@@ -94,4 +94,5 @@ def _first_line(error: Exception) -> str:
 def _explain(error: duckdb.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
-    return "the query failed: " + " ".join([lines[0].rstrip("."), *hints]) + "."
+    sentence = "the query failed: " + " ".join([lines[0], *hints])
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from warehouse.atomic import write_json
-from warehouse.errors import WarehouseError
+from warehouse.errors import RefusedError, WarehouseError
 from warehouse.home import Home, check_name
 
 Kind = Literal["corpora", "checkpoints"]
@@ -20,19 +21,30 @@ def register(home: Home, kind: Kind, name: str, facts: dict[str, Any]) -> None:
 def registered(home: Home, kind: Kind) -> dict[str, dict[str, Any]]:
     """All registrations by name, sorted."""
     files = sorted(home.sources(kind).glob("*.json"))
-    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return {file.stem: _facts(file) for file in files}
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise WarehouseError(
+            f"the registration {file} is damaged ({error}); remove the file and add it again."
+        ) from error
 
 
 def registration(home: Home, kind: Kind, name: str) -> dict[str, Any]:
     """One registration.
 
     Raises:
-        WarehouseError: there is none of that name.
+        RefusedError: there is none of that name.
     """
     known = registered(home, kind)
     if name not in known:
         shown = ", ".join(known) or "none yet"
-        raise WarehouseError(f"{kind} has no {name!r}; registered: {shown}. Add it with `rarecall {_verb(kind)} add`.")
+        raise RefusedError(
+            f"{name!r} is not among the registered {kind} ({shown}); add it with `rarecall {_verb(kind)} add`."
+        )
     return known[name]
 
 

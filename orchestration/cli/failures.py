@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from assets.errors import RequestError
 from corpus_stats.errors import CorpusError
-from orchestration.runner import reasons
 from probes.errors import ProbeError
-from warehouse.errors import QueryError, WarehouseError
+from warehouse.errors import RefusedError, WarehouseError
 
 _OURS = (RequestError, CorpusError, ProbeError, WarehouseError)
-_REQUEST = (RequestError, QueryError)
-_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+_REQUEST = (RequestError, RefusedError)
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "Abort")
+INTERRUPTED = "interrupted; run again to resume from the finished parts."
+
+
+def reasons(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what caused it, innermost last."""
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 def sentence_of(error: BaseException) -> str:
     """Our own sentence where one is in the chain of causes, else the innermost exception in a line."""
     chain = list(reasons(error))
-    if any(type(e).__name__ in _INTERRUPTED for e in chain):
-        return "interrupted; run again to resume from the finished parts."
+    if any(type(e).__name__ in _INTERRUPTIONS for e in chain):
+        return INTERRUPTED
+    if _is_usage(error):
+        return _usage_sentence(error)
     ours = [e for e in chain if isinstance(e, _OURS)]
     if ours:
         return str(ours[0])
@@ -30,11 +44,30 @@ def sentence_of(error: BaseException) -> str:
 
 def exit_code(error: BaseException) -> int:
     """2 for a wrong request, else 1."""
+    if _is_usage(error):
+        return 2
     ours = [e for e in reasons(error) if isinstance(e, _OURS)]
     return 2 if ours and isinstance(ours[0], _REQUEST) else 1
 
 
 def say_failure(error: BaseException) -> int:
     """Print the sentence to stderr; returns the exit code."""
-    print(f"rarecall: {sentence_of(error)}", file=sys.stderr)
-    return exit_code(error)
+    return say(sentence_of(error), exit_code(error))
+
+
+def say(sentence: str, code: int) -> int:
+    """Print one sentence to stderr; returns the exit code it goes with."""
+    print(f"rarecall: {sentence}", file=sys.stderr)
+    return code
+
+
+def _is_usage(error: BaseException) -> bool:
+    """An unknown option or command, known by its shape: Typer carries a Click of its own since 0.20."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _usage_sentence(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "rarecall"
+    said = " ".join(error.format_message().split()).rstrip(".") or "no command was given"
+    return f"{said}; see `{where} --help`."

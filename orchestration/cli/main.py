@@ -8,7 +8,9 @@ import sys
 import typer
 
 from orchestration.cli import corpus_commands, registry_commands, run_commands
-from orchestration.cli.failures import say_failure
+from orchestration.cli.failures import INTERRUPTED, say, say_failure
+
+_SHELL_INTERRUPTED = 130  # what Typer turns Ctrl-C into
 
 app = typer.Typer(
     name="rarecall",
@@ -33,11 +35,13 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show tracebacks.
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the work failed, 2 the request was wrong."""
     try:
-        app()
-    except KeyboardInterrupt:
-        print("rarecall: interrupted; run again to resume from the finished parts.", file=sys.stderr)
-        sys.exit(1)
-    except Exception as error:
+        code = app(standalone_mode=False, prog_name="rarecall") or 0
+    except SystemExit:
+        raise
+    except BaseException as error:  # Dagster's interruption is no Exception, so that assets do not swallow it
         if os.environ.get("RARECALL_DEBUG"):
             raise
-        sys.exit(say_failure(error))
+        code = say_failure(error)
+    if code == _SHELL_INTERRUPTED:
+        code = say(INTERRUPTED, 1)
+    sys.exit(code)

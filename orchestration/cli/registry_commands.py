@@ -20,14 +20,19 @@ def add(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile whose corpus it is measured against.")] = "",
 ) -> None:
     """Register a checkpoint after a look at its files."""
+    from assets.errors import RequestError
     from assets.profile import load_profile
     from orchestration.arrivals import step_in_name
     from orchestration.runner import checkpoint_id_of, resolved
+    from probes.errors import ProbeError
     from probes.inspection import inspect_checkpoint
     from warehouse.registrations import register
 
     home, chosen = Home.locate().prepare(), load_profile(profile or None)
-    facts = inspect_checkpoint(source, revision)
+    try:
+        facts = inspect_checkpoint(source, revision)
+    except ProbeError as error:
+        raise RequestError(str(error)) from error
     checkpoint_id = name or checkpoint_id_of(source, revision)
     step = step if step is not None else step_in_name(checkpoint_id)
     register(home, "checkpoints", checkpoint_id, {

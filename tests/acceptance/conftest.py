@@ -1,0 +1,40 @@
+"""One finished home for all acceptance tests, made by the first worker that needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from acceptance_home import copy_home, rarecall, write_profile
+from filelock import FileLock
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A home after a complete run, and what that run printed. Read only; `copy` gives one to break."""
+
+    home: Path
+    profile: Path
+    stdout: str
+    stderr: str
+
+    def copy(self, target: Path) -> Path:
+        return copy_home(self.home, target)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finished:
+    """The small profile, run once per test session through the real command line."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "finished"
+    with FileLock(f"{root}.lock"):
+        if not (root / "stderr").exists():
+            root.mkdir(exist_ok=True)
+            result = rarecall(root / "home", "run", "-p", write_profile(root))
+            assert result.returncode == 0, result.stderr
+            (root / "stdout").write_text(result.stdout)
+            (root / "stderr").write_text(result.stderr)
+    return Finished(
+        root / "home", root / "profile-0.toml", (root / "stdout").read_text(), (root / "stderr").read_text()
+    )
