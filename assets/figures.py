@@ -12,7 +12,7 @@ import polars as pl
 import sql
 from assets import progress
 from assets.findings import latest_checkpoint
-from assets.plots import COLORS, LABELS, as_markdown, draw_head_ranking, new_figure, png
+from assets.plots import COLORS, LABELS, as_markdown, draw_head_ranking, draw_short_circuit, new_figure, png
 from assets.resources import Workspace
 from warehouse.atomic import replace_file
 from warehouse.home import Home
@@ -207,6 +207,13 @@ def gradient_by_component(frame: pl.DataFrame) -> Any:
     return figure
 
 
+def short_circuit(frame: pl.DataFrame) -> Any:
+    """Relative drops and selectivity by short-circuited block."""
+    figure, ax = new_figure()
+    draw_short_circuit(ax, frame)
+    return figure
+
+
 FIGURES = (
     FigureSpec(
         "memorization_over_checkpoints",
@@ -256,6 +263,12 @@ FIGURES = (
         "Gradient by layer and component",
         "Share of memorized minus share of other paragraphs.",
         gradient_by_component,
+    ),
+    FigureSpec(
+        "figure_short_circuit",
+        "Attention short-circuited, block by block",
+        "What recital and held-out text lose when a block's attention is the identity; bars: 95 % interval.",
+        short_circuit,
     ),
 )
 

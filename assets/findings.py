@@ -117,11 +117,37 @@ def _gradients(frame: pl.DataFrame) -> str:
     )
 
 
+def _effect(frame: pl.DataFrame) -> str:
+    parts = []
+    for row in frame.iter_rows(named=True):
+        name = {"MP": "memorized paragraphs", "NMP": "the others"}[row["term"]]
+        placebo = (
+            f"shuffled rarity {row['placebo_lower']:+.2f} to {row['placebo_upper']:+.2f}"
+            if row["placebo_lower"] is not None
+            else "no placebo"
+        )
+        parts.append(
+            f"{row['estimate']:+.2f} tokens of EM drop in {name} ({_interval(row['lower'], row['upper'])}; {placebo})"
+        )
+    return f"One standard deviation of rarity adds, position and the token's own NLL held fixed: {'; '.join(parts)}."
+
+
+def _short_circuit(frame: pl.DataFrame) -> str:
+    row: dict[str, Any] = frame.row(0, named=True)
+    return (
+        f"Without the attention of layer {row['layer']} recital falls by {_percent(row['memorization_drop_share'])} and held-out text by "
+        f"{_percent(row['utility_drop_share'])}: selectivity {row['selectivity']:+.2f} ({_interval(row['lower'], row['upper'])}), the best of "
+        f"{row['block_count']} blocks, {row['selective_count']} of which are selective without collapse."
+    )
+
+
 _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_duplication": ("Duplication", _duplication),
     "finding_rarity": ("Rarity of recited text", _rarity),
     "finding_position": ("Perturbation", _position),
     "finding_trigger": ("Rare triggers", _trigger),
+    "finding_trigger_effect": ("Rarity, adjusted", _effect),
     "finding_heads": ("Attention", _heads),
     "finding_gradients": ("Gradients", _gradients),
+    "finding_short_circuit": ("Short-circuit", _short_circuit),
 }

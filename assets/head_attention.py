@@ -69,7 +69,7 @@ def head_rarity(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _rarity_shards(scope: Scope) -> Shards:
-    attention, facts = _attention_array(scope)
+    attention, facts = attention_array(scope)
     names = list(GROUPS)
 
     def compute(shard: int) -> Frames:
@@ -95,7 +95,7 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
     )  # fmt: skip
 
 
-def _attention_array(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
+def attention_array(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
     """Attention of all paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
     facts = scope.read("paragraphs").join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")

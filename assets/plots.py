@@ -132,3 +132,29 @@ def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
         ax.plot(one["layer"], one["max_abs"], "o-", label=name, color=COLORS[name])
     ax.set(xlabel="layer", ylabel="max |gradient|")
     ax.legend(frameon=False)
+
+
+@_plot
+def short_circuit_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
+    """Relative drops of recital and utility when a block's attention is short-circuited."""
+    draw_short_circuit(ax, rows)
+
+
+def draw_short_circuit(ax: Any, rows: pl.DataFrame) -> None:
+    """Drops by layer, and selectivity with its interval; hollow points: the model collapsed."""
+    blocks = rows.filter(
+        (pl.col("kind") == "identity") & pl.col("head").is_null() & (pl.col("paragraph_group") == "MP")
+    ).sort("layer")
+    if blocks.is_empty():
+        ax.text(0.5, 0.5, "no memorized paragraph to forget", ha="center", transform=ax.transAxes)
+        return
+    ax.plot(blocks["layer"], blocks["memorization_drop_share"], "o-", color=COLORS["MP"], label="recital lost")
+    ax.plot(blocks["layer"], blocks["utility_drop_share"], "s-", color=COLORS["NMP"], label="utility lost")
+    ax.vlines(blocks["layer"], blocks["lower"].fill_null(0), blocks["upper"].fill_null(0), color="#888888")
+    for collapsed, face in ((True, "none"), (False, "#555555")):
+        some = blocks.filter(pl.col("is_collapsed") == collapsed)
+        name = "selectivity" + (" (collapsed)" if collapsed else "")
+        ax.scatter(some["layer"], some["selectivity"], marker="D", facecolors=face, edgecolors="#555555", label=name)
+    ax.axhline(0, color="#888888", linewidth=0.6)
+    ax.set(xlabel="layer whose attention is the identity", ylabel="share", xticks=blocks["layer"])
+    ax.legend(frameon=False, fontsize=8)

@@ -65,6 +65,7 @@ def render(home: Home) -> str:
         triggers=_trigger_rows(home, checkpoint_id),
         strips=_strips(home, checkpoint_id),
         checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
+        claims=_rows(home, "report_claims", checkpoint_id),
         database=str(home.database),
     )
 

@@ -7,6 +7,7 @@ from assets.corpora import corpora, tokenizers
 from assets.figures import figures
 from assets.gradients import activation_gradients, parameter_gradients
 from assets.head_attention import head_attention, head_rarity
+from assets.interventions import interventions
 from assets.marts import marts
 from assets.paragraphs import paragraphs
 from assets.perturbations import perturbations
@@ -14,6 +15,7 @@ from assets.report import report
 from assets.resources import Workspace
 from assets.scores import generations, scores
 from assets.training import training_steps
+from assets.trigger_analysis import trigger_analysis
 from assets.unigrams import unigram_counts, unigrams
 from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB
 from orchestration.schedules import refresh_tail
@@ -22,7 +24,7 @@ from orchestration.sensors import new_checkpoints
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
     *(checkpoints, scores, generations, perturbations, head_attention),
-    *(parameter_gradients, activation_gradients, head_rarity),
+    *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(marts, figures, report),
 ]
 

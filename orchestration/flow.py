@@ -8,12 +8,14 @@ from assets.checkpoints import CHECKPOINT
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
 from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
+from assets.interventions import INTERVENTIONS
 from assets.paragraphs import PARAGRAPHS
 from assets.perturbations import PERTURBATIONS
 from assets.report import is_written
 from assets.scores import GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
+from assets.trigger_analysis import TRIGGER_ANALYSIS
 from assets.unigrams import UNIGRAM_COUNTS, UNIGRAMS
 from warehouse.catalog import is_published
 from warehouse.registrations import registered
@@ -21,7 +23,7 @@ from warehouse.registrations import registered
 CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
     *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
-    *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, HEAD_RARITY),
+    *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS, HEAD_RARITY, TRIGGER_ANALYSIS),
 )
 
 

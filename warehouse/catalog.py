@@ -105,6 +105,18 @@ def _opens(database: Path) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def open_record(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private connection with every table and view over the record as it is now, published or not."""
+    with connect_workspace() as connection:
+        for table in TABLES.values():
+            _create_table_view(connection, home, table)
+        views = sql.load("views")
+        for name in dependency_order(views):
+            _create_object(connection, "VIEW", views[name])
+        yield connection
+
+
 def dependency_order(queries: dict[str, sql.Query]) -> list[str]:
     """Names such that every query comes after those it reads.
 

@@ -12,6 +12,8 @@ from assets.errors import RequestError
 from warehouse.atomic import replace_file
 
 SHOWN_ROWS = 200
+PIPED_WIDTH = 240
+"""Columns of a table that no terminal shows: wide, so that programs like grep see whole rows."""
 
 
 def write_answer(frame: pl.DataFrame, form: str, output: Path | None) -> None:
@@ -67,7 +69,7 @@ def _print_table(frame: pl.DataFrame) -> None:
         table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in frame.head(SHOWN_ROWS).iter_rows():
         table.add_row(*(Text(_shown(value)) for value in row))
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
     console.print(table)
     if frame.height > SHOWN_ROWS:
         console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")

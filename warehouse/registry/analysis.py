@@ -2,6 +2,12 @@
 
 from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, Column, Table
 
+
+def _number(name: str, description: str) -> Column:
+    """A statistic that is empty where the data cannot say."""
+    return Column(name, "DOUBLE", description, nullable=True)
+
+
 HEAD_RARITY = Table(
     "head_rarity",
     "checkpoint",
@@ -71,4 +77,78 @@ CLAIMS = Table(
     ),
 )
 
-TABLES = (HEAD_RARITY, CLAIMS)
+TRIGGER_EFFECTS = Table(
+    "trigger_effects",
+    "checkpoint",
+    "one per checkpoint, outcome, adjustment and term",
+    "Do rare tokens trigger recital? Effect of one standard deviation of rarity within the paragraph on what changing "
+    "the token destroys, with paragraph fixed effects, cluster-robust, beside the same model on shuffled rarity.",
+    (
+        CHECKPOINT_ID,
+        Column("outcome", "VARCHAR", "em_drop (tokens) or delta_nll_nats (nats).", key=True),
+        Column(
+            "adjustment", "VARCHAR", "paragraph, position (and position), full (and the token's own NLL).", key=True
+        ),
+        Column("term", "VARCHAR", "all, MP, NMP, MP_minus_NMP, per_duplication_doubling.", key=True),
+        _number("estimate", "Effect per standard deviation of rarity."),
+        _number("standard_error", "Cluster-robust standard error."),
+        _number("lower", "Lower end of the 95 % interval."),
+        _number("upper", "Upper end of the 95 % interval."),
+        _number("p_value", "Two-sided p value."),
+        _number("placebo", "Mean effect of rarity shuffled within paragraphs."),
+        _number("placebo_lower", "2.5 % quantile of the placebo."),
+        _number("placebo_upper", "97.5 % quantile of the placebo."),
+        _number("placebo_p_value", "p value against the placebo."),
+        _number("token_estimate", "The effect with token types as random effects."),
+        _number("token_lower", "Lower end of its 95 % interval."),
+        _number("token_upper", "Upper end of its 95 % interval."),
+        _number("token_p_value", "Its p value."),
+        _number("partial_r2", "Share of the remaining variation within paragraphs that rarity explains."),
+        _number("position_partial_r2", "The same for position."),
+        Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
+        Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
+        Column("token_count", "BIGINT", "Prefix tokens.", "tokens"),
+        Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
+    ),
+)
+
+TRIGGER_SUMMARIES = Table(
+    "trigger_summaries",
+    "checkpoint",
+    "one per checkpoint, group and statistic",
+    "Are the tokens whose change costs most rarer than chance, and than tokens at the same positions elsewhere?",
+    (
+        CHECKPOINT_ID,
+        Column("paragraph_group", "VARCHAR", "all, MP or NMP.", key=True),
+        Column("statistic", "VARCHAR", "rarity_percentile, excess_over_position, rarity_drop_correlation.", key=True),
+        _number("estimate", "Mean over clusters."),
+        _number("lower", "Lower end of the 95 % interval."),
+        _number("upper", "Upper end of the 95 % interval."),
+        _number("null_value", "Value if rarity had nothing to do with it."),
+        _number("p_value", "Two-sided p value."),
+        Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
+        Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
+    ),
+)
+
+HEAD_CORRELATIONS = Table(
+    "head_correlations",
+    "checkpoint",
+    "one per checkpoint and pair of heads",
+    "Do two heads look at the same tokens? Spearman correlation of their attention within paragraphs.",
+    (
+        CHECKPOINT_ID,
+        *(
+            Column(f"{what}_{head}", "INTEGER", f"{what.capitalize()} of the {place} head, 0-based.", key=True)
+            for head, place in (("a", "first"), ("b", "second"))
+            for what in ("layer", "head")
+        ),
+        _number("estimate", "Mean over clusters."),
+        _number("lower", "Lower end of the 95 % interval."),
+        _number("upper", "Upper end of the 95 % interval."),
+        _number("position_null", "The same between paragraphs of different clusters: a shared taste for positions."),
+        Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
+    ),
+)
+
+TABLES = (HEAD_RARITY, TRIGGER_EFFECTS, TRIGGER_SUMMARIES, HEAD_CORRELATIONS, CLAIMS)

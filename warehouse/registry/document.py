@@ -9,7 +9,7 @@ def reference() -> str:
     """All tables, one section each."""
     head = (
         "# Tables\n\nGenerated from `warehouse/registry` (`make docs`). Parquet is the record: "
-        "`<home>/tables/<table>/<partition>=<id>/part-*.parquet`; the same names are views in `<home>/rarecall.duckdb`. "
+        "`<home>/tables/<table>/<partition>=<id>/part-*.parquet`; the same names are views in `rarecall.duckdb`. "
         "Key columns are bold; layers, heads and positions count from 0.\n"
     )
     return head + "\n".join(line for table in TABLES.values() for line in _section(table))

@@ -94,4 +94,41 @@ ACTIVATION_GRADIENTS = Table(
     ),
 )
 
-TABLES = (PERTURBATIONS, HEAD_ATTENTION, PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS)
+_GROUP = Column("paragraph_group", "VARCHAR", "MP (memorized) or NMP (exact match at most a fifth).", key=True)
+
+INTERVENTIONS = Table(
+    "interventions",
+    "checkpoint",
+    "one per checkpoint, intervention and paragraph group",
+    "What taking a block's or a head's attention away costs recital, and what it costs other text. Kind none is the "
+    "untouched model.",
+    (
+        CHECKPOINT_ID,
+        Column("kind", "VARCHAR", "none, identity (attention short-circuit), zero, mean, uniform.", key=True),
+        Column("part", "VARCHAR", "attention or mlp.", key=True),
+        Column("layer", "INTEGER", "Lowest layer touched, 0-based; empty for none.", key=True, nullable=True),
+        Column("last_layer", "INTEGER", "Highest layer touched.", key=True, nullable=True),
+        Column("head", "INTEGER", "Head touched, 0-based; empty for all of the layer.", key=True, nullable=True),
+        _GROUP,
+        Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
+        Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
+        Column("em_mean", "DOUBLE", "Mean exact match.", "tokens"),
+        Column("nll_nats", "DOUBLE", "Mean continuation NLL.", "nats"),
+        Column(
+            "token_accuracy_share", "DOUBLE", "Continuation tokens that are the argmax after the true text.", "share"
+        ),
+        Column("entropy_nats", "DOUBLE", "Mean entropy over the continuation.", "nats"),
+        Column("utility_nll_nats", "DOUBLE", "Mean NLL of held-out text.", "nats"),
+        Column("utility_perplexity", "DOUBLE", "Perplexity of held-out text."),
+        Column("utility_accuracy_share", "DOUBLE", "Next-token accuracy on held-out text.", "share"),
+        Column("memorization_drop_share", "DOUBLE", "Relative drop of exact match.", "share", nullable=True),
+        Column("utility_drop_share", "DOUBLE", "Relative drop of utility.", "share", nullable=True),
+        Column("selectivity", "DOUBLE", "Memorization drop minus utility drop.", "share", nullable=True),
+        Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
+        Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
+        Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True),
+        Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
+    ),
+)
+
+TABLES = (PERTURBATIONS, HEAD_ATTENTION, PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS)

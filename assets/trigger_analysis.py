@@ -1,0 +1,80 @@
+"""Analysis stage: does rarity trigger recital, adjusted for what else could; and the papers' claims by rule."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+import sql
+from assets import models
+from assets.execute import Shards, materialize, stage_asset
+from assets.head_attention import attention_array
+from assets.profile import Profile
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+from warehouse.catalog import open_record
+from warehouse.queries import to_polars
+
+PAPERS_MODEL = "gpt-neo-125m"
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return models.model_settings(profile, "permutations", "seed")
+
+
+def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:
+    known = {"supported", "contradicted", "undecided", "not testable here"}
+    return [
+        f"{r['claim_id']} has verdict {r['verdict']}" for r in frames["claims"].to_dicts() if r["verdict"] not in known
+    ]
+
+
+TRIGGER_ANALYSIS = Stage(
+    ("trigger_effects", "trigger_summaries", "head_correlations", "claims"),
+    upstream=(
+        *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
+        *("head_attention", "activation_gradients", "head_rarity"),
+    ),
+    settings=_settings,
+    checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
+)
+
+
+@stage_asset(TRIGGER_ANALYSIS, group="analysis", kinds={"scipy", "parquet"})
+def trigger_analysis(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
+    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard)
+
+
+def trigger_rows(scope: Scope) -> pl.DataFrame:
+    """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
+    with open_record(scope.home) as connection:
+        text = sql.load_one("adhoc", "triggers_of_checkpoint").text
+        return to_polars(connection.sql(text, params={"checkpoint_id": scope.checkpoint_id}))
+
+
+def _analysis_shard(scope: Scope) -> Shards:
+    return Shards(1, lambda _: _analyse(scope), "checkpoints")
+
+
+def _analyse(scope: Scope) -> Frames:
+    from probes.claims_triggers import trigger_claims
+    from probes.trigger_effect import trigger_effect
+    from probes.trigger_effect_summaries import head_correlations, strongest_triggers
+
+    rows, probes = trigger_rows(scope), scope.profile.probes
+    effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
+    strongest = strongest_triggers(rows)
+    attention, facts = attention_array(scope)
+    correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
+    source = scope.read("checkpoints", ["source"])["source"][0].lower()
+    claims = trigger_claims(
+        rows, scope.read("head_rarity"), effects, strongest, correlations,
+        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=source.endswith(PAPERS_MODEL),
+    )  # fmt: skip
+    return {
+        "trigger_effects": effects,
+        "trigger_summaries": strongest,
+        "head_correlations": correlations,
+        "claims": claims,
+    }
