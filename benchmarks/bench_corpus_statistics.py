@@ -318,7 +318,8 @@ def main() -> None:
         ]
     headings = ("Speed on one core", "Near-duplicate recall", "Growth of cost with size", "Memory")
     text = f"# Corpus statistics\n\n{machine()}\n"
-    text += f"Medians of {arguments.repeats} paired runs over {arguments.tokens:,} tokens.\n"
+    text += f"Medians of {arguments.repeats} paired runs over {arguments.tokens:,} tokens, at a load average of "
+    text += f"{os.getloadavg()[0]:.0f}: compare ratios, not absolute speeds, with another machine.\n"
     for heading, lines in zip(headings, sections, strict=True):
         text += f"\n## {heading}\n\n" + "\n".join(lines) + "\n"
         if heading.startswith("Growth"):

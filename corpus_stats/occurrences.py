@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from corpus_stats.token_stream import TokenStream
 
 _CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
+_TILE_ROWS = 512
 _SPARSENESS_BITS = 5  # table slots per window, so that about one position in 32 passes by chance
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
 _WORD_SEED = 20_240_319
@@ -120,7 +121,12 @@ class _RollingHash:
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Hashes of the rows of [window, position]."""
-        return (self._words[rows] * self._powers[: rows.shape[1]]).sum(axis=1, dtype=np.uint64)
+        hashes = np.empty(len(rows), dtype=np.uint64)
+        for begin in range(0, len(rows), _TILE_ROWS):
+            terms = self._words[rows[begin : begin + _TILE_ROWS]]
+            terms *= self._powers[: rows.shape[1]]
+            terms.sum(axis=1, out=hashes[begin : begin + _TILE_ROWS])
+        return hashes
 
 
 class _WindowIndex:
@@ -129,16 +135,17 @@ class _WindowIndex:
     def __init__(self, rows: np.ndarray, rolling: _RollingHash) -> None:
         self._rolling = rolling
         self._length = rows.shape[1]
-        keys = np.ascontiguousarray(rows).view(np.dtype((np.void, 4 * self._length))).reshape(-1)
-        _, first, self._inverse = np.unique(keys, return_index=True, return_inverse=True)
-        hashes = rolling.of_rows(rows[first])
-        self._order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[self._order]
-        self._windows = rows[first][self._order]
-        self._counts = np.zeros(len(first), dtype=np.int64)
-        bits = len(first).bit_length() + _SPARSENESS_BITS
+        hashes = rolling.of_rows(rows)
+        order = np.argsort(hashes, kind="stable")
+        is_first = _are_distinct(rows, hashes, order)
+        self._inverse = np.empty(len(rows), dtype=np.int64)
+        self._inverse[order] = np.cumsum(is_first) - 1
+        self._windows = rows[order[is_first]]
+        self._hashes = hashes[order[is_first]]
+        self._counts = np.zeros(len(self._hashes), dtype=np.int64)
+        bits = len(self._hashes).bit_length() + _SPARSENESS_BITS
         self._shift = np.uint64(64 - bits)
-        per_slot = np.bincount(self._slots(hashes), minlength=1 << bits)
+        per_slot = np.bincount(self._slots(self._hashes), minlength=1 << bits)
         self._table = per_slot > 0
         self._first = np.concatenate([[0], np.cumsum(per_slot)])  # a slot's windows are a run of the sorted hashes
 
@@ -169,9 +176,18 @@ class _WindowIndex:
 
     def result(self) -> np.ndarray:
         """Counts in the order of the rows, [window]."""
-        counts = np.empty_like(self._counts)
-        counts[self._order] = self._counts
-        return counts[self._inverse.reshape(-1)]
+        return self._counts[self._inverse]
+
+
+def _are_distinct(rows: np.ndarray, hashes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Which rows, in hash order, differ from the row before them.
+
+    Equal rows that a hash collision keeps apart become two entries, each of which counts all its occurrences.
+    """
+    is_first = np.ones(len(order), dtype=bool)
+    repeated = 1 + np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    is_first[repeated] = (rows[order[repeated]] != rows[order[repeated - 1]]).any(axis=1)
+    return is_first
 
 
 def _powers(base: int, count: int) -> np.ndarray:

@@ -88,8 +88,8 @@ def count_by_subset(stream: TokenStream, documents: pl.DataFrame, vocabulary_siz
     ends = starts + documents["token_count"].to_numpy()
     counts = np.zeros((len(names) + 1) * vocabulary_size, dtype=np.int64)
     for begin, ids in stream.chunks(_SUBSET_PIECE_TOKENS):
-        if int(ids.max()) >= vocabulary_size:
-            raise _outside(int(ids.max()), vocabulary_size)
+        if not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
+            raise _outside(int(ids.min()) if int(ids.min()) < 0 else int(ids.max()), vocabulary_size)
         labels = _labels(begin, len(ids), starts, ends, codes)
         counts += np.bincount(labels * vocabulary_size + ids, minlength=len(counts))
     return _subset_frame(counts.reshape(-1, vocabulary_size), [None, *names])
