@@ -179,3 +179,17 @@ def test_p_values_count_shuffles_and_take_the_normal_tail_beyond_them():
 def test_arrays_that_do_not_fit_are_refused(change, says):
     with pytest.raises(ProbeError, match=says):
         head_rarity(**(world(6, 2, 12, 0) | change), seed=0)
+
+
+@pytest.mark.parametrize("with_tokens", [False, True])
+def test_a_group_without_paragraphs_has_every_head_and_no_numbers(with_tokens):
+    full = world(6, 2, 12, 0)
+    arrays, none = (
+        part | ({"token_ids": part["rarity_rank"]} if with_tokens else {})
+        for part in (full, {name: values[:0] for name, values in full.items()})
+    )
+    expected, empty = (head_rarity(**part, seed=0, bootstrap_draws=5, permutations=5) for part in (arrays, none))
+    assert empty.schema == expected.schema
+    keys = ["layer", "head", "coefficient"]
+    assert empty.select(keys).equals(expected.select(keys))
+    assert empty["estimate"].is_null().all() and (empty["paragraph_count"] == 0).all()
