@@ -205,7 +205,8 @@ def machine() -> str:
     return (
         f"{torch.get_num_threads()} of {torch.multiprocessing.cpu_count()} cores, {model.split(':')[1].strip()}, "
         f"{int(memory.split()[1]) // 2**20} GiB; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}. Other work ran on the machine: times are CPU time of the process; trust ratios more than seconds."
+        f"transformers {transformers.__version__}. Other work ran on the machine: "
+        "times are CPU time of the process; trust ratios more than seconds."
     )
 
 

@@ -66,11 +66,12 @@ def head_rarity(
     Returns:
         One row per layer, head and coefficient (also without any paragraph, then all null) with the columns of table
         head_rarity. spearman, kendall (tau-b) and pearson are correlations with surprisal within each paragraph,
-        averaged over clusters: positive = looks at rare tokens. summed_by_rank is the construction of P1 over all paragraphs: negative = rare. A head with
-        constant attention has null estimates; below three clusters intervals and tests are null. With `token_ids` also
-        token_estimate, token_lower, token_upper, token_p_value, token_q_value and token_type_count for spearman and
-        pearson: the correlation with token types as random effects. A head that merely prefers some types looks
-        rarity-seeking over paragraphs and not over types (see probes/inference_tokens.py).
+        averaged over clusters: positive = looks at rare tokens. summed_by_rank is the construction of P1 over all
+        paragraphs: negative = rare. A head with constant attention has null estimates; below three clusters intervals
+        and tests are null. With `token_ids` also token_estimate, token_lower, token_upper, token_p_value,
+        token_q_value and token_type_count for spearman and pearson: the correlation with token types as random
+        effects. A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
+        probes/inference_tokens.py).
 
     Raises:
         ProbeError: the arrays do not fit each other.

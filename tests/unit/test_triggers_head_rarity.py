@@ -102,6 +102,14 @@ def test_a_head_that_leans_to_rare_tokens_is_found_with_the_right_signs():
     assert summed["estimate"][0] < summed["placebo_lower"][0] and summed["rank_among_heads"][0] == 0
 
 
+def test_every_interval_contains_its_estimate():
+    rng = np.random.default_rng(0)
+    token = rng.choice(300, p=1 / np.arange(1, 301) / (1 / np.arange(1, 301)).sum(), size=(60, 30))
+    attention = rng.dirichlet(np.ones(30), size=(60, 1, 4)).astype(np.float32)
+    frame = head_rarity(attention, np.log2(token + 2.0), 299 - token, np.arange(60), seed=0, permutations=20)
+    assert (frame["lower"] <= frame["estimate"]).all() and (frame["estimate"] <= frame["upper"]).all()
+
+
 def test_copies_of_paragraphs_change_neither_interval_nor_p_value():
     arrays = world(40, 2, 20, 5) | {"clusters": np.arange(40)}
     copied = {name: np.repeat(values, 3, axis=0) for name, values in arrays.items()}
