@@ -43,7 +43,8 @@ def prefix_attention(
         named by a column query_position.
 
     Raises:
-        ProbeError: paragraphs are too short, a query lies in the prefix, or the model shows no attention weights.
+        ProbeError: paragraphs are too short, a query lies in the prefix, the model shows no attention weights, or
+            they are not finite.
     """
     ids = as_paragraphs(token_ids, longer_than=0)
     wanted = [prefix_length] if queries is None else list(queries)
@@ -54,6 +55,13 @@ def prefix_attention(
         )
     refuse_unreadable(model, ids, max(wanted) + 1)
     attention, self_share = _collect(model, ids, prefix_length, batch_size, wanted)
+    broken = np.argwhere(~np.isfinite(attention).all(axis=(-2, -1)))
+    if len(broken):
+        row, layer, head = broken[0]
+        raise ProbeError(
+            f"head {layer}.{head} has attention weights in paragraph {row} that are not finite; look for NaN in the "
+            "weights, or measure in float32."
+        )
     frame = _frame(attention, self_share, wanted)
     return frame.drop("query_position") if queries is None else frame
 

@@ -271,6 +271,8 @@ def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: 
     name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
     if verdict == "supported" and row["q_value"] >= 0.05:
         return _row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+    if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
+        return _row(claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold")
     return _row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
 
 

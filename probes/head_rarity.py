@@ -35,6 +35,10 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+TOKEN_NUMBERS = ("token_estimate", "token_lower", "token_upper", "token_p_value", "token_q_value")
+TOKEN_SCHEMA: dict[str, Any] = {**dict.fromkeys(TOKEN_NUMBERS, pl.Float64), "token_type_count": pl.Int32}
+
+
 def head_rarity(
     attention: np.ndarray,
     surprisal_bits: np.ndarray,
@@ -60,19 +64,22 @@ def head_rarity(
         token_ids: the prefix tokens, [paragraph, position]; adds the test over token types.
 
     Returns:
-        One row per layer, head and coefficient with the columns of table head_rarity. spearman, kendall (tau-b) and
-        pearson are correlations with surprisal within each paragraph, averaged over clusters: positive = looks at
-        rare tokens. summed_by_rank is the construction of P1 over all paragraphs: negative = rare. A head with
-        constant attention has null estimates; below three clusters intervals and tests are null. With `token_ids` also
-        token_estimate, token_lower, token_upper, token_p_value, token_q_value and token_type_count for spearman and
-        pearson: the correlation with token types as random effects. A head that merely prefers some types looks
-        rarity-seeking over paragraphs and not over types (see probes/inference_tokens.py).
+        One row per layer, head and coefficient (also without any paragraph, then all null) with the columns of table
+        head_rarity. spearman, kendall (tau-b) and pearson are correlations with surprisal within each paragraph,
+        averaged over clusters: positive = looks at rare tokens. summed_by_rank is the construction of P1 over all
+        paragraphs: negative = rare. A head with constant attention has null estimates; below three clusters intervals
+        and tests are null. With `token_ids` also token_estimate, token_lower, token_upper, token_p_value,
+        token_q_value and token_type_count for spearman and pearson: the correlation with token types as random
+        effects. A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
+        probes/inference_tokens.py).
 
     Raises:
         ProbeError: the arrays do not fit each other.
     """
     _check(attention, surprisal_bits, rarity_rank, clusters)
     layers, heads = attention.shape[1:3]
+    if not len(attention):
+        return _nothing(layers, heads, token_ids is not None)
     flat = np.asarray(attention).reshape(len(attention), layers * heads, attention.shape[3])
     sample = Sample.of(flat, clusters, seed, bootstrap_draws)
     tested: list[tuple[Coefficient | str, Tested]] = [
@@ -85,28 +92,37 @@ def head_rarity(
     return frame if token_ids is None else _with_token_types(frame, sample, surprisal_bits, token_ids)
 
 
+def _nothing(layers: int, heads: int, with_tokens: bool) -> pl.DataFrame:
+    """The table of a group without paragraphs: every head and coefficient, nothing estimated, nothing counted."""
+    names = (*COEFFICIENTS, "summed_by_rank")
+    rows = [(layer, head, name, 0, 0) for name in names for layer in range(layers) for head in range(heads)]
+    known = ("layer", "head", "coefficient", "cluster_count", "paragraph_count")
+    frame = pl.DataFrame(rows, schema={name: SCHEMA[name] for name in known}, orient="row")
+    schema = SCHEMA | (TOKEN_SCHEMA if with_tokens else {})
+    return frame.select(
+        pl.col(name) if name in known else pl.lit(None, dtype).alias(name) for name, dtype in schema.items()
+    )
+
+
 def _with_token_types(
     frame: pl.DataFrame, sample: Sample, surprisal_bits: np.ndarray, token_ids: np.ndarray
 ) -> pl.DataFrame:
     """Add the correlations over token types; null for kendall and summed_by_rank."""
-    schema = dict.fromkeys(
-        ("token_estimate", "token_lower", "token_upper", "token_p_value", "token_q_value"), pl.Float64
-    )
     parts = []
     for name in ("spearman", "pearson"):
         test = over_token_types(sample, np.asarray(surprisal_bits, dtype=np.float64), token_ids, name)
         numbers = (test.estimate, test.lower, test.upper, test.p_value, benjamini_hochberg(test.p_value))
         rows = frame.filter(coefficient=name).select("layer", "head", "coefficient")
-        columns = [pl.Series(column, values).fill_nan(None) for column, values in zip(schema, numbers, strict=True)]
+        columns = [
+            pl.Series(column, values).fill_nan(None) for column, values in zip(TOKEN_NUMBERS, numbers, strict=True)
+        ]
         parts.append(rows.with_columns(*columns, pl.lit(test.type_count, pl.Int32).alias("token_type_count")))
     return frame.join(pl.concat(parts), on=["layer", "head", "coefficient"], how="left", maintain_order="left")
 
 
 def _check(attention: np.ndarray, surprisal: np.ndarray, rank: np.ndarray, clusters: np.ndarray) -> None:
-    if attention.ndim != 4 or not len(attention):
-        raise ProbeError(
-            f"attention has shape {attention.shape}; give at least one [paragraph, layer, head, position]."
-        )
+    if attention.ndim != 4:
+        raise ProbeError(f"attention has shape {attention.shape}; give [paragraph, layer, head, position].")
     expected = (attention.shape[0], attention.shape[3])
     for name, values in (("surprisal_bits", surprisal), ("rarity_rank", rank)):
         if values.shape != expected:

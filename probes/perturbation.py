@@ -85,7 +85,7 @@ def sweep(
         where nothing differs; prefix_length + exact_match otherwise).
 
     Raises:
-        ProbeError: before any work, when the request cannot be met.
+        ProbeError: before any work, when the request cannot be met; or a probability is not finite.
     """
     import torch
 
@@ -102,7 +102,19 @@ def sweep(
             _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
             for rows in _batches(len(prefix), max(1, batch_size // draws))
         ]
-    return _frame(plan, prefix.numpy(), reference.shape[1], pieces)
+    return _finite(_frame(plan, prefix.numpy(), reference.shape[1], pieces))
+
+
+def _finite(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, or a refusal: a NaN would go on as a number."""
+    broken = frame.filter(~(pl.col("nll_nats").is_finite() & pl.col("delta_nll_nats").is_finite()))
+    if broken.height:
+        row, position = broken.select("row", "position").row(0)
+        raise ProbeError(
+            f"with position {position} of paragraph {row} changed the model gives no finite probabilities; look for "
+            "NaN in the weights, or measure in float32."
+        )
+    return frame
 
 
 def _batches(rows: int, size: int) -> Iterator[slice]:

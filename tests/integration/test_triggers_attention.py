@@ -91,3 +91,10 @@ def test_an_incomplete_frame_is_no_array():
     frame = prefix_attention(small_model("gpt2"), random_ids(2, 21), 20)
     with pytest.raises(ProbeError, match="15 rows"):
         attention_array(frame.head(15))
+
+
+def test_broken_weights_are_not_measured():
+    model = small_model("gpt2")
+    model.transformer.h[1].attn.c_attn.weight[0, 0] = float("nan")
+    with pytest.raises(ProbeError, match=r"head 1\.0 .*not finite"):
+        prefix_attention(model, random_ids(2, 21), 20)

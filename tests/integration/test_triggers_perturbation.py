@@ -187,3 +187,10 @@ def test_impossible_requests_are_refused_in_one_sentence(change, says):
     }
     with pytest.raises(ProbeError, match=says):
         sweep(small_model("gpt2"), **(request | change))
+
+
+def test_broken_weights_are_not_measured():
+    model = small_model("gpt2")
+    model.transformer.ln_f.weight[0] = float("nan")
+    with pytest.raises(ProbeError, match="no finite probabilities"):
+        sweep(model, random_ids(2, PREFIX), random_ids(2, 4), seed=0, prefix_length=PREFIX)

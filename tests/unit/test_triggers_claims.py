@@ -128,3 +128,12 @@ def test_rows_have_the_columns_of_the_table():
     assert claims.columns == list(table)
     assert all(claims[name].null_count() == 0 for name, column in table.items() if not column.nullable)
     assert claims["claim_id"].is_unique().all() and claims["reason"].str.ends_with(".").all()
+
+
+@pytest.mark.parametrize("frame_name", ["effects", "rarity"])
+def test_what_does_not_hold_over_token_types_is_undecided(frame_name):
+    frames = evidence(12, 1.0)
+    claim = {"effects": "rare_tokens_trigger_recital", "rarity": "a_head_reads_rare_tokens_within"}[frame_name]
+    for lower, expected in ((0.1, "supported"), (-0.1, "undecided")):
+        over_types = frames[frame_name].with_columns(token_lower=pl.lit(lower), token_upper=pl.lit(9.0))
+        assert verdicts(trigger_claims(**(frames | {frame_name: over_types})))[claim] == expected

@@ -102,6 +102,14 @@ def test_a_head_that_leans_to_rare_tokens_is_found_with_the_right_signs():
     assert summed["estimate"][0] < summed["placebo_lower"][0] and summed["rank_among_heads"][0] == 0
 
 
+def test_every_interval_contains_its_estimate():
+    rng = np.random.default_rng(0)
+    token = rng.choice(300, p=1 / np.arange(1, 301) / (1 / np.arange(1, 301)).sum(), size=(60, 30))
+    attention = rng.dirichlet(np.ones(30), size=(60, 1, 4)).astype(np.float32)
+    frame = head_rarity(attention, np.log2(token + 2.0), 299 - token, np.arange(60), seed=0, permutations=20)
+    assert (frame["lower"] <= frame["estimate"]).all() and (frame["estimate"] <= frame["upper"]).all()
+
+
 def test_copies_of_paragraphs_change_neither_interval_nor_p_value():
     arrays = world(40, 2, 20, 5) | {"clusters": np.arange(40)}
     copied = {name: np.repeat(values, 3, axis=0) for name, values in arrays.items()}
@@ -179,3 +187,17 @@ def test_p_values_count_shuffles_and_take_the_normal_tail_beyond_them():
 def test_arrays_that_do_not_fit_are_refused(change, says):
     with pytest.raises(ProbeError, match=says):
         head_rarity(**(world(6, 2, 12, 0) | change), seed=0)
+
+
+@pytest.mark.parametrize("with_tokens", [False, True])
+def test_a_group_without_paragraphs_has_every_head_and_no_numbers(with_tokens):
+    full = world(6, 2, 12, 0)
+    arrays, none = (
+        part | ({"token_ids": part["rarity_rank"]} if with_tokens else {})
+        for part in (full, {name: values[:0] for name, values in full.items()})
+    )
+    expected, empty = (head_rarity(**part, seed=0, bootstrap_draws=5, permutations=5) for part in (arrays, none))
+    assert empty.schema == expected.schema
+    keys = ["layer", "head", "coefficient"]
+    assert empty.select(keys).equals(expected.select(keys))
+    assert empty["estimate"].is_null().all() and (empty["paragraph_count"] == 0).all()
