@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -35,13 +36,9 @@ def test_every_text_round_trips(text):
     assert tokenizer.decode(ids) == text
 
 
-_CACHE: list = []
-
-
+@functools.cache
 def _cached():
-    if not _CACHE:
-        _CACHE.append(train_tokenizer(TEXTS, 285))
-    return _CACHE[0]
+    return train_tokenizer(TEXTS, 285)
 
 
 @pytest.mark.parametrize("model_type", [None, "gpt_neo", "gpt2", "gpt_neox", "llama"])
