@@ -71,7 +71,7 @@ def tokenizers(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 def _tokenizer_shard(scope: Scope) -> Shards:
     def compute(_: int) -> Frames:
-        from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256, train_tokenizer
+        from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256, train_tokenizer, vocabulary_count
 
         if scope.profile.corpus.tokenizer is None:
             texts = (document.text for document in reader_of(scope.profile))
@@ -80,7 +80,7 @@ def _tokenizer_shard(scope: Scope) -> Shards:
         row = {
             "source": tokenizer_source(scope),
             "is_trained_here": scope.profile.corpus.tokenizer is None,
-            "vocabulary_count": len(tokenizer),
+            "vocabulary_count": vocabulary_count(tokenizer),
             "tokenizer_sha256": tokenizer_sha256(tokenizer),
         }
         return {"tokenizers": pl.DataFrame([row])}
@@ -143,9 +143,9 @@ def _tokenize(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
         "source": reader.source,
         "tokenizer": facts["source"],
         "tokenizer_sha256": facts["tokenizer_sha256"],
-        "vocabulary_count": facts["vocabulary_count"],
+        "vocabulary_count": corpus.vocabulary_count,
         "document_count": corpus.document_count,
-        "skipped_document_count": corpus.skipped_document_count + sum(reader.skipped.values()),
+        "skipped_document_count": corpus.skipped_document_count,
         "token_count": corpus.token_count,
         "byte_count": corpus.byte_count,
         "fingerprint": corpus.fingerprint,

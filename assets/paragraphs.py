@@ -112,15 +112,17 @@ def _copies(profile: Profile, occurrences: np.ndarray, clusters: np.ndarray) -> 
 
 
 def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
+    from corpus_stats.kinds import content_kinds
     from corpus_stats.sampling import paragraph_id, unique_token_count
-    from corpus_stats.tokenizer import load_tokenizer
+    from corpus_stats.tokenizer import load_tokenizer, paragraph_texts
 
-    tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
+    texts = paragraph_texts(load_tokenizer(scope.read("tokenizers")["source"][0]), ids)
     settings = scope.profile.paragraphs
     frame = facts.with_columns(
         paragraph_id=pl.Series([paragraph_id(row) for row in ids]),
         token_ids=pl.Series(ids.tolist(), dtype=pl.List(pl.Int32)),
-        text=pl.Series(tokenizer.batch_decode(ids.tolist(), clean_up_tokenization_spaces=False)),
+        text=pl.Series(texts),
+        content_kind=content_kinds(texts)["content_kind"],
         prefix_length=pl.lit(settings.prefix_length),
         continuation_length=pl.lit(settings.continuation_length),
         unique_token_count=pl.Series(unique_token_count(ids)),

@@ -55,6 +55,9 @@ PARAGRAPHS = Table(
         Column("subset", "VARCHAR", "Part of the corpus.", nullable=True),
         Column("token_ids", "INTEGER[]", "Token ids, prefix then continuation: the record."),
         Column("text", "VARCHAR", "Decoded token ids, for people; need not encode back to the same ids."),
+        Column(
+            "content_kind", "VARCHAR", "Code, markup, prose, list, licence … by the rules of corpus_stats/kinds.py."
+        ),
         Column("prefix_length", "INTEGER", "Tokens of the prefix.", "tokens"),
         Column("continuation_length", "INTEGER", "Tokens of the continuation.", "tokens"),
         Column("unique_token_count", "INTEGER", "Distinct token ids.", "tokens"),

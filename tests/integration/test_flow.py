@@ -1,0 +1,200 @@
+"""The whole flow on a small profile: the tables agree with references nobody here wrote, and with themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.profile import load_profile
+from assets.stage import Scope
+from warehouse.home import Home
+from warehouse.queries import query
+
+PROFILE = """
+name = "flow"
+[corpus]
+corpus_id = "python"
+source = "{source}"
+kind = "text-folder"
+vocabulary_size = 512
+shard_tokens = 20000
+[training]
+background_count = 40
+batch_size = 8
+held_out = 8
+checkpoint_count = 2
+hidden_size = 32
+layer_count = 2
+head_count = 2
+learning_rate = 1e-2
+threads = 1
+[training.rungs]
+256 = 4
+8 = 8
+1 = 8
+[probes]
+paragraphs_per_group = 4
+shard_size = 16
+bootstrap_draws = 100
+permutations = 100
+"""
+
+
+@pytest.fixture(scope="module")
+def scope(tmp_path_factory):
+    """A finished home over a folder of standard-library sources."""
+    import sysconfig
+
+    from orchestration.runner import run_flow
+
+    root = tmp_path_factory.mktemp("flow")
+    source = root / "texts"
+    source.mkdir()
+    library = Path(sysconfig.get_path("stdlib"))
+    for name in (
+        "argparse",
+        "ast",
+        "inspect",
+        "tarfile",
+        "typing",
+        "turtle",
+        "zipfile",
+        "subprocess",
+        "difflib",
+        "pickle",
+    ):
+        found = library / f"{name}.py"
+        if found.exists():
+            (source / f"{name}.txt").write_text(found.read_text(encoding="utf-8"))
+    profile = root / "flow.toml"
+    profile.write_text(PROFILE.format(source=source))
+    made = Scope(Home(root / "home").prepare(), load_profile(str(profile)))
+    outcome = run_flow(made, str(profile))
+    assert not outcome.failed, outcome.failed
+    return made
+
+
+def ask(scope, text):
+    return query(scope.home, text)
+
+
+def model_of(scope, checkpoint_id):
+    from transformers import AutoModelForCausalLM
+
+    source = ask(scope, f"SELECT source FROM checkpoints WHERE checkpoint_id = '{checkpoint_id}'")["source"][0]
+    return AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+
+
+def test_unigram_counts_equal_a_plain_count_of_the_encoded_documents(scope):
+    from collections import Counter
+
+    from transformers import AutoTokenizer
+
+    facts = ask(scope, "SELECT source, tokenizer, token_count FROM corpora").row(0, named=True)
+    tokenizer = AutoTokenizer.from_pretrained(facts["tokenizer"])
+    plain: Counter[int] = Counter()
+    for path in sorted(Path(facts["source"]).glob("*.txt")):
+        plain.update(tokenizer(path.read_text(), verbose=False)["input_ids"])
+    counted = ask(scope, "SELECT token_id, token_count FROM unigrams WHERE token_count > 0")
+    assert dict(counted.iter_rows()) == dict(plain)
+    assert facts["token_count"] == sum(plain.values())
+
+
+def test_rarity_is_what_its_formula_says(scope):
+    frame = ask(scope, "SELECT * FROM unigrams ORDER BY token_id")
+    counts, total = frame["token_count"].to_numpy(), frame["token_count"].sum()
+    assert np.allclose(frame["probability"], counts / total)
+    assert np.allclose(frame["surprisal_bits"], -np.log2((counts + 1) / (total + len(counts))))
+    assert (frame["rarity_rank"] == frame["token_count"].rank("dense") - 1).all()
+
+
+@pytest.mark.parametrize("checkpoint", ["flow-step-00000", "last"])
+def test_exact_match_equals_greedy_generation(scope, checkpoint):
+    import torch
+
+    if checkpoint == "last":
+        checkpoint = ask(scope, "SELECT max(checkpoint_id) AS c FROM checkpoints")["c"][0]
+    model = model_of(scope, checkpoint)
+    rows = ask(
+        scope,
+        f"SELECT token_ids, exact_match FROM scores JOIN paragraphs USING (paragraph_id) WHERE checkpoint_id = '{checkpoint}'",
+    )
+    ids = torch.tensor(rows["token_ids"].to_list())
+    with torch.no_grad():
+        written = model.generate(
+            ids[:, :50],
+            attention_mask=torch.ones_like(ids[:, :50]),
+            max_new_tokens=50,
+            do_sample=False,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    expected = (written[:, 50:] == ids[:, 50:]).long().cumprod(1).sum(1)
+    assert rows["exact_match"].to_list() == expected.tolist()
+
+
+def test_attention_equals_output_attentions(scope):
+    import torch
+
+    checkpoint = ask(scope, "SELECT max(checkpoint_id) AS c FROM checkpoints")["c"][0]
+    rows = ask(
+        scope,
+        f"SELECT paragraph_id, token_ids, layer, head, attention, self_share FROM head_attention JOIN paragraphs USING (paragraph_id) WHERE checkpoint_id = '{checkpoint}' ORDER BY paragraph_id, layer, head",
+    )
+    ids = torch.tensor(rows.unique("paragraph_id", maintain_order=True)["token_ids"].to_list())
+    with torch.no_grad():
+        full = model_of(scope, checkpoint)(ids, output_attentions=True).attentions
+    expected = torch.stack([layer[:, :, 50] for layer in full], 1).flatten(0, 2)
+    assert np.allclose(np.array(rows["attention"].to_list()), expected[:, :50], atol=1e-5)
+    assert np.allclose(rows["self_share"], expected[:, 50], atol=1e-5)
+
+
+def test_recital_follows_the_number_of_copies(scope):
+    rows = ask(
+        scope,
+        "SELECT duplication_count, memorized_share FROM memorization_by_duplication WHERE training_step > 0 ORDER BY 1",
+    )
+    shares = dict(rows.iter_rows())
+    assert shares[0] == shares[1] == 0
+    assert shares[256] > 0.5
+    assert rows["memorized_share"].is_sorted()
+
+
+def test_the_untrained_model_recites_nothing(scope):
+    assert ask(scope, "SELECT max(exact_match) AS m FROM scores WHERE checkpoint_id = 'flow-step-00000'")["m"][0] < 5
+
+
+def test_triggers_hold_every_prefix_token_once_with_everything_measured(scope):
+    frame = ask(scope, "SELECT * FROM triggers WHERE checkpoint_id <> 'flow-step-00000'")
+    per_paragraph = frame.group_by("paragraph_id").len()
+    assert per_paragraph["len"].unique().to_list() == [50]
+    later = frame.filter(pl.col("position") > 0)
+    for column in ("em_drop", "delta_nll_nats", "activation_gradient", "token_nll_nats", "attention", "surprisal_bits"):
+        assert later[column].null_count() == 0, column
+
+
+def test_a_second_run_has_nothing_to_do(scope):
+    from orchestration.flow import checkpoint_steps, corpus_steps, tail_steps
+
+    assert [*corpus_steps(scope), *checkpoint_steps(scope), *tail_steps(scope)] == []
+
+
+def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
+    html = scope.home.report.read_text()
+    assert "Findings" in html and html.count("data:image/png;base64,") >= 9
+    assert "http://" not in html.replace("http://www.w3.org", "") or 'src="http' not in html
+    assert "<script" not in html.lower()
+
+
+def test_checks_and_plots_are_recorded_in_the_instance(scope):
+    import dagster as dg
+
+    from orchestration.instance import open_instance
+
+    with open_instance(scope.home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("scores"))
+        assert event is not None and event.asset_materialization is not None
+        metadata = event.asset_materialization.metadata
+        assert metadata["dagster/row_count"].value == 28
+        assert "data:image/png" in metadata["plot"].value
