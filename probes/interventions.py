@@ -72,11 +72,9 @@ def measure_interventions(
         interventions: what to do, e.g. `block_sweep(model)`.
         prefix_length: tokens of a paragraph that are given.
         batch_size: paragraphs per forward; memory grows with layers × batch_size (see Trunk).
-        clusters: near-duplicate cluster of each paragraph by group; each its own where absent.
-        utility_clusters: the same for utility_ids.
+        clusters, utility_clusters: near-duplicate cluster of each paragraph by group; each its own where absent.
         means: for mean ablation; from utility_ids where absent.
-        seed: of the cluster bootstrap.
-        bootstrap_count: resamples of clusters; the interval is their 2.5 % and 97.5 % quantile.
+        seed, bootstrap_count: resamples of clusters; the interval is their 2.5 % and 97.5 % quantile.
 
     Returns:
         kind, part, layer (lowest), last_layer, head (null: all), paragraph_group, paragraph_count, cluster_count,
@@ -90,10 +88,7 @@ def measure_interventions(
         ProbeError: no paragraphs in a group or in utility_ids, clusters that do not fit, impossible interventions.
     """
     adapter, todo = adapter_for(model), [NOTHING, *interventions]
-    if means is None and any(i.kind == "mean" for i in todo):
-        means = activation_means(model, utility_ids, batch_size)
-    for intervention in todo:
-        check(adapter, intervention, means)
+    means = _means(adapter, todo, utility_ids, means, batch_size)
     bundles = [(intervention,) for intervention in todo]
     utility = outcomes(adapter, some(utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
     utility_units = cluster_units(utility_clusters, utility[0], "utility_ids")
@@ -110,6 +105,17 @@ def measure_interventions(
                 | selectivity(memory, recital[0], use, utility[0], draws)
             )
     return _frame(rows)
+
+
+def _means(
+    adapter: Adapter, todo: list[Intervention], utility_ids: Any, means: Means | None, batch_size: int
+) -> Means | None:
+    """The given means, or those of utility_ids where an intervention needs them; refuses what cannot be done."""
+    if means is None and any(intervention.kind == "mean" for intervention in todo):
+        means = activation_means(adapter.model, utility_ids, batch_size)
+    for intervention in todo:
+        check(adapter, intervention, means)
+    return means
 
 
 def some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
