@@ -145,6 +145,8 @@ def test_graph_page_and_materialization(finished: Finished, tmp_path: Path, brow
         try:
             wait_for("the materialization", lambda: latest_run(url, "unigrams") != before, 90)
         finally:
+            browser.get(f"{url}/assets/unigrams?view=events")
+            wait_for("the events of the asset", lambda: shown(browser, "plot", "preview"), 30)
             browser.save_screenshot(str(SHOTS / "ui-materialize.png"))
         below |= descendants(process.pid)
         process.send_signal(signal.SIGINT)
