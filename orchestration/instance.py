@@ -1,4 +1,4 @@
-"""The persistent Dagster instance in the home folder, with telemetry off."""
+"""The persistent Dagster instance in the home folder: no telemetry, no sign-up dialog over the first page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from warehouse.home import Home
 if TYPE_CHECKING:
     import dagster as dg
 
-SETTINGS = "telemetry:\n  enabled: false\n"
+SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 def prepare_instance(home: Home) -> str:

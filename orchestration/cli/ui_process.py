@@ -14,6 +14,9 @@ from orchestration.instance import prepare_instance
 from warehouse.home import Home
 
 
+_DEV_IS_FINE = "ignore:Function `dev_command` is superseded"
+
+
 def serve(home: Home, host: str, port: int, profile: str = "") -> int:
     """Run the web server and the daemon until they end or a signal arrives; returns the exit code.
 
@@ -23,7 +26,7 @@ def serve(home: Home, host: str, port: int, profile: str = "") -> int:
     _refuse_taken_port(host, port)
     environment = {**os.environ, "DAGSTER_HOME": prepare_instance(home), "RARECALL_HOME": str(home.root)}
     environment |= {"RARECALL_PROFILE": profile} if profile else {}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
+    command = [sys.executable, "-W", _DEV_IS_FINE, "-m", "dagster", "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
     print(f"Dagster UI on http://{host}:{port} (home {home.root}); stop it with Ctrl-C.", flush=True)
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  our own command
     for number in (signal.SIGINT, signal.SIGTERM):

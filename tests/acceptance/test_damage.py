@@ -18,7 +18,7 @@ COUNTS = "SELECT checkpoint_id, count(*) AS rows FROM scores GROUP BY ALL ORDER 
 
 def test_damaged_catalog_is_named_and_rebuilt(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path / "home")
-    expected = rarecall(home, "query", "-f", "csv", COUNTS).stdout
+    expected = rarecall(finished.home, "query", "-f", "csv", COUNTS).stdout
     (home / "rarecall.duckdb").write_bytes(b"this is no database" * 1000)
     (home / ".rarecall.duckdb.999999999.tmp").write_bytes(b"left by a killed run")
     broken = rarecall(home, "query", COUNTS)
