@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING
 
-from warehouse.atomic import replace_file
+from warehouse.atomic import is_alive, replace_file
 from warehouse.home import Home
 
 if TYPE_CHECKING:
     import dagster as dg
 
 SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+_PROCESS, _HOST = "rarecall/process", "rarecall/host"
 
 
 def prepare_instance(home: Home) -> str:
@@ -33,3 +38,18 @@ def open_instance(home: Home) -> dg.DagsterInstance:
         "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     }
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(prepare_instance(home), overrides=overrides))
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that tell a run of this process from one whose process is gone."""
+    return {_PROCESS: str(os.getpid()), _HOST: socket.gethostname()}
+
+
+def close_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of killed processes would be in progress in the UI for ever; report them as failed."""
+    import dagster as dg
+
+    going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST: socket.gethostname()})
+    for run in instance.get_runs(going):
+        if not is_alive(run.tags.get(_PROCESS, "")):
+            instance.report_run_failed(run, "its process was killed; the next run resumed from the finished parts")

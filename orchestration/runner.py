@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.errors import RequestError
 from assets.stage import Scope
 from orchestration.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, tail_steps
-from orchestration.instance import open_instance
+from orchestration.instance import close_killed_runs, open_instance, process_tags
 from warehouse.registrations import register, registered
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -87,10 +88,14 @@ class _Executor:
 
         definitions = build_definitions(str(self.scope.home.root), self.profile)
         with open_instance(self.scope.home) as instance:
+            close_killed_runs(instance)
             if step.checkpoint_id is not None:
                 instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
             job = definitions.resolve_job_def(step.job)
-            job.execute_in_process(instance=instance, partition_key=step.checkpoint_id, run_config=_QUIET)
+            config = {} if os.environ.get("RARECALL_DEBUG") else _QUIET
+            job.execute_in_process(
+                instance=instance, partition_key=step.checkpoint_id, run_config=config, tags=process_tags()
+            )
 
 
 def _unknown(scope: Scope, name: str) -> str:

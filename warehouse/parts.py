@@ -177,7 +177,8 @@ class PartitionWriter:
         parts = tuple(self._publish(path) for path in self._all_staged())
         manifest = Manifest(self.store.table.name, self.partition, self.key, self.inputs, parts)
         write_json(self.store.folder(self.partition) / MANIFEST, asdict(manifest))
-        shutil.rmtree(self.staging, ignore_errors=True)
+        for waiting in self.store.folder(self.partition).glob(".staging-*"):  # also of inputs that were given up
+            shutil.rmtree(waiting, ignore_errors=True)
         return manifest
 
     def _staged(self, shard: int) -> Path | None:

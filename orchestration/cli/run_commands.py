@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,8 @@ def _say_failed(failed: list[tuple[Step, BaseException]]) -> None:
     from orchestration.cli.failures import exit_code, sentence_of
 
     for step, error in failed:
+        if os.environ.get("RARECALL_DEBUG"):
+            traceback.print_exception(error)
         print(f"rarecall: checkpoint {step.checkpoint_id} was not measured: {sentence_of(error)}", file=sys.stderr)
     if failed:
         raise typer.Exit(max(exit_code(error) for _, error in failed))

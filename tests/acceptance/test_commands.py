@@ -104,6 +104,11 @@ def test_misspelt_names_keep_their_hint(finished: Finished) -> None:
     assert '"exact_match"' in one_sentence(column.stderr) and 'Did you mean "scores"?' in one_sentence(table.stderr)
 
 
+def test_debug_shows_the_traceback(finished: Finished) -> None:
+    result = rarecall(finished.home, "--debug", "query", "SELECT exact_mach FROM scores")
+    assert result.returncode == 1 and "Traceback" in result.stderr and "QueryError" in result.stderr
+
+
 @pytest.mark.parametrize("words", [("query", "SELECT 1"), ("report",), ("corpus", "list"), ("checkpoints", "list")])
 def test_before_the_first_run_the_next_step_is_named(empty: Path, words: tuple[str, ...]) -> None:
     result = rarecall(empty, *words)

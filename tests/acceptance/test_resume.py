@@ -1,4 +1,4 @@
-"""Killed, interrupted, out of disk, read while written: what was there stays, and the next run ends with the same rows."""
+"""Killed, interrupted, out of disk, read while written: what was there stays, the next run ends with the same rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from acceptance_home import LIMIT_SECONDS, command, contents, environment, rarecall, write_profile
 from conftest import Finished
+
+from orchestration.instance import open_instance
+from warehouse.home import Home
 
 HOLD_PATHS = {"tokenizers", "corpora", "checkpoints"}
 SEED = 7
@@ -56,7 +59,14 @@ def test_killed_runs_resume_to_the_same_rows(finished: Finished, tmp_path: Path)
     result = rarecall(home, "run", "-p", finished.profile)
     assert result.returncode == 0, result.stderr
     assert rows_of(home) == rows_of(finished.home)
+    assert _unfinished_runs(home) == []
     assert not [file for file in home.rglob("*") if file.name.endswith(".tmp") or "staging" in file.name]
+
+
+def _unfinished_runs(home: Path) -> list[str]:
+    """Runs the UI would show as in progress."""
+    with open_instance(Home(home)) as instance:
+        return [run.job_name for run in instance.get_runs() if not run.is_finished]
 
 
 def test_full_disk_keeps_the_old_part_and_says_so(tmp_path: Path) -> None:

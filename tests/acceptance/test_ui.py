@@ -1,4 +1,4 @@
-"""The Dagster UI in a real browser: the graph, an asset's page, one asset materialized by a click, nothing left behind."""
+"""The Dagster UI in a real browser: the graph, an asset's page, one asset materialized, nothing left behind."""
 
 from __future__ import annotations
 
