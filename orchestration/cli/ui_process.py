@@ -26,7 +26,20 @@ def serve(home: Home, host: str, port: int, profile: str = "") -> int:
     _refuse_taken_port(host, port)
     environment = {**os.environ, "DAGSTER_HOME": prepare_instance(home), "RARECALL_HOME": str(home.root)}
     environment |= {"RARECALL_PROFILE": profile} if profile else {}
-    command = [sys.executable, "-W", _DEV_IS_FINE, "-m", "dagster", "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
+    command = [
+        sys.executable,
+        "-W",
+        _DEV_IS_FINE,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "orchestration.definitions",
+        "-h",
+        host,
+        "-p",
+        str(port),
+    ]
     print(f"Dagster UI on http://{host}:{port} (home {home.root}); stop it with Ctrl-C.", flush=True)
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  our own command
     for number in (signal.SIGINT, signal.SIGTERM):
