@@ -100,7 +100,7 @@ def _heads(frame: pl.DataFrame) -> str:
     return (
         f"Head {row['head_ref']} looks at rare tokens most: Spearman {row['spearman']:+.2f} within paragraphs "
         f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; q = {row['q_value']:.3f}); "
-        f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05. Summed by rank, as in the paper, "
+        f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types. Summed by rank, as in the paper, "
         f"it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives {row['summed_uniform_null']:+.2f}."
     )
 

@@ -91,7 +91,7 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
     return measure(
         attention, unigrams["surprisal_bits"].to_numpy()[ids], unigrams["rarity_rank"].to_numpy()[ids],
         facts["near_duplicate_cluster"].to_numpy(), seed=probes.seed,
-        bootstrap_draws=probes.bootstrap_draws, permutations=probes.permutations,
+        bootstrap_draws=probes.bootstrap_draws, permutations=probes.permutations, token_ids=ids,
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from assets.errors import RequestError
 from orchestration.instance import prepare_instance
 from warehouse.home import Home
 
-
 _DEV_IS_FINE = "ignore:Function `dev_command` is superseded"
 
 

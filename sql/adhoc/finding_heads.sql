@@ -2,7 +2,8 @@
 SELECT head_ref, spearman, spearman_lower, spearman_upper, spearman_placebo_lower, spearman_placebo_upper, q_value,
        summed_by_rank, summed_uniform_null,
        (SELECT count(*) FROM attention_against_rarity
-        WHERE checkpoint_id = $checkpoint_id AND paragraph_group = 'all' AND q_value < 0.05 AND spearman > 0) AS positive_count,
+        WHERE checkpoint_id = $checkpoint_id AND paragraph_group = 'all' AND q_value < 0.05 AND token_q_value < 0.05
+          AND spearman > 0)                                                                                   AS positive_count,
        (SELECT count(*) FROM attention_against_rarity
         WHERE checkpoint_id = $checkpoint_id AND paragraph_group = 'all')                                     AS head_count
 FROM attention_against_rarity

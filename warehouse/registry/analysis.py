@@ -46,6 +46,12 @@ HEAD_RARITY = Table(
             "Benjamini-Hochberg q value over all heads of the checkpoint, group and coefficient.",
             nullable=True,
         ),
+        _number("token_estimate", "The estimate with token types as random effects (spearman and pearson)."),
+        _number("token_lower", "Lower end of its 95 % interval."),
+        _number("token_upper", "Upper end of its 95 % interval."),
+        _number("token_p_value", "p value over token types: a head may just like a few tokens that happen to be rare."),
+        _number("token_q_value", "Benjamini-Hochberg q value over all heads of the same."),
+        Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
         Column(
             "rank_among_heads",
             "INTEGER",

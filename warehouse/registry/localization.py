@@ -20,7 +20,7 @@ PERTURBATIONS = Table(
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
         Column("reference", "VARCHAR", "corpus (memorized: both agree) or model (its own greedy continuation)."),
         Column("original_id", "INTEGER", "Token that was there."),
-        Column("replacement_id", "INTEGER", "Token put in its place."),
+        Column("replacement_id", "INTEGER", "Token put in its place; empty for a deletion.", nullable=True),
         Column("exact_match", "INTEGER", "Leading greedy tokens that still equal the reference.", "tokens"),
         Column("em_drop", "INTEGER", "Continuation length minus exact_match.", "tokens"),
         Column("nll_nats", "DOUBLE", "Mean NLL of the reference after the change.", "nats"),
