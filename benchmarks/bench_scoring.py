@@ -180,10 +180,9 @@ def resident_mib(field: str) -> float:
 
 
 def peak_memory(batch_size: int, vocabulary: int) -> dict[str, float]:
-    """MiB above the loaded model while scoring two batches; run in a process of its own."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    """MiB above the loaded model while scoring a batch; run in a process of its own."""
     model = build(shaped_like_125m(vocabulary), "cpu", "float32")
-    ids = paragraphs(2 * batch_size, vocabulary)
+    ids = paragraphs(batch_size, vocabulary)
     score_paragraphs(model, ids[:1])  # libraries load on first use; they belong to the model's side of the account
     Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
     before = resident_mib("VmRSS")
