@@ -126,6 +126,3 @@ def doctor() -> None:
         problems += not finding.is_fine
         typer.echo(f"{'ok  ' if finding.is_fine else 'FIX '} {finding.what}")
     raise typer.Exit(1 if problems else 0)
-
-
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
