@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,20 +24,23 @@ class Outcome:
     failed: list[tuple[Step, BaseException]] = field(default_factory=list)
 
 
-def run_flow(scope: Scope, profile: str = "", only: str | None = None) -> Outcome:
+def run_flow(
+    scope: Scope, profile: str = "", only: str | None = None, before_step: Callable[[], None] = lambda: None
+) -> Outcome:
     """Materialize what is missing for the scope's profile; a checkpoint that fails does not stop the others.
 
     Args:
         scope: home and profile.
         profile: what the profile was loaded from (name or path), for the assets to load it again.
         only: measure just this checkpoint.
+        before_step: called before every step; may raise to stop the flow.
 
     Raises:
         RequestError: `only` names a checkpoint that is not registered.
     """
     register_profile_checkpoints(scope)
     outcome = Outcome()
-    lazily = _Executor(scope, profile)
+    lazily = _Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
@@ -79,13 +83,14 @@ def resolved(source: str) -> str:
 class _Executor:
     """Loads Dagster and the assets only when there is something to do."""
 
-    def __init__(self, scope: Scope, profile: str):
-        self.scope, self.profile = scope, profile
+    def __init__(self, scope: Scope, profile: str, before_step: Callable[[], None]):
+        self.scope, self.profile, self.before_step = scope, profile, before_step
 
     def run(self, step: Step) -> None:
         from assets.partitions import CHECKPOINTS
         from orchestration.definitions import build_definitions
 
+        self.before_step()
         definitions = build_definitions(str(self.scope.home.root), self.profile)
         with open_instance(self.scope.home) as instance:
             close_killed_runs(instance)

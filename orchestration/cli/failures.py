@@ -13,7 +13,7 @@ from warehouse.errors import RefusedError, WarehouseError
 
 _OURS = (RequestError, CorpusError, ProbeError, WarehouseError)
 _REQUEST = (RequestError, RefusedError)
-_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "Abort")
+INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "Abort")
 INTERRUPTED = "interrupted; run again to resume from the finished parts."
 
 
@@ -30,7 +30,7 @@ def reasons(error: BaseException) -> Iterator[BaseException]:
 def sentence_of(error: BaseException) -> str:
     """Our own sentence where one is in the chain of causes, else the innermost exception in a line."""
     chain = list(reasons(error))
-    if any(type(e).__name__ in _INTERRUPTIONS for e in chain):
+    if any(type(e).__name__ in INTERRUPTIONS for e in chain):
         return INTERRUPTED
     if _is_usage(error):
         return _usage_sentence(error)

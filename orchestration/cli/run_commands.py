@@ -36,12 +36,14 @@ def run(
     from assets import progress
     from assets.profile import load_profile
     from assets.stage import Scope
+    from orchestration.cli.interruption import Interruption
     from orchestration.cli.progress_display import reporter
     from orchestration.runner import run_flow
 
     scope = Scope(Home.locate().prepare(), load_profile(profile or None))
-    progress.install(reporter())
-    outcome = run_flow(scope, profile, only=checkpoint)
+    interruption = Interruption()
+    progress.install(reporter(interruption.check))
+    outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
     print_findings(scope.home)

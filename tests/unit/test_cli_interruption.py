@@ -1,0 +1,46 @@
+"""A signal whose exception was swallowed is raised at the next check, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from orchestration.cli.interruption import Interruption
+
+
+@pytest.fixture
+def interruption() -> Iterator[Interruption]:
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield Interruption()
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, before[0])
+        sys.unraisablehook = before[1]
+
+
+def test_swallowed_signal_is_raised_once(interruption: Interruption) -> None:
+    interruption.check()
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.check()
+    interruption.check()
+
+
+def test_only_interruptions_go_unreported(interruption: Interruption, capsys: pytest.CaptureFixture[str]) -> None:
+    class Careless:
+        def __init__(self, error: BaseException):
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    Careless(KeyboardInterrupt())
+    assert capsys.readouterr().err == ""
+    Careless(ValueError("worth a report"))
+    assert "worth a report" in capsys.readouterr().err
