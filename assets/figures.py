@@ -286,9 +286,9 @@ def frame_of(home: Home, spec: FigureSpec, checkpoint_id: str) -> pl.DataFrame:
 
 @dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"])
 def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
-    """Figures of the latest checkpoint, each beside its null."""
+    """Figures of the latest checkpoint of the profile's corpus, each beside its null."""
     home = workspace.open_home()
-    checkpoint_id = latest_checkpoint(home) or ""
+    checkpoint_id = latest_checkpoint(home, workspace.open_profile().corpus_id) or ""
     shown: dict[str, Any] = {"checkpoint": checkpoint_id}
     for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
         figure = spec.draw(frame_of(home, spec, checkpoint_id))

@@ -22,9 +22,9 @@ class Finding:
     query: str
 
 
-def latest_checkpoint(home: Home) -> str | None:
-    """The checkpoint with the most training steps; among equals the last by name."""
-    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text)
+def latest_checkpoint(home: Home, corpus_id: str | None = None) -> str | None:
+    """The checkpoint with the most training steps, of one corpus or of all; among equals the last by name."""
+    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, {"corpus_id": corpus_id})
     return None if frame.is_empty() else str(frame["checkpoint_id"][0])
 
 

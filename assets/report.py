@@ -23,43 +23,43 @@ _STRIPS = {
 }
 
 
-def report_key(home: Home) -> str:
-    """What the report is made from: the catalog, the template, the findings' and figures' queries."""
+def report_key(home: Home, corpus_id: str) -> str:
+    """What the report is made from: the corpus, the catalog, the template, the findings' and figures' queries."""
     queries = {name: q.text for name, q in sql.load("adhoc").items()}
-    return digest({"catalog": catalog_key(home), "template": _template(), "queries": queries})
+    return digest({"corpus": corpus_id, "catalog": catalog_key(home), "template": _template(), "queries": queries})
 
 
-def is_written(home: Home) -> bool:
-    """Whether the report shows the catalog as it is now."""
+def is_written(home: Home, corpus_id: str) -> bool:
+    """Whether the report is about this corpus and shows the catalog as it is now."""
     record = home.report.with_name("report.json")
-    return home.report.exists() and record.exists() and report_key(home) in record.read_text()
+    return home.report.exists() and record.exists() and report_key(home, corpus_id) in record.read_text()
 
 
 @dg.asset(group_name="report", kinds={"html"}, deps=["figures"])
 def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Findings in sentences, figures beside their nulls, the strongest triggers, the queries behind every number."""
     home = workspace.open_home()
-    key = report_key(home)
-    html = render(home)
+    corpus_id = workspace.open_profile().corpus_id
+    checkpoint_id = latest_checkpoint(home, corpus_id) or ""
+    html = render(home, checkpoint_id)
     replace_file(home.report, lambda path: path.write_text(html, encoding="utf-8"))
-    write_json(home.report.with_name("report.json"), {"key": key})
+    write_json(home.report.with_name("report.json"), {"key": report_key(home, corpus_id)})
     context.log.info(f"report: {home.report}")
-    said = "\n".join(f"* **{f.title}.** {f.sentence}" for f in _said(home))
+    said = "\n".join(f"* **{f.title}.** {f.sentence}" for f in _said(home, checkpoint_id))
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(home.report)), "findings": dg.MetadataValue.md(said)}
     )
 
 
-def render(home: Home) -> str:
-    """The report as HTML; all text from the corpus is escaped."""
+def render(home: Home, checkpoint_id: str) -> str:
+    """The report about a checkpoint as HTML; all text from the corpus is escaped."""
     from jinja2 import Environment
 
-    checkpoint_id = latest_checkpoint(home) or ""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_template()).render(
         checkpoint_id=checkpoint_id,
         facts=_rows(home, "report_facts", checkpoint_id),
-        findings=_said(home),
+        findings=_said(home, checkpoint_id),
         queries={name: q.text for name, q in sql.load("adhoc").items()},
         figures=[(spec, _image(home, file_name(spec))) for spec in FIGURES],
         triggers=_trigger_rows(home, checkpoint_id),
@@ -74,8 +74,7 @@ def _template() -> str:
     return files("assets").joinpath("templates", "report.html").read_text(encoding="utf-8")
 
 
-def _said(home: Home) -> list[Finding]:
-    checkpoint_id = latest_checkpoint(home)
+def _said(home: Home, checkpoint_id: str) -> list[Finding]:
     return findings(home, checkpoint_id) if checkpoint_id else []
 
 

@@ -50,7 +50,7 @@ def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
 
 def tail_steps(scope: Scope) -> list[Step]:
     """The SQL tail, unless it shows the record as it is."""
-    return [] if is_published(scope.home) and is_written(scope.home) else [Step("tail")]
+    return [] if is_published(scope.home) and is_written(scope.home, scope.profile.corpus_id) else [Step("tail")]
 
 
 def is_measured(scope: Scope) -> bool:

@@ -16,6 +16,6 @@ def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) ->
         return dg.SkipReason(
             f"no checkpoint has been measured in {home.root} yet; materialize the job `checkpoint` first."
         )
-    if is_published(home) and is_written(home):
+    if is_published(home) and is_written(home, workspace.open_profile().corpus_id):
         return dg.SkipReason("the published warehouse and the report show the record as it is; nothing to do.")
     return dg.RunRequest()

@@ -46,11 +46,11 @@ def run(
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
-    print_findings(scope.home)
+    print_findings(scope.home, scope.profile.corpus_id)
     _say_failed(outcome.failed)
 
 
-def print_findings(home: Home) -> None:
+def print_findings(home: Home, corpus_id: str | None = None) -> None:
     """The findings of the latest checkpoint in a few lines, and the report's path."""
     from rich.console import Console
     from rich.text import Text
@@ -58,7 +58,7 @@ def print_findings(home: Home) -> None:
     from assets.findings import findings, latest_checkpoint
 
     console = Console(width=min(100, Console().width))
-    checkpoint_id = latest_checkpoint(home)
+    checkpoint_id = latest_checkpoint(home, corpus_id)
     if checkpoint_id is None:
         console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
         return
