@@ -127,6 +127,15 @@ def press(browser: Any, label: str) -> bool:
     return False
 
 
+def plot_drawn(browser: Any) -> bool:
+    """Open the plot's dialog; whether it holds an image that the browser could decode."""
+    drawn = "return [...document.images].some(image => image.src.startsWith('data:') && image.naturalWidth > 100)"
+    if browser.execute_script(drawn):
+        return True
+    browser.find_element("xpath", "//*[text()='[Show Markdown]']").click()
+    return False
+
+
 def test_graph_page_and_materialization(finished: Finished, tmp_path: Path, browser: Any) -> None:
     home = finished.copy(tmp_path / "home")
     with user_interface(home, finished.profile) as (url, process, below):
@@ -148,6 +157,10 @@ def test_graph_page_and_materialization(finished: Finished, tmp_path: Path, brow
             browser.get(f"{url}/assets/unigrams?view=events")
             wait_for("the events of the asset", lambda: shown(browser, "plot", "preview"), 30)
             browser.save_screenshot(str(SHOTS / "ui-materialize.png"))
+        try:
+            wait_for("the plot", lambda: plot_drawn(browser), 20)
+        finally:
+            browser.save_screenshot(str(SHOTS / "ui-plot.png"))
         below |= descendants(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(40) == 0
