@@ -50,6 +50,10 @@ def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
     )
 
 
+def _small(name: str, value: float) -> str:
+    return f"{name} < 0.001" if value < 0.001 else f"{name} = {value:.3f}"
+
+
 def _duplication(frame: pl.DataFrame) -> str:
     parts = [f"{_percent(r['memorized_share'])} of ×{r['duplication_count']}" for r in frame.iter_rows(named=True)]
     null = frame["null_share"][0]
@@ -99,7 +103,7 @@ def _heads(frame: pl.DataFrame) -> str:
     placebo = f"shuffled rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
     return (
         f"Head {row['head_ref']} looks at rare tokens most: Spearman {row['spearman']:+.2f} within paragraphs "
-        f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; q = {row['q_value']:.3f}); "
+        f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; {_small('q', row['q_value'])}); "
         f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types. Summed by rank, as in the paper, "
         f"it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives {row['summed_uniform_null']:+.2f}."
     )

@@ -57,7 +57,7 @@ def print_findings(home: Home, corpus_id: str | None = None) -> None:
 
     from assets.findings import findings, latest_checkpoint
 
-    console = Console(width=min(100, Console().width))
+    console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120)
     checkpoint_id = latest_checkpoint(home, corpus_id)
     if checkpoint_id is None:
         console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
