@@ -37,7 +37,7 @@ def test_promised_columns_are_there(table):
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.name)
 def test_every_table_has_a_key_and_says_what_it_is(table):
     assert table.key
-    assert table.description.endswith(".")
+    assert table.description.endswith((".", "?"))
     assert all(column.description.endswith(".") for column in table.columns)
     assert len({column.name for column in table.columns}) == len(table.columns)
 
