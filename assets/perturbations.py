@@ -24,7 +24,7 @@ def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
 
 
 PERTURBATIONS = Stage(
-    ("perturbations",),
+    ("perturbations", "minimal_perturbations"),
     upstream=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
     settings=_settings,
     checks={"perturbations.replacement_differs_from_original": _replacement_differs},
@@ -53,7 +53,11 @@ def _sweep_shards(scope: Scope) -> Shards:
 
     def compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
-        return {"perturbations": _sweep(scope, model, rows, counts)}
+        swept = _sweep(scope, model, rows, counts)
+        return {
+            "perturbations": _with_reference(swept, rows),
+            "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model, rows, swept), rows),
+        }
 
     return Shards(models.shard_count(sample.height, size), compute)
 
@@ -70,6 +74,19 @@ def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> 
         )
         for policy in probes.perturbation_policies
     ]  # fmt: skip
-    named = models.with_paragraph_ids(pl.concat(frames), rows)
+    return pl.concat(frames)
+
+
+def _minimal(scope: Scope, model: Any, rows: pl.DataFrame, swept: pl.DataFrame) -> pl.DataFrame:
+    from probes.perturbation import minimal_perturbations, pmp_continuations
+
+    ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
+    prefix = scope.profile.paragraphs.prefix_length
+    return pmp_continuations(model, ids, reference, minimal_perturbations(swept), prefix_length=prefix)
+
+
+def _with_reference(swept: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Sweep rows with ids, and which continuation they were compared with."""
     kind = pl.when(pl.col("paragraph_group") == "MP").then(pl.lit("corpus")).otherwise(pl.lit("model"))
+    named = models.with_paragraph_ids(swept, rows)
     return named.join(rows.select("paragraph_id", reference=kind), on="paragraph_id", maintain_order="left")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 import sql
@@ -30,7 +31,7 @@ def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:
 
 
 TRIGGER_ANALYSIS = Stage(
-    ("trigger_effects", "trigger_summaries", "head_correlations", "claims"),
+    ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
     upstream=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
         *("head_attention", "activation_gradients", "head_rarity"),
@@ -76,5 +77,20 @@ def _analyse(scope: Scope) -> Frames:
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
+        "head_pointing": _pointing(scope, rows, attention, facts),
         "claims": claims,
     }
+
+
+def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:
+    """Attention and EM drop of the perturbed paragraphs, brought into the same order and compared."""
+    from probes.trigger_effect_summaries import head_pointing
+
+    drops = rows.sort("paragraph_id", "position").group_by("paragraph_id", maintain_order=True).agg("em_drop")
+    chosen = facts.with_row_index("place").join(drops, on="paragraph_id", how="inner").sort("place")
+    em_drop = np.array(chosen["em_drop"].to_list(), dtype=np.float64).reshape(chosen.height, -1)
+    probes = scope.profile.probes
+    return head_pointing(
+        attention[chosen["place"].to_numpy()], em_drop, chosen["near_duplicate_cluster"].to_numpy(),
+        seed=probes.seed, permutations=probes.permutations,
+    )  # fmt: skip

@@ -157,4 +157,30 @@ HEAD_CORRELATIONS = Table(
     ),
 )
 
-TABLES = (HEAD_RARITY, TRIGGER_EFFECTS, TRIGGER_SUMMARIES, HEAD_CORRELATIONS, CLAIMS)
+HEAD_POINTING = Table(
+    "head_pointing",
+    "checkpoint",
+    "one per checkpoint, layer, head and statistic",
+    "Does a head's attention point at the token whose change costs most, more often than chance or position says?",
+    (
+        CHECKPOINT_ID,
+        LAYER,
+        HEAD,
+        Column(
+            "statistic",
+            "VARCHAR",
+            "top_hit (does it look most at the strongest trigger) or attention_percentile.",
+            key=True,
+        ),
+        _number("estimate", "Mean over clusters."),
+        _number("lower", "Lower end of the 95 % interval."),
+        _number("upper", "Upper end of the 95 % interval."),
+        _number("chance", "Value for attention blind to tokens."),
+        _number("position_matched", "Value for other clusters' attention at this paragraph's trigger positions."),
+        _number("p_value", "p value against re-pairing attention and triggers of different clusters."),
+        _number("q_value", "Benjamini-Hochberg q value over all heads."),
+        Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
+    ),
+)
+
+TABLES = (HEAD_RARITY, TRIGGER_EFFECTS, TRIGGER_SUMMARIES, HEAD_CORRELATIONS, HEAD_POINTING, CLAIMS)

@@ -31,6 +31,29 @@ PERTURBATIONS = Table(
     ),
 )
 
+MINIMAL_PERTURBATIONS = Table(
+    "minimal_perturbations",
+    "checkpoint",
+    "one per checkpoint and perturbed paragraph",
+    "The one change that leaves the least of the continuation (earliest on ties), and what the model writes then: the "
+    "perturbed memorized paragraph of Stoehr et al. 2024, section 4.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("position", "INTEGER", "Prefix position that was changed, 0-based.", "position"),
+        Column("policy", "VARCHAR", "How the replacement was drawn."),
+        Column("draw", "INTEGER", "Draw of the policy, 0-based."),
+        Column("original_id", "INTEGER", "Token that was there."),
+        Column("replacement_id", "INTEGER", "Token put in its place; empty for a deletion.", nullable=True),
+        Column("exact_match", "INTEGER", "Leading greedy tokens that still equal the reference.", "tokens"),
+        Column("prefix_ids", "INTEGER[]", "The changed prefix."),
+        Column("generated_ids", "INTEGER[]", "Greedy continuation of the changed prefix."),
+        Column("impact_position", "INTEGER", "First changed continuation position.", "position", nullable=True),
+        Column("impact_reference_id", "INTEGER", "Token there before the change.", nullable=True),
+        Column("impact_id", "INTEGER", "Token there after the change.", nullable=True),
+    ),
+)
+
 HEAD_ATTENTION = Table(
     "head_attention",
     "checkpoint",
@@ -131,4 +154,11 @@ INTERVENTIONS = Table(
     ),
 )
 
-TABLES = (PERTURBATIONS, HEAD_ATTENTION, PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS)
+TABLES = (
+    PERTURBATIONS,
+    MINIMAL_PERTURBATIONS,
+    HEAD_ATTENTION,
+    PARAMETER_GRADIENTS,
+    ACTIVATION_GRADIENTS,
+    INTERVENTIONS,
+)
