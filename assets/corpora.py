@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
-from assets.execute import Result, Shards, materialize, stage_asset
+from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile, settings_of
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
@@ -152,6 +152,3 @@ def _tokenize(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
         "tokens_folder": str(tokens_folder(scope)),
     }
     return {"corpora": pl.DataFrame([row]), "documents": corpus.documents}
-
-
-__all__ = ["CORPORA", "TOKENIZERS", "Result", "corpora", "tokenizer_source", "tokenizers", "tokens_folder"]

@@ -63,7 +63,7 @@ def materialize(
     the asset and leaves the earlier rows in place.
 
     Raises:
-        dagster.Failure: a check was violated.
+        WarehouseError: a check was violated.
     """
     with partition_lock(scope.store(stage.name), scope.partition(stage.name)):
         unchanged = stage.is_current(scope)

@@ -67,6 +67,39 @@ class Reader(ABC):
             return None
 
 
+class RecordFileReader(Reader):
+    """A file of records, or all such files below a folder in order of their relative path.
+
+    Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        source: str,
+        on_bad: OnBad = "fail",
+        text_field: str = "text",
+        subset_field: str = "meta.pile_set_name",
+    ) -> None:
+        self._root = existing_path(source, self.kind)
+        super().__init__(str(self._root), on_bad)
+        self._text_field = text_field
+        self._subset_field = subset_field
+
+    def _documents(self) -> Iterator[Document]:
+        files = files_below(self._root, self.suffixes)
+        if not files:
+            raise CorpusError(f"There is no {' or '.join(self.suffixes)} file in {self.source}; check the folder.")
+        base = self._root if self._root.is_dir() else self._root.parent
+        for path in files:
+            yield from self._records(path, path.relative_to(base).as_posix())
+
+    @abstractmethod
+    def _records(self, path: Path, name: str) -> Iterator[Document]:
+        """Documents of one file; `name` is its path within the source."""
+
+
 def existing_path(source: str, kind: str) -> Path:
     """Resolved path of a source.
 

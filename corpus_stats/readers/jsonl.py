@@ -8,43 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from corpus_stats.documents import Document
-from corpus_stats.errors import CorpusError
-from corpus_stats.readers.base import OnBad, Reader, existing_path, files_below
+from corpus_stats.readers.base import RecordFileReader
 from corpus_stats.readers.compression import COMPRESSED_SUFFIXES, DamagedFileError, opened
 
 _PLAIN_SUFFIXES = (".jsonl", ".ndjson")
 JSONL_SUFFIXES = tuple(plain + packed for plain in _PLAIN_SUFFIXES for packed in ("", *COMPRESSED_SUFFIXES))
 
 
-class JsonlReader(Reader):
+class JsonlReader(RecordFileReader):
     """Lines of a JSONL file (plain, .zst or .gz), or of all such files below a folder in order of their relative path.
 
     Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
     """
 
     kind = "jsonl"
+    suffixes = JSONL_SUFFIXES
 
-    def __init__(
-        self,
-        source: str,
-        on_bad: OnBad = "fail",
-        text_field: str = "text",
-        subset_field: str = "meta.pile_set_name",
-    ) -> None:
-        self._root = existing_path(source, self.kind)
-        super().__init__(str(self._root), on_bad)
-        self._text_field = text_field
-        self._subset_field = subset_field
-
-    def _documents(self) -> Iterator[Document]:
-        files = files_below(self._root, JSONL_SUFFIXES)
-        if not files:
-            raise CorpusError(f"There is no {' or '.join(JSONL_SUFFIXES)} file in {self.source}; check the folder.")
-        base = self._root if self._root.is_dir() else self._root.parent
-        for path in files:
-            yield from self._lines(path, path.relative_to(base).as_posix())
-
-    def _lines(self, path: Path, name: str) -> Iterator[Document]:
+    def _records(self, path: Path, name: str) -> Iterator[Document]:
         number = 0
         try:
             with opened(path) as lines:

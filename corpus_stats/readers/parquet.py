@@ -8,14 +8,14 @@ from typing import Any
 
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
-from corpus_stats.readers.base import OnBad, Reader, existing_path, files_below
+from corpus_stats.readers.base import RecordFileReader
 from corpus_stats.readers.jsonl import field_of
 
 PARQUET_SUFFIXES = (".parquet",)
 _BATCH_ROWS = 256
 
 
-class ParquetReader(Reader):
+class ParquetReader(RecordFileReader):
     """Rows of a Parquet file, or of all such files below a folder in order of their relative path.
 
     Fields are dotted paths into struct columns. A row without the subset field belongs to the subset named like its
@@ -23,28 +23,9 @@ class ParquetReader(Reader):
     """
 
     kind = "parquet"
+    suffixes = PARQUET_SUFFIXES
 
-    def __init__(
-        self,
-        source: str,
-        on_bad: OnBad = "fail",
-        text_field: str = "text",
-        subset_field: str = "meta.pile_set_name",
-    ) -> None:
-        self._root = existing_path(source, self.kind)
-        super().__init__(str(self._root), on_bad)
-        self._text_field = text_field
-        self._subset_field = subset_field
-
-    def _documents(self) -> Iterator[Document]:
-        files = files_below(self._root, PARQUET_SUFFIXES)
-        if not files:
-            raise CorpusError(f"There is no .parquet file in {self.source}; check the folder.")
-        base = self._root if self._root.is_dir() else self._root.parent
-        for path in files:
-            yield from self._rows(path, path.relative_to(base).as_posix())
-
-    def _rows(self, path: Path, name: str) -> Iterator[Document]:
+    def _records(self, path: Path, name: str) -> Iterator[Document]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -50,7 +50,6 @@ def show() -> None:
     import polars as pl
 
     from assets.errors import RequestError
-    from assets.profile import load_profile
     from orchestration.cli.answers import write_answer
     from warehouse.parts import TableStore
     from warehouse.registrations import registered
@@ -60,7 +59,6 @@ def show() -> None:
     if not known:
         raise RequestError("no checkpoint is registered; add one with `rarecall checkpoints add FOLDER`.")
     measured = set(TableStore.of(home, "scores").partitions())
-    load_profile()
     rows = [
         {
             "checkpoint_id": n,
