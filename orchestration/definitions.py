@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checkpoints import checkpoints
+from assets.continuation_attention import continuation_attention
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
 from assets.gradients import activation_gradients, parameter_gradients
@@ -23,7 +24,7 @@ from orchestration.sensors import new_checkpoints
 
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention),
+    *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(marts, figures, report),
 ]
