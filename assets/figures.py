@@ -10,7 +10,8 @@ import dagster as dg
 import polars as pl
 
 import sql
-from assets import progress
+from assets import plots_series, progress
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.findings import latest_checkpoint
 from assets.plots import COLORS, LABELS, as_markdown, draw_head_ranking, draw_short_circuit, new_figure, png
 from assets.resources import Workspace
@@ -222,6 +223,24 @@ FIGURES = (
         memorization_over_checkpoints,
     ),
     FigureSpec(
+        "figure_memorization_flow",
+        "Gained and forgotten over the checkpoints",
+        "Clusters recited for the first time, kept and forgotten at each checkpoint of the series.",
+        plots_series.memorization_flow,
+    ),
+    FigureSpec(
+        "figure_early_predicts_late",
+        "Early checkpoints predict the last",
+        "Precision and recall of 'recited here' for 'recited at the end'; crosses: as many clusters drawn at random.",
+        plots_series.early_predicts_late,
+    ),
+    FigureSpec(
+        "figure_duplication_effect",
+        "Difference in differences by copies",
+        "Gain of exact match since the first checkpoint over the least shown paragraphs; bands: Welch's t, 95 %.",
+        plots_series.duplication_effect,
+    ),
+    FigureSpec(
         "figure_rarity",
         "Rarity by exact match",
         "Mean surprisal of the tokens of each bin, 95 % interval over clusters; crosses: bins dealt at random.",
@@ -284,7 +303,7 @@ def frame_of(home: Home, spec: FigureSpec, checkpoint_id: str) -> pl.DataFrame:
     return query(home, text, {"checkpoint_id": checkpoint_id} if "$checkpoint_id" in text else None)
 
 
-@dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"])
+@dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"], automation_condition=WHEN_TABLES_CHANGE)
 def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Figures of the latest checkpoint of the profile's corpus, each beside its null."""
     home = workspace.open_home()

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 import sql
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.figures import FIGURES, file_name
 from assets.findings import Finding, findings, latest_checkpoint
 from assets.resources import Workspace
@@ -35,7 +36,7 @@ def is_written(home: Home, corpus_id: str) -> bool:
     return home.report.exists() and record.exists() and report_key(home, corpus_id) in record.read_text()
 
 
-@dg.asset(group_name="report", kinds={"html"}, deps=["figures"])
+@dg.asset(group_name="report", kinds={"html"}, deps=["figures"], automation_condition=WHEN_TABLES_CHANGE)
 def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Findings in sentences, figures beside their nulls, the strongest triggers, the queries behind every number."""
     home = workspace.open_home()
