@@ -11,7 +11,7 @@ from warehouse.catalog import connect_workspace, open_record, publish_catalog
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
 from warehouse.macros import Macro
-from warehouse.queries import connect, query
+from warehouse.queries import connect
 
 LOGPROBS = (-1e-12, -0.01, -0.7, -5.0, -9.2, -9.22, -23.0, -60.0, -400.0)
 
@@ -62,9 +62,9 @@ def test_greedy_recital_of_a_coin_flip_follows_the_definition(catalog):
     assert answers == [False, True]
 
 
-def test_every_macro_is_in_the_catalog_with_its_comment_and_in_private_connections(home):
-    found = query(home, "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal")
-    assert dict(found.iter_rows()) == {name: text.description for name, text in sql.load("macros").items()}
+def test_every_macro_is_in_the_catalog_with_its_comment_and_in_private_connections(home, catalog):
+    found = catalog.execute("SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal")
+    assert dict(found.fetchall()) == {name: text.description for name, text in sql.load("macros").items()}
     with open_record(home) as connection:
         assert connection.execute("SELECT discoverable(-0.1, 10, 0.5)").fetchone() == (True,)
 
