@@ -8,9 +8,9 @@ import polars as pl
 
 from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
+from assets.fingerprints import content_of
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
-from warehouse.atomic import digest
 from warehouse.registrations import registration
 
 
@@ -20,12 +20,12 @@ def source_of(scope: Scope) -> dict[str, Any]:
 
 
 def _signature(scope: Scope) -> dict[str, Any]:
-    """The registration, and names, sizes and times of a local checkpoint's files."""
+    """The registration, and the content of a local checkpoint's files.
+
+    A checkpoint replaced in place is another one; a folder that is gone counts as what it was, so results stay.
+    """
     facts = source_of(scope)
-    folder = Path(facts["source"])
-    files = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
-    stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    return {"registration": facts, "files": digest(stats)}
+    return {"registration": facts, "content": content_of(scope.home, scope.checkpoint_id or "", Path(facts["source"]))}
 
 
 def _tokenizer_matches(scope: Scope, frames: Frames) -> list[str]:
@@ -78,7 +78,7 @@ def _inspect(scope: Scope) -> Frames:
             f"{scope.profile.name} reads {scope.profile.corpus_id}; choose the profile that fits."
         )
     found = inspect_checkpoint(facts["source"], facts.get("revision"))
-    refuse_non_finite_weights(facts["source"])
+    refuse_non_finite_weights(facts["source"], facts.get("revision"))
     row = {
         "corpus_id": scope.profile.corpus_id,
         "source": facts["source"],

@@ -7,12 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from assets.figures.localization import draw_short_circuit
+from assets.figures.style import GROUPS, NothingToShowError
+from assets.figures.triggers import draw_head_ranking
 from assets.stage import Scope
-
-COLORS = {"MP": "#c1440e", "NMP": "#3b6ea5", "all": "#555555", True: "#c1440e", False: "#3b6ea5"}
-"""Memorized in vermilion, not memorized in blue: apart for colour-blind readers and in grey."""
-
-LABELS = {True: "memorized", False: "not memorized"}
 
 
 def new_figure(width: float = 6.4, height: float = 3.4, columns: int = 1) -> tuple[Any, Any]:
@@ -41,7 +39,10 @@ def as_markdown(figure: Any) -> str:
 def _plot(draw: Callable[[Any, Scope, pl.DataFrame], None]) -> Callable[[Scope, pl.DataFrame], str]:
     def plot(scope: Scope, frame: pl.DataFrame) -> str:
         figure, ax = new_figure()
-        draw(ax, scope, frame)
+        try:
+            draw(ax, scope, frame)
+        except NothingToShowError as nothing:
+            ax.text(0.5, 0.5, str(nothing), ha="center", transform=ax.transAxes)
         return as_markdown(figure)
 
     plot.__name__, plot.__doc__ = draw.__name__, draw.__doc__
@@ -52,7 +53,7 @@ def _plot(draw: Callable[[Any, Scope, pl.DataFrame], None]) -> Callable[[Scope, 
 def tokens_by_subset(ax: Any, _: Scope, documents: pl.DataFrame) -> None:
     """Largest subsets by tokens."""
     top = documents.group_by("subset").agg(pl.col("token_count").sum()).sort("token_count", descending=True).head(15)
-    ax.barh(top["subset"].to_list()[::-1], (top["token_count"] / 1e6).to_list()[::-1], color=COLORS["NMP"])
+    ax.barh(top["subset"].to_list()[::-1], (top["token_count"] / 1e6).to_list()[::-1], color=GROUPS["NMP"])
     ax.set_xlabel("million tokens")
 
 
@@ -60,7 +61,7 @@ def tokens_by_subset(ax: Any, _: Scope, documents: pl.DataFrame) -> None:
 def rank_frequency(ax: Any, _: Scope, unigrams: pl.DataFrame) -> None:
     """Count against rank, both logarithmic."""
     counts = unigrams.filter(pl.col("token_count") > 0)["token_count"].sort(descending=True)
-    ax.loglog(range(1, len(counts) + 1), counts, color=COLORS["all"])
+    ax.loglog(range(1, len(counts) + 1), counts, color=GROUPS["all"])
     ax.set(xlabel="rank (1 = most common)", ylabel="occurrences")
 
 
@@ -68,7 +69,7 @@ def rank_frequency(ax: Any, _: Scope, unigrams: pl.DataFrame) -> None:
 def paragraphs_by_duplication(ax: Any, _: Scope, paragraphs: pl.DataFrame) -> None:
     """Paragraphs per number of copies."""
     groups = paragraphs.group_by("duplication_count").len().sort("duplication_count").head(40)
-    bars = ax.bar([f"×{n}" for n in groups["duplication_count"]], groups["len"], color=COLORS["all"])
+    bars = ax.bar([f"×{n}" for n in groups["duplication_count"]], groups["len"], color=GROUPS["all"])
     ax.bar_label(bars)
     ax.set(xlabel="copies in training", ylabel="paragraphs")
 
@@ -76,7 +77,7 @@ def paragraphs_by_duplication(ax: Any, _: Scope, paragraphs: pl.DataFrame) -> No
 @_plot
 def training_loss(ax: Any, _: Scope, steps: pl.DataFrame) -> None:
     """Loss by step."""
-    ax.plot(steps["training_step"], steps["loss_nats"], linewidth=0.6, color=COLORS["NMP"])
+    ax.plot(steps["training_step"], steps["loss_nats"], linewidth=0.6, color=GROUPS["NMP"])
     for step in steps.filter(pl.col("checkpoint_id").is_not_null())["training_step"]:
         ax.axvline(step, color="#aaaaaa", linewidth=0.6, linestyle=":")
     ax.set(xlabel="training step (dotted: checkpoint saved)", ylabel="loss [nats]")
@@ -86,7 +87,7 @@ def training_loss(ax: Any, _: Scope, steps: pl.DataFrame) -> None:
 def exact_match_histogram(ax: Any, scope: Scope, scores: pl.DataFrame) -> None:
     """How many paragraphs match how far."""
     longest = scope.profile.paragraphs.continuation_length
-    ax.hist(scores["exact_match"], bins=range(longest + 2), color=COLORS["NMP"], align="left")
+    ax.hist(scores["exact_match"], bins=range(longest + 2), color=GROUPS["NMP"], align="left")
     ax.set(xlabel="exact match [tokens]", ylabel="paragraphs", yscale="log")
 
 
@@ -101,10 +102,10 @@ def em_drop_by_position(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
         one = means.filter(pl.col("reference") == reference).sort("position")
         if one.is_empty():
             continue
-        ax.plot(one["position"], one["mean"], label=f"{name} (n={one['n'].max()!s})", color=COLORS[name])
+        ax.plot(one["position"], one["mean"], label=f"{name} (n={one['n'].max()!s})", color=GROUPS[name])
         lower, upper = one["mean"] - one["margin"], one["mean"] + one["margin"]
-        ax.fill_between(one["position"], lower, upper, color=COLORS[name], alpha=0.15, linewidth=0)
-        ax.axhline(one["mean"].mean(), color=COLORS[name], linestyle="--", linewidth=0.8)
+        ax.fill_between(one["position"], lower, upper, color=GROUPS[name], alpha=0.15, linewidth=0)
+        ax.axhline(one["mean"].mean(), color=GROUPS[name], linestyle="--", linewidth=0.8)
     ax.set(xlabel="changed prefix position (dashed: null, position does not matter)", ylabel="EM drop [tokens]")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False)
@@ -116,21 +117,6 @@ def head_rarity_ranking(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     draw_head_ranking(ax, rows.filter((pl.col("coefficient") == "spearman") & (pl.col("paragraph_group") == "all")))
 
 
-def draw_head_ranking(ax: Any, rows: pl.DataFrame) -> None:
-    """Heads sorted by estimate; intervals and the placebo band. Heads without an estimate are left out."""
-    rows = rows.filter(pl.col("estimate").is_not_null()).sort("estimate")
-    x = list(range(rows.height))
-    names = [f"{layer}.{head}" for layer, head in rows.select("layer", "head").iter_rows()]
-    if {"lower", "upper"} <= set(rows.columns) and rows["lower"].null_count() == 0:
-        ax.vlines(x, rows["lower"], rows["upper"], color=COLORS["NMP"], linewidth=2)
-    if rows["placebo_lower"].null_count() == 0:
-        ax.fill_between(x, rows["placebo_lower"], rows["placebo_upper"], color="#cccccc", label="shuffled rarity")
-    ax.plot(x, rows["estimate"], "o", color=COLORS["NMP"], markersize=4)
-    ax.axhline(0, color="#888888", linewidth=0.6)
-    ax.set_xticks(x, names, rotation=90 if rows.height > 12 else 0, fontsize=7)
-    ax.set(xlabel="head", ylabel="Spearman(attention, rarity)")
-
-
 @_plot
 def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     """Mean largest gradient entry by layer."""
@@ -138,7 +124,7 @@ def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     means = single.group_by("paragraph_group", "layer").agg(pl.col("max_abs").mean()).sort("layer")
     for name in ("MP", "NMP"):
         one = means.filter(pl.col("paragraph_group") == name)
-        ax.plot(one["layer"], one["max_abs"], "o-", label=name, color=COLORS[name])
+        ax.plot(one["layer"], one["max_abs"], "o-", label=name, color=GROUPS[name])
     ax.set(xlabel="layer", ylabel="max |gradient|")
     ax.legend(frameon=False)
 
@@ -147,23 +133,3 @@ def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
 def short_circuit_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     """Relative drops of recital and utility when a block's attention is short-circuited."""
     draw_short_circuit(ax, rows)
-
-
-def draw_short_circuit(ax: Any, rows: pl.DataFrame) -> None:
-    """Drops by layer, and selectivity with its interval; hollow points: the model collapsed."""
-    blocks = rows.filter(
-        (pl.col("kind") == "identity") & pl.col("head").is_null() & (pl.col("paragraph_group") == "MP")
-    ).sort("layer")
-    if blocks.is_empty():
-        ax.text(0.5, 0.5, "no memorized paragraph to forget", ha="center", transform=ax.transAxes)
-        return
-    ax.plot(blocks["layer"], blocks["memorization_drop_share"], "o-", color=COLORS["MP"], label="recital lost")
-    ax.plot(blocks["layer"], blocks["utility_drop_share"], "s-", color=COLORS["NMP"], label="utility lost")
-    ax.vlines(blocks["layer"], blocks["lower"].fill_null(0), blocks["upper"].fill_null(0), color="#888888")
-    for collapsed, face in ((True, "none"), (False, "#555555")):
-        some = blocks.filter(pl.col("is_collapsed") == collapsed)
-        name = "selectivity" + (" (collapsed)" if collapsed else "")
-        ax.scatter(some["layer"], some["selectivity"], marker="D", facecolors=face, edgecolors="#555555", label=name)
-    ax.axhline(0, color="#888888", linewidth=0.6)
-    ax.set(xlabel="layer whose attention is the identity", ylabel="share", xticks=blocks["layer"])
-    ax.legend(frameon=False, fontsize=8)

@@ -99,6 +99,24 @@ class ProbeSettings(Settings):
         return draws
 
 
+class WatchSettings(Settings):
+    """One place that checkpoints arrive in, beside `<home>/checkpoints`."""
+
+    kind: Literal["folder", "manifest", "hub"]
+    path: str = Field(default="", description="Folder of checkpoint folders, or file with one JSON object per line.")
+    repository: str = Field(default="", description="Hub id whose revisions are checkpoints.")
+    revisions: str = Field(default="step*", description="Pattern of branches and tags.")
+    steps: tuple[int, ...] = Field(default=(), description="Only these training steps; empty means all.")
+    settle_seconds: float = Field(default=5.0, ge=0, description="Files must not have changed for so long.")
+
+    @model_validator(mode="after")
+    def _says_where(self) -> WatchSettings:
+        needed = "repository" if self.kind == "hub" else "path"
+        if not getattr(self, needed):
+            raise ValueError(f"a watched {self.kind} needs `{needed}`")
+        return self
+
+
 class Profile(Settings):
     """One complete setting of the flow."""
 
@@ -108,6 +126,7 @@ class Profile(Settings):
     paragraphs: ParagraphSettings = ParagraphSettings()
     training: TrainingSettings | None = None
     checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
+    watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
 
     @model_validator(mode="after")

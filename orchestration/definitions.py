@@ -18,9 +18,9 @@ from assets.scores import generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
 from assets.unigrams import unigram_counts, unigrams
-from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB
-from orchestration.schedules import refresh_tail
-from orchestration.sensors import new_checkpoints
+from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB, everything
+from orchestration.schedules import refresh_tail, rerun_everything
+from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
@@ -38,9 +38,9 @@ def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         resources={"workspace": Workspace(home=home, profile=profile)},
-        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB],
-        sensors=[new_checkpoints],
-        schedules=[refresh_tail],
+        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, everything],
+        sensors=[new_checkpoints, refresh_tail_on_change],
+        schedules=[refresh_tail, rerun_everything],
         executor=dg.in_process_executor,
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from assets.checkpoints import CHECKPOINT
+from assets.checkpoints import CHECKPOINT, source_of
 from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
@@ -44,8 +45,8 @@ def corpus_steps(scope: Scope) -> list[Step]:
 
 
 def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
-    """Checkpoints registered for the profile's corpus that are not fully measured."""
-    names = [only] if only else checkpoints_of(scope)
+    """Checkpoints registered for the profile's corpus that are not fully measured and whose files are there."""
+    names = [only] if only else [n for n in checkpoints_of(scope) if not is_gone(Scope(scope.home, scope.profile, n))]
     return [Step("checkpoint", n) for n in names if not is_measured(Scope(scope.home, scope.profile, n))]
 
 
@@ -57,6 +58,12 @@ def tail_steps(scope: Scope) -> list[Step]:
 def is_measured(scope: Scope) -> bool:
     """Whether every table of the scope's checkpoint is current."""
     return all(stage.is_current(scope) for stage in CHECKPOINT_STAGES)
+
+
+def is_gone(scope: Scope) -> bool:
+    """Whether the folder of a checkpoint that was measured before is no longer there; its results are kept."""
+    folder = Path(str(source_of(scope)["source"]))
+    return folder.is_absolute() and not folder.is_dir() and scope.content(CHECKPOINT.name) is not None
 
 
 def checkpoints_of(scope: Scope) -> list[str]:

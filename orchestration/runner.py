@@ -9,7 +9,16 @@ from pathlib import Path
 
 from assets.errors import RequestError
 from assets.stage import Scope
-from orchestration.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, tail_steps
+from orchestration.arrivals import look_for_arrivals
+from orchestration.flow import (
+    Step,
+    checkpoint_steps,
+    checkpoints_of,
+    corpus_steps,
+    is_gone,
+    is_measured,
+    tail_steps,
+)
 from orchestration.instance import close_killed_runs, open_instance, process_tags
 from warehouse.registrations import register, registered
 
@@ -18,10 +27,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class Outcome:
-    """What a run did: steps done, and for failed ones the reason."""
+    """What a run did: steps done, for failed ones the reason, and a sentence for what it left alone."""
 
     done: list[Step] = field(default_factory=list)
     failed: list[tuple[Step, BaseException]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run_flow(
@@ -44,6 +54,7 @@ def run_flow(
     for step in corpus_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
+    outcome.notes = [*look_for_arrivals(scope).passed_over, *_gone(scope)]
     if only is not None and only not in checkpoints_of(scope):
         raise RequestError(_unknown(scope, only))
     for step in checkpoint_steps(scope, only):
@@ -101,6 +112,16 @@ class _Executor:
             job.execute_in_process(
                 instance=instance, partition_key=step.checkpoint_id, run_config=config, tags=process_tags()
             )
+
+
+def _gone(scope: Scope) -> list[str]:
+    """A sentence for each checkpoint that would be measured again if its files were still there."""
+    scopes = [Scope(scope.home, scope.profile, name) for name in checkpoints_of(scope)]
+    return [
+        f"the files of checkpoint {s.checkpoint_id} are gone; its results are kept as they are."
+        for s in scopes
+        if is_gone(s) and not is_measured(s)
+    ]
 
 
 def _unknown(scope: Scope, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The sensor for checkpoints that arrive; off until somebody turns it on."""
+"""Sensors, off until somebody turns them on: checkpoints that arrive, and the SQL tail after tables that change."""
 
 import json
 
@@ -7,41 +7,59 @@ import dagster as dg
 from assets.partitions import CHECKPOINTS
 from assets.resources import Workspace
 from assets.stage import Scope
-from orchestration.arrivals import Arrival, look_for_arrivals
+from orchestration import arrivals
+from orchestration.arrivals import Arrival
+from orchestration.flow import CORPUS_STAGES
 from orchestration.jobs import CHECKPOINT_JOB
 
 RUNS_PER_TICK = 8
+CURSOR_ENTRIES = 1000
+REASONS_SHOWN = 20
 
 
 @dg.sensor(job=CHECKPOINT_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
 def new_checkpoints(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult | dg.SkipReason:
-    """Adds complete checkpoints of the watched folder as partitions and requests one run per content.
+    """Adds complete checkpoints of the watched sources as partitions and requests one run per content.
 
     The cursor holds what was asked for, so that checkpoints whose runs fail do not use up every tick.
     """
     scope = Scope(workspace.open_home(), workspace.open_profile())
-    arrivals, passed_over = look_for_arrivals(scope)
-    if not arrivals:
-        return dg.SkipReason("; ".join(passed_over) or f"no checkpoint in {scope.home.checkpoint_folder} yet.")
-    for reason in passed_over:
+    if absent := [stage.name for stage in CORPUS_STAGES if scope.content(stage.name) is None]:
+        return dg.SkipReason(f"the corpus has no table {absent[0]} yet; materialize the job `corpus` first.")
+    asked: dict[str, str] = json.loads(context.cursor or "{}")
+    look = arrivals.look_for_arrivals(scope, asked=asked, limit=RUNS_PER_TICK)
+    for reason in look.passed_over if look.arrivals else ():
         context.log.info(reason)
-    asked = _asked_before(context, arrivals)
-    chosen = [arrival for arrival in arrivals if arrival.checkpoint_id not in asked][:RUNS_PER_TICK]
-    if not chosen:
-        return dg.SkipReason(
-            f"a run was requested before for {', '.join(asked)}; where it failed, start it again from the page Runs."
-        )
+    if not look.arrivals:
+        return dg.SkipReason(_why_nothing(scope, look))
     return dg.SensorResult(
-        cursor=json.dumps(asked | {arrival.checkpoint_id: arrival.content for arrival in chosen}),
-        dynamic_partitions_requests=[CHECKPOINTS.build_add_request([a.checkpoint_id for a in chosen])],
-        run_requests=[_request(arrival) for arrival in chosen],
+        cursor=_bounded(asked | {a.checkpoint_id: a.content for a in look.arrivals}),
+        dynamic_partitions_requests=[CHECKPOINTS.build_add_request([a.checkpoint_id for a in look.arrivals])],
+        run_requests=[_request(arrival) for arrival in look.arrivals],
     )
 
 
-def _asked_before(context: dg.SensorEvaluationContext, arrivals: list[Arrival]) -> dict[str, str]:
-    """Content by checkpoint, for those that were requested with the content they have now."""
-    asked = json.loads(context.cursor or "{}")
-    return {a.checkpoint_id: a.content for a in arrivals if asked.get(a.checkpoint_id) == a.content}
+refresh_tail_on_change = dg.AutomationConditionSensorDefinition(
+    "refresh_tail_on_change",
+    target=dg.AssetSelection.groups("marts", "report"),
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Requests marts, figures and report when a table they read has changed and nothing writes one.",
+)
+
+
+def _why_nothing(scope: Scope, look: arrivals.Look) -> str:
+    """All reasons, cut where the page would not show them anyway."""
+    reasons = [*look.passed_over, *look.resting]
+    shown = reasons[:REASONS_SHOWN]
+    more = len(reasons) - len(shown)
+    rest = [f"and {more} more"] if more else []
+    return "; ".join([*shown, *rest]) or f"no checkpoint in {scope.home.checkpoint_folder} yet."
+
+
+def _bounded(asked: dict[str, str]) -> str:
+    """The newest entries: a cursor must not grow with every checkpoint there ever was."""
+    return json.dumps(dict(list(asked.items())[-CURSOR_ENTRIES:]))
 
 
 def _request(arrival: Arrival) -> dg.RunRequest:

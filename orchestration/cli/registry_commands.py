@@ -22,8 +22,8 @@ def add(
     """Register a checkpoint after a look at its files."""
     from assets.errors import RequestError
     from assets.profile import load_profile
-    from orchestration.arrivals import step_in_name
     from orchestration.runner import checkpoint_id_of, resolved
+    from orchestration.sources import step_in_name
     from probes.errors import ProbeError
     from probes.inspection import inspect_checkpoint
     from warehouse.registrations import register

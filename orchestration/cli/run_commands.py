@@ -44,6 +44,8 @@ def run(
     interruption = Interruption()
     progress.install(reporter(interruption.check))
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
+    for note in outcome.notes:
+        typer.echo(note, err=True)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
     print_findings(scope.home, scope.profile.corpus_id)

@@ -11,10 +11,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets import fingerprints
 from assets.resources import Workspace
-from orchestration import arrivals, schedules, sensors
+from orchestration import arrivals, flow, schedules, sensors
 from orchestration.definitions import build_definitions
-from warehouse.registrations import registered
+from warehouse.registrations import register, registered
 
 PROFILE = """
 name = "watching"
@@ -30,9 +31,15 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(home=str(tmp_path / "home"), profile=str(tmp_path / "profile.toml"))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
+def corpus_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about checkpoints; the tables of the corpus count as made."""
+    monkeypatch.setattr(sensors, "CORPUS_STAGES", ())
+
+
+@pytest.fixture(scope="module")
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -105,7 +112,8 @@ def test_complete_folder_becomes_a_partition_and_one_run(
     assert isinstance(answer, dg.SensorResult)
     (request,) = answer.run_requests
     assert request.partition_key == "run-step-10"
-    assert request.run_key == f"run-step-10:{arrivals.content_of(folder)}"
+    content = fingerprints.content_of(workspace.open_home(), "run-step-10", folder)
+    assert request.run_key == f"run-step-10:{content}"
     (added,) = answer.dynamic_partitions_requests
     assert added.partition_keys == ["run-step-10"]
     facts = registered(workspace.open_home(), "checkpoints")["run-step-10"]
@@ -123,15 +131,60 @@ def test_replaced_files_give_a_new_run_key(workspace: Workspace, instance: dg.Da
     assert second.run_requests[0].run_key != first.run_requests[0].run_key
 
 
+def test_touched_files_are_the_same_checkpoint(
+    workspace: Workspace, instance: dg.DagsterInstance, weights: bytes
+) -> None:
+    folder = arrive(workspace, "run-step-10", weights)
+    first = tick(workspace, instance)
+    settle(folder, seconds_ago=20)
+    second = tick(workspace, instance, first.cursor)
+    assert isinstance(second, dg.SkipReason) and "requested before" in str(second.skip_message)
+
+
+def test_optimizer_states_do_not_make_another_checkpoint(
+    workspace: Workspace, instance: dg.DagsterInstance, weights: bytes
+) -> None:
+    folder = arrive(workspace, "run-step-10", weights)
+    first = tick(workspace, instance)
+    (folder / "optimizer.bin").write_bytes(b"state")
+    settle(folder)
+    assert isinstance(tick(workspace, instance, first.cursor), dg.SkipReason)
+
+
 def test_measured_checkpoint_is_skipped_until_it_changes(
     workspace: Workspace, instance: dg.DagsterInstance, weights: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrive(workspace, "run-step-10", weights)
+    tick(workspace, instance)
     monkeypatch.setattr(arrivals, "is_measured", lambda scope: scope.checkpoint_id == "run-step-10")
     assert reason(workspace, instance) == "run-step-10 is measured already."
     arrive(workspace, "run-step-20", weights)
     answer = tick(workspace, instance)
     assert [request.partition_key for request in answer.run_requests] == ["run-step-20"]
+
+
+def test_without_a_corpus_nothing_is_requested(
+    workspace: Workspace, instance: dg.DagsterInstance, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "CORPUS_STAGES", flow.CORPUS_STAGES)
+    arrive(workspace, "run-step-10", weights)
+    assert "materialize the job `corpus` first" in reason(workspace, instance)
+
+
+def test_a_name_that_stands_for_another_folder_is_not_taken_over(
+    workspace: Workspace, instance: dg.DagsterInstance, weights: bytes
+) -> None:
+    home = workspace.open_home()
+    register(home, "checkpoints", "run-step-10", {"source": "/models/mine", "corpus_id": "library"})
+    arrive(workspace, "run-step-10", weights)
+    assert "registered for /models/mine" in reason(workspace, instance)
+    assert registered(home, "checkpoints")["run-step-10"]["source"] == "/models/mine"
+
+
+def test_the_cursor_does_not_grow_without_end() -> None:
+    asked = {f"run-step-{n}": "0123456789abcdef" for n in range(5000)}
+    kept = json.loads(sensors._bounded(asked))
+    assert len(kept) == sensors.CURSOR_ENTRIES and "run-step-4999" in kept
 
 
 def test_one_tick_asks_for_a_limited_number(workspace: Workspace, instance: dg.DagsterInstance, weights: bytes) -> None:
@@ -178,5 +231,5 @@ def test_schedule_runs_when_the_record_changed_and_rests_when_not(
 
 def test_both_are_off_and_load_with_the_code_location(workspace: Workspace) -> None:
     definitions = build_definitions(workspace.home, workspace.profile)
-    assert [sensor.default_status for sensor in definitions.sensors] == [dg.DefaultSensorStatus.STOPPED]
-    assert [schedule.default_status for schedule in definitions.schedules] == [dg.DefaultScheduleStatus.STOPPED]
+    assert {sensor.default_status for sensor in definitions.sensors} == {dg.DefaultSensorStatus.STOPPED}
+    assert {schedule.default_status for schedule in definitions.schedules} == {dg.DefaultScheduleStatus.STOPPED}

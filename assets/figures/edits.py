@@ -1,0 +1,5 @@
+"""Figures about unlearning and editing."""
+
+from assets.figures.spec import FigureSpec
+
+FIGURES: tuple[FigureSpec, ...] = ()

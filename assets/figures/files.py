@@ -1,0 +1,86 @@
+"""Figures as files beside the report: `<name>.svg` and `<name>.png`, and `figures.json` with what was left out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from assets.figures.spec import FigureSpec, drawn
+from assets.figures.style import NothingToShowError, themed, with_variables
+from warehouse.atomic import replace_file, write_json
+from warehouse.home import Home
+
+PNG_DPI = 160
+_SHOWN_DPI = 64
+
+
+def folder(home: Home) -> Path:
+    """Where the figures lie."""
+    return home.report.parent / "figures"
+
+
+def write_figure(home: Home, spec: FigureSpec, checkpoint_id: str) -> str:
+    """Draw one figure and write it as SVG and PNG; returns markdown for the Dagster UI.
+
+    Raises:
+        NothingToShowError: there is nothing to draw; files of an earlier run are removed.
+    """
+    frame = spec.frame(home, checkpoint_id)
+    with themed(spec.name):
+        try:
+            figure = drawn(spec, frame)
+        except NothingToShowError:
+            _remove(home, spec)
+            raise
+        vector = _saved(figure, "svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the panels keep the places they got for the SVG
+        _write(folder(home) / f"{spec.name}.svg", vector)
+        _write(folder(home) / f"{spec.name}.png", _saved(figure, "png", dpi=PNG_DPI, metadata={"Software": None}))
+        shown = _saved(figure, "png", dpi=_SHOWN_DPI)
+    return f"![{spec.title}](data:image/png;base64,{base64.b64encode(shown).decode()})"
+
+
+def write_omissions(home: Home, checkpoint_id: str, omitted: dict[str, str]) -> None:
+    """Note which figures were left out and why."""
+    write_json(folder(home) / "figures.json", {"checkpoint_id": checkpoint_id, "omitted": omitted})
+
+
+def omissions(home: Home) -> dict[str, str]:
+    """Figures left out of the last drawing, with the sentence that says why."""
+    note = folder(home) / "figures.json"
+    return dict(json.loads(note.read_text(encoding="utf-8"))["omitted"]) if note.exists() else {}
+
+
+def inline_svg(home: Home, spec: FigureSpec) -> str:
+    """The figure as an SVG element for HTML: no prolog, ids of its own, colours of the page's theme."""
+    text = (folder(home) / f"{spec.name}.svg").read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{spec.name}-", text)
+    label = f'role="img" aria-labelledby="title-{spec.name}"'
+    head = re.sub(r' (?:width|height|version|xmlns(?::xlink)?)="[^"]*"', "", text[: text.index(">")])
+    return with_variables(f"{head} {label}{text[text.index('>') :]}")
+
+
+def _saved(figure: Any, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def _write(target: Path, data: bytes) -> None:
+    replace_file(target, partial(_fill, data))
+
+
+def _fill(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+
+
+def _remove(home: Home, spec: FigureSpec) -> None:
+    for suffix in ("svg", "png"):
+        (folder(home) / f"{spec.name}.{suffix}").unlink(missing_ok=True)

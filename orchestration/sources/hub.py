@@ -1,0 +1,97 @@
+"""Checkpoints as revisions of a hub repository, such as the step branches of Pythia."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from assets.errors import RequestError
+from orchestration.sources.base import Listed, step_in_name
+from warehouse.secrets import without_secrets
+
+CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Branches and tags of `repository` whose name matches `revisions`, pinned to their commit.
+
+    `api` is huggingface_hub's HfApi or anything with its `list_repo_refs`, `model_info` and
+    `parse_safetensors_file_metadata`. Tokens come from the hub client's own places and are never stored here.
+    """
+
+    repository: str
+    revisions: str = "step*"
+    steps: tuple[int, ...] = ()
+    api: Any = field(default=None, compare=False)
+
+    @property
+    def where(self) -> str:
+        """Repository and pattern."""
+        return f"{self.repository}@{self.revisions}"
+
+    def listed(self) -> list[Listed]:
+        """Matching revisions by training step, then by name.
+
+        Raises:
+            RequestError: the hub did not answer.
+        """
+        try:
+            references = self._client().list_repo_refs(self.repository)
+        except Exception as error:  # the hub client raises a dozen unrelated types, offline ones among them
+            raise self._unreachable(error) from error
+        found = [self._entry(ref) for ref in (*references.branches, *references.tags)]
+        wanted = [entry for entry in found if entry is not None]
+        return sorted(wanted, key=lambda e: (e.training_step is None, e.training_step or 0, e.checkpoint_id))
+
+    def why_not(self, listed: Listed) -> str | None:
+        """A revision is complete when its files are all there and every safetensors header can be read."""
+        try:
+            client = self._client()
+            info = client.model_info(self.repository, revision=listed.revision, files_metadata=True)
+            sizes = {file.rfilename: file.size for file in info.siblings or ()}
+            return self._missing(listed, sizes) or self._unreadable(listed, client, sizes)
+        except Exception as error:
+            return str(self._unreachable(error))
+
+    def _entry(self, reference: Any) -> Listed | None:
+        name, step = reference.name, step_in_name(reference.name)
+        if not fnmatchcase(name, self.revisions) or (self.steps and step not in self.steps):
+            return None
+        checkpoint_id = f"{self.repository}--{name}".replace("/", "--")
+        return Listed(checkpoint_id, self.repository, reference.target_commit, step)
+
+    def _missing(self, listed: Listed, sizes: dict[str, int | None]) -> str | None:
+        passed = f"{listed.checkpoint_id} is passed over: the revision"
+        if CONFIG not in sizes:
+            return f"{passed} has no {CONFIG}."
+        if INDEX in sizes or WEIGHTS in sizes:
+            return None
+        pickles = sorted(name for name in sizes if name.endswith((".bin", ".pt", ".pth")))
+        if pickles:
+            return f"{passed} holds its weights as a pickle only ({pickles[0]}), which is never loaded unasked."
+        return f"{passed} has no {WEIGHTS} yet."
+
+    def _unreadable(self, listed: Listed, client: Any, sizes: dict[str, int | None]) -> str | None:
+        metadata = client.get_safetensors_metadata(self.repository, revision=listed.revision)
+        for name, header in metadata.files_metadata.items():
+            if name not in sizes:
+                return f"{listed.checkpoint_id} is passed over: the revision has no {name}."
+            last = max((tensor.data_offsets[1] for tensor in header.tensors.values()), default=0)
+            if (sizes[name] or last + 1) <= last:
+                return f"{listed.checkpoint_id} is passed over: {name} is shorter than its header says."
+        return None
+
+    def _client(self) -> Any:
+        if self.api is not None:
+            return self.api
+        from huggingface_hub import HfApi
+
+        return HfApi()
+
+    def _unreachable(self, error: Exception) -> RequestError:
+        text = without_secrets(" ".join(str(error).split())[:200])
+        return RequestError(
+            f"the hub gave no answer about {self.repository} ({type(error).__name__}: {text}); check name and network."
+        )
