@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 import sql
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.figures.files import omissions
 from assets.findings import latest_checkpoint
 from assets.profile import ReportSettings, settings_of
@@ -29,7 +30,7 @@ def is_written(home: Home, corpus_id: str, settings: ReportSettings | None = Non
     return home.report.exists() and record.exists() and key in record.read_text()
 
 
-@dg.asset(group_name="report", kinds={"html"}, deps=["figures"])
+@dg.asset(group_name="report", kinds={"html"}, deps=["figures"], automation_condition=WHEN_TABLES_CHANGE)
 def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Findings in sentences, figures beside their nulls, a browser of paragraphs, the queries behind every number."""
     home, profile = workspace.open_home(), workspace.open_profile()
