@@ -75,7 +75,7 @@ def redacted_tokens(tokens: Sequence[str]) -> list[str]:
     start = 0
     for token in tokens:
         end = start + len(token)
-        touched = any(span.start < end and start < span.end for span in spans)
+        touched = end > start and any(span.start < end and start < span.end for span in spans)
         hidden.append(MASK if touched else token)
         start = end
     return hidden

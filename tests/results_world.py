@@ -5,11 +5,18 @@ Columns that nobody here names get a value of their type, so that a column added
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from assets.figures import FIGURES
+from assets.figures.files import write_omissions
+from assets.findings import latest_checkpoint
+from assets.profile import ReportSettings
+from assets.report import write_report
+from warehouse.catalog import publish_catalog
 from warehouse.home import Home
 from warehouse.parts import TableStore
 from warehouse.registry import TABLES
@@ -25,7 +32,9 @@ _ZERO = {"VARCHAR": "—", "BOOLEAN": False, "INTEGER": 0, "BIGINT": 0, "DOUBLE"
 class World:
     """Writes the tables; sizes are given once."""
 
-    def __init__(self, home: Home, paragraphs: int = 24, checkpoints: int = 2, layers: int = 2, heads: int = 2, seed: int = 1):
+    def __init__(
+        self, home: Home, paragraphs: int = 24, checkpoints: int = 2, layers: int = 2, heads: int = 2, seed: int = 1
+    ):
         self.home, self.layers, self.heads = home, layers, heads
         self.random = np.random.default_rng(seed)
         self.vocabulary = 400
@@ -91,7 +100,9 @@ class World:
 
     def _scores(self, name: str, index: int) -> Any:
         share = (index + 1) / len(self.checkpoints) * np.log2(1 + self.copies) / 8
-        matches = np.where(self.random.random(len(self.names)) < share, CONTINUATION, self.random.integers(0, 12, len(self.names)))
+        matches = np.where(
+            self.random.random(len(self.names)) < share, CONTINUATION, self.random.integers(0, 12, len(self.names))
+        )
         bins = ["50" if m == CONTINUATION else "0-10" if m <= 10 else "11-29" for m in matches]
         recited = matches == CONTINUATION
         self.put(
@@ -101,9 +112,17 @@ class World:
             divergence_position=[None if m == CONTINUATION else PREFIX + int(m) for m in matches],
         )  # fmt: skip
         open_rows = np.flatnonzero(~recited)
-        written = [[*self.ids[i, PREFIX : PREFIX + matches[i]].tolist(), *[9] * (CONTINUATION - matches[i])] for i in open_rows]
+        written = [
+            [*self.ids[i, PREFIX : PREFIX + matches[i]].tolist(), *[9] * (CONTINUATION - matches[i])] for i in open_rows
+        ]
         texts = ["".join(self.token(i) for i in row) for row in written]
-        self.put("generations", name, paragraph_id=[self.names[i] for i in open_rows], generated_ids=written, generated_text=texts)
+        self.put(
+            "generations",
+            name,
+            paragraph_id=[self.names[i] for i in open_rows],
+            generated_ids=written,
+            generated_text=texts,
+        )
         return matches
 
     def _token_scores(self, name: str) -> None:
@@ -132,7 +151,10 @@ class World:
         )  # fmt: skip
 
     def _gradients(self, name: str, matches: Any) -> None:
-        parts = [(c, h) for c in ("W_Q", "W_K", "W_V", "W_O") for h in range(self.heads)] + [("W_in", None), ("W_out", None)]
+        parts = [(c, h) for c in ("W_Q", "W_K", "W_V", "W_O") for h in range(self.heads)] + [
+            ("W_in", None),
+            ("W_out", None),
+        ]
         rows = [
             (self.names[i], "MP" if matches[i] == CONTINUATION else "NMP", layer, c, h)
             for i in self.measured for layer in range(self.layers) for c, h in parts
@@ -171,3 +193,13 @@ class World:
             verdict=["contradicted", "supported"], reason=["The interval contains the null.", "Above the null."], ours=[0.1, 2.0],
             lower=[-0.1, 1.0], upper=[0.3, 3.0], null_value=[0.0, 0.0],
         )  # fmt: skip
+
+
+def published_world(folder: Path, **sizes: int) -> Home:
+    """A published home with an undecorated report: every figure is left out, because drawing takes most of the time."""
+    home = World(Home(folder).prepare(), **sizes).write()
+    publish_catalog(home)
+    checkpoint_id = latest_checkpoint(home) or ""
+    write_omissions(home, checkpoint_id, {spec.name: "not drawn in this test." for spec in FIGURES})
+    write_report(home, checkpoint_id, ReportSettings(), home.report)
+    return home

@@ -5,7 +5,7 @@
   const data = JSON.parse(source.textContent);
   const root = document.getElementById("browser");
   const find = (name) => root.querySelector(`[data-part="${name}"]`);
-  const PAGE = 40;
+  const PAGE = 20;
   const NOT_PERTURBED = -32768;
   const make = (tag, text, attributes = {}) => {
     const node = document.createElement(tag);
@@ -195,7 +195,9 @@
 
   for (const kind of [...new Set(data.paragraphs.map((p) => p.kind))].filter(Boolean).sort()) find("kind").append(make("option", kind, { value: kind }));
   data.heads.forEach((name, i) => find("head").append(make("option", name, { value: i })));
-  for (const name of ["search", "kind", "recited"]) find(name).addEventListener("input", () => { state.page = 0; list(); });
+  for (const [name, event] of [["search", "input"], ["kind", "change"], ["recited", "change"]]) {
+    find(name).addEventListener(event, () => { state.page = 0; list(); });
+  }
   find("sort").addEventListener("change", (event) => { state.sort = ""; sortBy(event.target.value); });
   for (const head of root.querySelectorAll("th[data-sort] button")) head.addEventListener("click", () => sortBy(head.parentElement.dataset.sort));
   find("previous").addEventListener("click", () => { state.page -= 1; list(); });
