@@ -14,8 +14,9 @@ from assets.stage import Frames, Scope, Stage
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    names = ("paragraphs_per_group", "perturbation_policies", "perturbation_draws", "seed")
-    return models.model_settings(profile, *names)
+    settings = models.model_settings(profile, "paragraphs_per_group", "seed")
+    draws = profile.probes.perturbation_draws
+    return settings | {"perturbation_draws": list(draws.items())}  # in order: the first policy is the main one
 
 
 def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
@@ -68,12 +69,13 @@ def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> 
 
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
+    main = next(iter(probes.perturbation_draws))
     frames = [
         sweep(
-            model, ids, reference, positions=range(1, prefix), policy=policy, draws=probes.perturbation_draws,
+            model, ids, reference, positions=range(1, prefix), policy=policy, draws=draws,
             seed=probes.seed, prefix_length=prefix, token_counts=counts,
-        )
-        for policy in probes.perturbation_policies
+        ).with_columns(is_main_policy=pl.lit(policy == main))
+        for policy, draws in probes.perturbation_draws.items()
     ]  # fmt: skip
     return pl.concat(frames)
 
@@ -83,7 +85,8 @@ def _minimal(scope: Scope, model: Any, rows: pl.DataFrame, swept: pl.DataFrame) 
 
     ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
     prefix = scope.profile.paragraphs.prefix_length
-    return pmp_continuations(model, ids, reference, minimal_perturbations(swept), prefix_length=prefix)
+    minimal = minimal_perturbations(swept.filter("is_main_policy"))
+    return pmp_continuations(model, ids, reference, minimal, prefix_length=prefix)
 
 
 def _with_reference(swept: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assets.errors import RequestError
 
@@ -64,6 +64,9 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
+PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+
+
 class ProbeSettings(Settings):
     """How models are measured."""
 
@@ -77,11 +80,26 @@ class ProbeSettings(Settings):
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
     )
-    perturbation_policies: tuple[Literal["uniform", "frequency_matched", "second_choice"], ...] = ("uniform",)
-    perturbation_draws: int = Field(default=1, ge=1)
+    perturbation_draws: dict[PerturbationPolicy, int] = Field(
+        default={"uniform": 1},
+        min_length=1,
+        description="Draws per position of each policy; marts and claims rest on the first one.",
+    )
+    continuation_attention: bool = Field(
+        default=False, description="Also keep what every query of the continuation looks at, for perturbed paragraphs."
+    )
     bootstrap_draws: int = Field(default=1000, ge=100)
     permutations: int = Field(default=500, ge=100)
     seed: int = 1
+
+    @field_validator("perturbation_draws")
+    @classmethod
+    def _draws_are_possible(cls, draws: dict[str, int]) -> dict[str, int]:
+        for policy, count in draws.items():
+            if count < 1 or (policy == "deletion" and count > 1):
+                most = "exactly 1" if policy == "deletion" else "at least 1"
+                raise ValueError(f"{policy} has {count} draws and needs {most}")
+        return draws
 
 
 class WatchSettings(Settings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.checkpoints import CHECKPOINT, source_of
+from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
 from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
@@ -23,7 +24,8 @@ from warehouse.registrations import registered
 
 CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
-    *(CHECKPOINT, SCORES, EXTRACTABILITY, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
+    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
+    EXTRACTABILITY,
     *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS, HEAD_RARITY, TRIGGER_ANALYSIS),
 )
 
