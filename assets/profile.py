@@ -73,6 +73,9 @@ class ProbeSettings(Settings):
     device: str = "auto"
     dtype: str = "float32"
     batch_size: int = 32
+    context_lengths: tuple[int, ...] = Field(
+        default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
+    )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
@@ -124,6 +127,24 @@ class WatchSettings(Settings):
         return self
 
 
+class EngineProfile(Settings):
+    """Where the shards of the model stages run. The tables are the same wherever that is."""
+
+    kind: Literal["local", "ray"] = Field(default="local", description="This machine, or Ray (extra `ray`).")
+    workers: int = Field(default=1, ge=1, description="Shards at a time; one local worker is the process itself.")
+    threads: int | None = Field(
+        default=None, ge=1, description="torch threads per worker; None leaves it to torch. Equal numbers, equal bits."
+    )
+    cpus_per_worker: float = Field(default=1.0, gt=0, description="Processors that a worker asks Ray for.")
+    shard_limit_s: float | None = Field(
+        default=None, gt=0, description="A worker that spends more seconds on a shard is replaced."
+    )
+    attempts: int = Field(default=3, ge=1, description="Times a shard is tried when its workers die or hang.")
+    address: str | None = Field(
+        default=None, description="A running Ray cluster; None starts one here. It must see the home folder."
+    )
+
+
 class Profile(Settings):
     """One complete setting of the flow."""
 
@@ -136,12 +157,22 @@ class Profile(Settings):
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
     report: ReportSettings = ReportSettings()
+    engine: EngineProfile = EngineProfile()
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
+            raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")
         return self
+
+    @property
+    def context_lengths(self) -> tuple[int, ...]:
+        """Lengths of context that extractability is measured at, ascending."""
+        prefix = self.paragraphs.prefix_length
+        chosen = self.probes.context_lengths or (max(1, prefix // 5), max(1, prefix // 2), prefix)
+        return tuple(sorted(set(chosen)))
 
     @property
     def corpus_id(self) -> str:

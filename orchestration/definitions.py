@@ -14,7 +14,7 @@ from assets.paragraphs import paragraphs
 from assets.perturbations import perturbations
 from assets.report import report
 from assets.resources import Workspace
-from assets.scores import generations, scores
+from assets.scores import extractability, generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
 from assets.unigrams import unigram_counts, unigrams
@@ -25,6 +25,7 @@ from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
     *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(marts, figures, report),
 ]
