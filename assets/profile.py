@@ -71,7 +71,7 @@ class ProbeSettings(Settings):
     """How models are measured."""
 
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 32
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
@@ -146,7 +146,9 @@ class Profile(Settings):
     corpus: CorpusSettings
     paragraphs: ParagraphSettings = ParagraphSettings()
     training: TrainingSettings | None = None
-    checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
+    checkpoints: tuple[str, ...] = Field(
+        default=(), description="Folders or hub ids (`owner/name@revision`), registered when it runs."
+    )
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
     engine: EngineProfile = EngineProfile()
