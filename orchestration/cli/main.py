@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(registry_commands.checkpoints_app, name="checkpoints")
 app.add_typer(corpus_commands.app, name="corpus")
+app.add_typer(corpus_commands.import_app, name="import")
 for command in (run_commands.run, run_commands.ui, run_commands.query, run_commands.report, run_commands.doctor):
     app.command()(command)
 
