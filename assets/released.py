@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from assets.errors import RequestError
+from assets.execute import column_schema
 from assets.stage import Scope
 from warehouse.atomic import file_sha256
 from warehouse.home import Home
@@ -24,6 +25,7 @@ released_paragraphs = dg.AssetSpec(
     description=f"{TABLES['released_paragraphs'].description}\n\nWritten by `rarecall import`.",
     group_name="corpus",
     kinds={"parquet"},
+    metadata={"dagster/column_schema": column_schema(TABLES["released_paragraphs"])},
 )
 
 
