@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import time
@@ -112,25 +113,32 @@ def _kill_rounds(options: argparse.Namespace, ground: Ground, reference: Content
 def _write_results(facts: list[dict[str, Any]], seed: int) -> None:
     kills = [f for f in facts if f["piece"] == "kills" and f["was_running"]]
     survived = sum(bool(f["ok"]) for f in kills)
-    lines = [
-        "# Crash campaign", "",
-        f"`python benchmarks/crash_campaign.py --seed {seed}`, {platform.machine()}, Python {platform.python_version()}.",
-        "The small profile of the acceptance tests, 4 shards a stage; runs are the real command line, killed as a group.",
-        "", f"* kill -9: {survived} of {len(kills)} points survived; the finished tables equal those of an undisturbed run, "
-        f"{max((f['partitions'] for f in kills), default=0)} partitions compared by the hash of their rows; "
-        f"{sum(len(f['rewritten']) for f in kills)} finished parts computed again.",
-    ]  # fmt: skip
+    lines = ["# Crash campaign", "", _conditions(seed), ""]
+    lines.append(
+        f"* kill -9: {survived} of {len(kills)} points survived; the finished tables equal those of an undisturbed run "
+        f"({max((f['partitions'] for f in kills), default=0)} partitions, by the hash of their rows); "
+        f"{sum(len(f['rewritten']) for f in kills)} finished parts computed again."
+    )
     for piece, title in {"damage": "damage", "twice": "two runs at once", "disk": "full disk"}.items():
         these = [f for f in facts if f["piece"] == piece]
         lines.append(f"* {title}: {sum(bool(f['ok']) for f in these)} of {len(these)}.")
     lines += [
-        f"* {f['trial']}: {f['reads']:,} reads, {f['publications']:,} publications, {len(f['errors'])} errors or torn reads."
-        for f in facts if f["piece"] == "readers"
-    ]  # fmt: skip
+        f"* {f['trial']}: {f['reads']:,} reads, {f['publications']:,} publications, {len(f['errors'])} errors."
+        for f in facts
+        if f["piece"] == "readers"
+    ]
     lines += ["", "| trial | held | seconds |", "|---|---|---|"]
     lines += [f"| {f['trial']} | {_verdict(f)} | {f['seconds']:.0f} |" for f in facts]
     RESULTS.write_text("\n".join(lines) + "\n")
     print(f"written: {RESULTS}")
+
+
+def _conditions(seed: int) -> str:
+    return (
+        f"`python benchmarks/crash_campaign.py --seed {seed}` on {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}. The small profile of the acceptance tests, 4 shards a stage; runs are the real "
+        "command line, killed as a process group."
+    )
 
 
 def _verdict(facts: dict[str, Any]) -> str:
