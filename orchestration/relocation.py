@@ -19,7 +19,7 @@ from warehouse.atomic import write_json
 from warehouse.catalog import publish_catalog, published_root
 from warehouse.errors import RefusedError
 from warehouse.home import Home
-from warehouse.parts import MANIFEST, Manifest, TableStore, as_digested, input_key, partition_lock
+from warehouse.parts import MANIFEST, Manifest, TableStore, input_key, partition_lock
 from warehouse.registrations import register, registered
 
 PATH_COLUMNS = {"source", "tokenizer"}
@@ -109,7 +109,7 @@ def _rewrite(
     """The same rows with other paths, in one part: these are tables of one row. Returns their content hash."""
     before = store.manifest(partition)
     assert before is not None
-    writer = store.writer(partition, as_digested(inputs), 1)
+    writer = store.writer(partition, inputs, 1)
     writer.write(0, frame)
     after = writer.content_sha256()
     write_json(_note(store.home), contents | {before.content_sha256: after})
@@ -119,6 +119,6 @@ def _rewrite(
 
 def _rekey(store: TableStore, manifest: Manifest, inputs: dict[str, Any]) -> None:
     """Rows as they are, inputs under their new names."""
-    key = input_key(store.table, as_digested(inputs))
+    key = input_key(store.table, inputs)
     moved = Manifest(manifest.table, manifest.partition, key, inputs, manifest.parts)
     write_json(store.folder(manifest.partition) / MANIFEST, asdict(moved))

@@ -87,7 +87,7 @@ class TableStore:
         its key does not follow from its inputs. Such a partition is left as it is and made again when it is asked for.
         """
         found = self.any_manifest(partition)
-        return found if found and found.key == input_key(self.table, as_digested(found.inputs)) else None
+        return found if found and found.key == input_key(self.table, found.inputs) else None
 
     def any_manifest(self, partition: str) -> Manifest | None:
         """The manifest whatever version of the table it is about; None when it is not there or damaged."""
@@ -131,14 +131,6 @@ class TableStore:
 def input_key(table: Table, inputs: dict[str, Any]) -> str:
     """Key of what a partition is made from; the table's version and columns belong to it."""
     return digest({"table": table.name, "version": table.version, "columns": str(table.arrow_schema), "inputs": inputs})
-
-
-def as_digested(value: Any) -> Any:
-    """JSON as it was before it was written: integer keys, which JSON turns into text, sort as numbers in a digest."""
-    if isinstance(value, dict):
-        is_counted = bool(value) and all(str(key).isdecimal() for key in value)
-        return {int(key) if is_counted else key: as_digested(item) for key, item in value.items()}
-    return [as_digested(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
