@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checkpoints import checkpoints
+from assets.continuation_attention import continuation_attention
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
 from assets.gradients import activation_gradients, parameter_gradients
@@ -13,7 +14,7 @@ from assets.paragraphs import paragraphs
 from assets.perturbations import perturbations
 from assets.report import report
 from assets.resources import Workspace
-from assets.scores import generations, scores
+from assets.scores import extractability, generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
 from assets.unigrams import unigram_counts, unigrams
@@ -23,7 +24,8 @@ from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention),
+    *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(marts, figures, report),
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.checkpoints import CHECKPOINT, source_of
+from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
 from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
@@ -13,7 +14,7 @@ from assets.interventions import INTERVENTIONS
 from assets.paragraphs import PARAGRAPHS
 from assets.perturbations import PERTURBATIONS
 from assets.report import is_written
-from assets.scores import GENERATIONS, SCORES
+from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
 from assets.trigger_analysis import TRIGGER_ANALYSIS
@@ -23,7 +24,8 @@ from warehouse.registrations import registered
 
 CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
-    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
+    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
+    EXTRACTABILITY,
     *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS, HEAD_RARITY, TRIGGER_ANALYSIS),
 )
 

@@ -186,7 +186,9 @@ def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogR
 
 def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table: Table) -> None:
     store = TableStore.of(home, table.name)
-    files = [file for partition in store.partitions() for file in store.files(partition)]
+    # What an older rarecall wrote and this one has not written again lacks columns.
+    readable = [partition for partition in store.partitions() if store.is_readable(partition)]
+    files = [file for partition in readable for file in store.files(partition)]
     names = ", ".join(identifier(column.name) for column in table.columns)
     if files:
         listed = ", ".join(literal(file) for file in files)
