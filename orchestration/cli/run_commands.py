@@ -110,6 +110,9 @@ def query(
 
 def report(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
+    ] = False,
 ) -> None:
     """Print the findings and the path of the report."""
     from assets.errors import RequestError
@@ -118,8 +121,22 @@ def report(
     if not home.report.exists():
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
     print_findings(home)
+    shown = home.report
+    if redact:
+        shown = _write_redacted(home)
+        print(f"redacted  {shown}")
     if open_browser:
-        typer.launch(home.report.as_uri())
+        typer.launch(shown.as_uri())
+
+
+def _write_redacted(home: Home) -> Path:
+    from assets.findings import latest_checkpoint
+    from assets.profile import ReportSettings
+    from assets.report import write_report
+
+    target = home.report.with_name("redacted.html")
+    write_report(home, latest_checkpoint(home) or "", ReportSettings(redact=True), target)
+    return target
 
 
 def doctor(
