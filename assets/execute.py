@@ -86,13 +86,15 @@ def _run(
     settings = _engine(context, stage, scope)
     inputs, shards = stage.inputs(scope), make(scope)
     writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
-    missing = sorted({shard for writer in writers for shard in writer.missing()})
+    missing_of = [set(writer.missing()) for writer in writers]  # an intact part of one table is not written again
+    missing = sorted(set().union(*missing_of))
     if len(missing) < shards.count:
         context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
     with closing(engine.spread(shards, partial(make, scope), missing, settings)) as results:
         for shard, frames in progress.track(context, results, stage.name, len(missing), shards.unit):
-            for writer in writers:
-                writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
+            for writer, its_missing in zip(writers, missing_of, strict=True):
+                if shard in its_missing:
+                    writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
     yield from _checked(stage, scope, {w.store.table.name: w.staged() for w in writers})
     for writer in writers:
         writer.finish()

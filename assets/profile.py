@@ -119,6 +119,13 @@ class ProbeSettings(Settings):
         return draws
 
 
+class ReportSettings(Settings):
+    """What the report shows."""
+
+    browser_paragraphs: int = Field(default=1000, ge=1, description="Most paragraphs in the browser.")
+    redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
+
+
 class WatchSettings(Settings):
     """One place that checkpoints arrive in, beside `<home>/checkpoints`."""
 
@@ -167,6 +174,7 @@ class Profile(Settings):
     checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
+    report: ReportSettings = ReportSettings()
     engine: EngineProfile = EngineProfile()
 
     @model_validator(mode="after")

@@ -53,7 +53,9 @@ def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
 
 def tail_steps(scope: Scope) -> list[Step]:
     """The SQL tail, unless it shows the record as it is."""
-    return [] if is_published(scope.home) and is_written(scope.home, scope.profile.corpus_id) else [Step("tail")]
+    profile = scope.profile
+    is_shown = is_published(scope.home) and is_written(scope.home, profile.corpus_id, profile.report)
+    return [] if is_shown else [Step("tail")]
 
 
 def is_measured(scope: Scope) -> bool:
