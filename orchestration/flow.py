@@ -18,11 +18,11 @@ from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
 from assets.trigger_analysis import TRIGGER_ANALYSIS
-from assets.unigrams import UNIGRAM_COUNTS, UNIGRAMS
+from assets.unigrams import SUBSET_UNIGRAMS, UNIGRAM_COUNTS, UNIGRAMS, WORDS
 from warehouse.catalog import is_published
 from warehouse.registrations import registered
 
-CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
+CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, SUBSET_UNIGRAMS, WORDS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
     *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
     EXTRACTABILITY,

@@ -7,7 +7,13 @@ import sys
 
 import typer
 
-from orchestration.cli import corpus_commands, query_command, registry_commands, run_commands
+from orchestration.cli import (
+    corpus_commands,
+    housekeeping_commands,
+    query_command,
+    registry_commands,
+    run_commands,
+)
 from orchestration.cli.failures import INTERRUPTED, say, say_failure
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
@@ -25,8 +31,11 @@ app = typer.Typer(
 )
 app.add_typer(registry_commands.checkpoints_app, name="checkpoints")
 app.add_typer(corpus_commands.app, name="corpus")
+app.add_typer(corpus_commands.import_app, name="import")
 for command in (run_commands.run, run_commands.ui, query_command.query, run_commands.report, run_commands.doctor):
     app.command()(command)
+app.command()(housekeeping_commands.gc)
+app.command()(housekeeping_commands.relocate)
 
 
 @app.callback()

@@ -30,7 +30,8 @@ def run(
     from orchestration.cli.progress_display import reporter
     from orchestration.runner import run_flow
 
-    scope = Scope(Home.locate().prepare(), load_profile(profile or None))
+    chosen = load_profile(profile or None)
+    scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
@@ -116,12 +117,20 @@ def _write_redacted(home: Home) -> Path:
     return target
 
 
-def doctor() -> None:
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Remove damaged parts, to be made again.")] = False,
+) -> None:
     """Check environment, home and devices, and say what to do."""
     from orchestration.cli.examination import examine
+    from warehouse.integrity import examine_record
+    from warehouse.integrity import repair as remove_damaged
 
-    problems = 0
-    for finding in examine(Home.locate()):
+    home, problems = Home.locate(), 0
+    if repair:
+        damages = examine_record(home.prepare()).damages
+        remove_damaged(home, damages)
+        typer.echo(f"{len(damages)} damaged files were removed; `rarecall run` makes them again.")
+    for finding in examine(home):
         problems += not finding.is_fine
         typer.echo(f"{'ok  ' if finding.is_fine else 'FIX '} {finding.what}")
     raise typer.Exit(1 if problems else 0)
