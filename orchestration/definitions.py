@@ -5,14 +5,17 @@ import dagster as dg
 from assets.checkpoints import checkpoints
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
-from assets.gradients import activation_gradients, parameter_gradients
+from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
+from assets.harness import harness_utility
 from assets.head_attention import head_attention, head_rarity
 from assets.interventions import interventions
 from assets.marts import marts
 from assets.paragraphs import paragraphs
+from assets.patching import patching
 from assets.perturbations import perturbations
 from assets.report import report
 from assets.resources import Workspace
+from assets.score_card import localization_score_card
 from assets.scores import generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
@@ -25,6 +28,7 @@ ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
     *(checkpoints, scores, generations, perturbations, head_attention),
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
 ]
 

@@ -24,6 +24,7 @@ from probes.interventions_hooks import (
     head_sweep,
     intervened,
     last_quartile,
+    sweep,
 )
 from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.interventions_trunk import TokenScores, clean_trunk, score_tokens
@@ -43,6 +44,7 @@ __all__ = [
     "intervened",
     "last_quartile",
     "measure_interventions",
+    "sweep",
 ]
 
 
@@ -79,10 +81,11 @@ def measure_interventions(
     Returns:
         kind, part, layer (lowest), last_layer, head (null: all), paragraph_group, paragraph_count, cluster_count,
         em_mean (tokens), nll_nats, token_accuracy_share, entropy_nats, utility_nll_nats, utility_perplexity,
-        utility_accuracy_share, memorization_drop_share, utility_drop_share, selectivity, lower, upper,
-        is_collapsed, is_selective. Utility drop is the larger of two relative drops, of next-token accuracy and of
-        the geometric mean of the probability of the true token; selectivity is null where the untouched model
-        recites nothing. is_selective: the interval lies above 0 and the model has not collapsed (drop < 0.5).
+        utility_accuracy_share, memorization_drop_share, utility_drop_share (each with _lower, _upper), selectivity,
+        lower, upper, is_collapsed, is_selective. Utility drop is the larger of two relative drops, of next-token
+        accuracy and of the geometric mean of the probability of the true token; selectivity is null where the
+        untouched model recites nothing. is_selective: the interval lies above 0 and the model has not collapsed
+        (drop < 0.5).
 
     Raises:
         ProbeError: no paragraphs in a group or in utility_ids, clusters that do not fit, impossible interventions.
