@@ -28,6 +28,7 @@ from probes.interventions_hooks import (
 )
 from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.interventions_trunk import TokenScores, clean_trunk, score_tokens
+from probes.scoring_fused import fused
 
 if TYPE_CHECKING:
     import polars as pl
@@ -148,9 +149,26 @@ def outcomes(
     means: Means | None,
     batch_size: int,
 ) -> list[Outcome]:
-    """Outcome of each bundle of simultaneous interventions on all paragraphs; one clean forward per batch."""
+    """Outcome of each bundle of simultaneous interventions on all paragraphs; one clean forward per batch.
+
+    Everything, the untouched model too, runs on fused kernels: logits equal transformers' own to rounding.
+    """
     import numpy as np
 
+    with fused(adapter.model):
+        parts = _outcomes(adapter, ids, prefix_length, bundles, means, batch_size)
+    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
+
+
+def _outcomes(
+    adapter: Adapter,
+    ids: Tensor,
+    prefix_length: int,
+    bundles: Sequence[Sequence[Intervention]],
+    means: Means | None,
+    batch_size: int,
+) -> list[list[Outcome]]:
+    """Outcomes by bundle and batch."""
     parts: list[list[Outcome]] = [[] for _ in bundles]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         trunk = clean_trunk(adapter, batch[:, :-1])
@@ -162,7 +180,7 @@ def outcomes(
                     stack.enter_context(intervened(adapter.model, intervention, means))
                 hidden = trunk.resume(start)[:, prefix_length - 1 :]
             parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
-    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
+    return parts
 
 
 def _outcome(scores: TokenScores) -> Outcome:
