@@ -26,6 +26,7 @@ INTERVENTIONS = Stage(
     ("interventions",),
     upstream=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
+    spreads=True,
     checks={"interventions.untouched_model_stands_beside": _untouched_row_is_there},
 )
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 import sql
 from assets import progress
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.execute import preview
 from assets.resources import Workspace
 from warehouse.catalog import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
@@ -32,9 +33,17 @@ def _specs() -> Iterator[dg.AssetSpec]:
             description=f"{text.description}\n\n```sql\n{text.text}\n```",
             group_name="marts",
             kinds={"duckdb", "view" if name in views else "table"},
+            automation_condition=WHEN_TABLES_CHANGE,
         )
     description = "The published DuckDB file: views over the Parquet record, and the marts. Deleting it loses nothing."
-    yield dg.AssetSpec(CATALOG, deps=sorted(known), description=description, group_name="marts", kinds={"duckdb"})
+    yield dg.AssetSpec(
+        CATALOG,
+        deps=sorted(known),
+        description=description,
+        group_name="marts",
+        kinds={"duckdb"},
+        automation_condition=WHEN_TABLES_CHANGE,
+    )
 
 
 def _check_specs() -> list[dg.AssetCheckSpec]:

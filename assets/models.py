@@ -1,6 +1,8 @@
 """What the model stages share: loading the scope's checkpoint, token ids of paragraphs, ids for rows, samples."""
 
+import functools
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,12 @@ def load_scoped_model(scope: Scope, **options: Any) -> Any:
 
     row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
     probes = scope.profile.probes
-    return load_model(row["source"], row["revision"], device=probes.device, dtype=probes.dtype, **options)
+    return load_model(row["source"], row["revision"], **{"device": probes.device, "dtype": probes.dtype, **options})
+
+
+def lazy_model(scope: Scope, **options: Any) -> Callable[[], Any]:
+    """A function that loads the scope's checkpoint when it is first called, so that who only plans does not load."""
+    return functools.cache(functools.partial(load_scoped_model, scope, **options))
 
 
 def model_settings(profile: Profile, *names: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assets.errors import RequestError
 
@@ -64,21 +64,42 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
+PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+
+
 class ProbeSettings(Settings):
     """How models are measured."""
 
     device: str = "auto"
     dtype: str = "float32"
     batch_size: int = 32
+    context_lengths: tuple[int, ...] = Field(
+        default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
+    )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
     )
-    perturbation_policies: tuple[Literal["uniform", "frequency_matched", "second_choice"], ...] = ("uniform",)
-    perturbation_draws: int = Field(default=1, ge=1)
+    perturbation_draws: dict[PerturbationPolicy, int] = Field(
+        default={"uniform": 1},
+        min_length=1,
+        description="Draws per position of each policy; marts and claims rest on the first one.",
+    )
+    continuation_attention: bool = Field(
+        default=False, description="Also keep what every query of the continuation looks at, for perturbed paragraphs."
+    )
     bootstrap_draws: int = Field(default=1000, ge=100)
     permutations: int = Field(default=500, ge=100)
     seed: int = 1
+
+    @field_validator("perturbation_draws")
+    @classmethod
+    def _draws_are_possible(cls, draws: dict[str, int]) -> dict[str, int]:
+        for policy, count in draws.items():
+            if count < 1 or (policy == "deletion" and count > 1):
+                most = "exactly 1" if policy == "deletion" else "at least 1"
+                raise ValueError(f"{policy} has {count} draws and needs {most}")
+        return draws
 
 
 class LocalizationSettings(Settings):
@@ -117,6 +138,24 @@ class WatchSettings(Settings):
         return self
 
 
+class EngineProfile(Settings):
+    """Where the shards of the model stages run. The tables are the same wherever that is."""
+
+    kind: Literal["local", "ray"] = Field(default="local", description="This machine, or Ray (extra `ray`).")
+    workers: int = Field(default=1, ge=1, description="Shards at a time; one local worker is the process itself.")
+    threads: int | None = Field(
+        default=None, ge=1, description="torch threads per worker; None leaves it to torch. Equal numbers, equal bits."
+    )
+    cpus_per_worker: float = Field(default=1.0, gt=0, description="Processors that a worker asks Ray for.")
+    shard_limit_s: float | None = Field(
+        default=None, gt=0, description="A worker that spends more seconds on a shard is replaced."
+    )
+    attempts: int = Field(default=3, ge=1, description="Times a shard is tried when its workers die or hang.")
+    address: str | None = Field(
+        default=None, description="A running Ray cluster; None starts one here. It must see the home folder."
+    )
+
+
 class Profile(Settings):
     """One complete setting of the flow."""
 
@@ -128,13 +167,23 @@ class Profile(Settings):
     checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
+    engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
+            raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")
         return self
+
+    @property
+    def context_lengths(self) -> tuple[int, ...]:
+        """Lengths of context that extractability is measured at, ascending."""
+        prefix = self.paragraphs.prefix_length
+        chosen = self.probes.context_lengths or (max(1, prefix // 5), max(1, prefix // 2), prefix)
+        return tuple(sorted(set(chosen)))
 
     @property
     def corpus_id(self) -> str:

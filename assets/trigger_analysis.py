@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 import sql
-from assets import models
-from assets.execute import Shards, materialize, stage_asset
+from assets import models, plots, plots_strip
+from assets.execute import Plot, Shards, materialize, stage_asset
 from assets.head_attention import attention_array
 from assets.profile import Profile
 from assets.resources import Workspace
@@ -44,14 +44,25 @@ TRIGGER_ANALYSIS = Stage(
 @stage_asset(TRIGGER_ANALYSIS, group="analysis", kinds={"scipy", "parquet"})
 def trigger_analysis(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
-    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard)
+    drawn: dict[str, Plot] = {"trigger_effects": _strip}
+    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard, drawn)
 
 
 def trigger_rows(scope: Scope) -> pl.DataFrame:
     """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
+    return _asked(scope, "triggers_of_checkpoint")
+
+
+def _asked(scope: Scope, name: str) -> pl.DataFrame:
+    """Answer of a query of sql/adhoc about the scope's checkpoint, from the record."""
     with open_record(scope.home) as connection:
-        text = sql.load_one("adhoc", "triggers_of_checkpoint").text
+        text = sql.load_one("adhoc", name).text
         return to_polars(connection.sql(text, params={"checkpoint_id": scope.checkpoint_id}))
+
+
+def _strip(scope: Scope, _: pl.DataFrame) -> str:
+    """The paragraph in which one token stands out most, token by token."""
+    return plots.as_markdown(plots_strip.trigger_strip(_asked(scope, "trigger_strip")))
 
 
 def _analysis_shard(scope: Scope) -> Shards:

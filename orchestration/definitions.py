@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checkpoints import checkpoints
+from assets.continuation_attention import continuation_attention
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
 from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
@@ -16,17 +17,18 @@ from assets.perturbations import perturbations
 from assets.report import report
 from assets.resources import Workspace
 from assets.score_card import localization_score_card
-from assets.scores import generations, scores
+from assets.scores import extractability, generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
 from assets.unigrams import unigram_counts, unigrams
-from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB
-from orchestration.schedules import refresh_tail
+from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB, everything
+from orchestration.schedules import refresh_tail, rerun_everything
 from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention),
+    *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
@@ -41,9 +43,9 @@ def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         resources={"workspace": Workspace(home=home, profile=profile)},
-        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB],
+        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, everything],
         sensors=[new_checkpoints, refresh_tail_on_change],
-        schedules=[refresh_tail],
+        schedules=[refresh_tail, rerun_everything],
         executor=dg.in_process_executor,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.checkpoints import CHECKPOINT, source_of
+from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.gradients import ACTIVATION_GRADIENTS, GRADIENT_COSINES, PARAMETER_GRADIENTS
 from assets.harness import HARNESS_UTILITY
@@ -16,7 +17,7 @@ from assets.patching import PATCHING
 from assets.perturbations import PERTURBATIONS
 from assets.report import is_written
 from assets.score_card import SCORE_CARD
-from assets.scores import GENERATIONS, SCORES
+from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
 from assets.trigger_analysis import TRIGGER_ANALYSIS
@@ -26,7 +27,8 @@ from warehouse.registrations import registered
 
 CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
-    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
+    *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
+    EXTRACTABILITY,
     *(PARAMETER_GRADIENTS, GRADIENT_COSINES, ACTIVATION_GRADIENTS, PATCHING, INTERVENTIONS, HEAD_RARITY),
     *(SCORE_CARD, HARNESS_UTILITY, TRIGGER_ANALYSIS),
 )

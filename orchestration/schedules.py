@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.report import is_written
 from assets.resources import Workspace
-from orchestration.jobs import TAIL_JOB
+from orchestration.jobs import TAIL_JOB, everything
 from warehouse.catalog import is_published
 
 
@@ -19,3 +19,12 @@ def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) ->
     if is_published(home) and is_written(home, workspace.open_profile().corpus_id):
         return dg.SkipReason("the published warehouse and the report show the record as it is; nothing to do.")
     return dg.RunRequest()
+
+
+rerun_everything = dg.ScheduleDefinition(
+    name="rerun_everything",
+    job=everything,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every night at three: whatever is missing or out of date, over all checkpoints of all sources.",
+)

@@ -1,6 +1,7 @@
 """The SELECTs of the warehouse.
 
-Folders: staging, views, marts (small tables), checks (return violating rows), adhoc (the cookbook).
+Folders: macros (functions over their parameters), staging, views, marts (small tables), checks (return violating
+rows), adhoc (the cookbook).
 """
 
 from __future__ import annotations

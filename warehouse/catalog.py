@@ -18,6 +18,7 @@ import sql
 from warehouse.atomic import digest, disk_error, is_alive, write_json
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
+from warehouse.macros import Macro
 from warehouse.parts import TableStore, partition_lock
 from warehouse.registry import TABLES, Table
 
@@ -77,7 +78,9 @@ def catalog_key(home: Home) -> str:
         name: {partition: [file.name for file in store.files(partition)] for partition in store.partitions()}
         for name, store in ((name, TableStore.of(home, name)) for name in TABLES)
     }
-    queries = {folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("views", "marts", "checks")}
+    queries = {
+        folder: {n: q.text for n, q in sql.load(folder).items()} for folder in ("macros", "views", "marts", "checks")
+    }
     comments = {name: [c.comment for c in table.columns] for name, table in TABLES.items()}
     return digest({"content": content, "queries": queries, "comments": comments, "root": str(home.root)})
 
@@ -111,9 +114,8 @@ def open_record(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect_workspace() as connection:
         for table in TABLES.values():
             _create_table_view(connection, home, table)
-        views = sql.load("views")
-        for name in dependency_order(views):
-            _create_object(connection, "VIEW", views[name])
+        for kind, query in _objects("macros", "views"):
+            _create_object(connection, kind, query)
         yield connection
 
 
@@ -150,11 +152,11 @@ def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogR
         connection.execute("USE catalog")
         for table in TABLES.values():
             _create_table_view(connection, home, table)
-        views, marts = sql.load("views"), sql.load("marts")
-        for name in dependency_order({**views, **marts}):
-            on_object(name)
-            _create_object(connection, "VIEW" if name in views else "TABLE", {**views, **marts}[name])
-            report.row_counts[name] = _count(connection, name)
+        for kind, query in _objects("macros", "views", "marts"):
+            _create_object(connection, kind, query)
+            if kind != "MACRO":
+                on_object(query.name)
+                report.row_counts[query.name] = _count(connection, query.name)
         report.violations = dict(_violations(connection))
         _refuse_violations(report)
         connection.execute("USE memory")
@@ -165,7 +167,9 @@ def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogR
 
 def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table: Table) -> None:
     store = TableStore.of(home, table.name)
-    files = [file for partition in store.partitions() for file in store.files(partition)]
+    # What an older rarecall wrote and this one has not written again lacks columns.
+    readable = [partition for partition in store.partitions() if store.is_readable(partition)]
+    files = [file for partition in readable for file in store.files(partition)]
     names = ", ".join(identifier(column.name) for column in table.columns)
     if files:
         listed = ", ".join(literal(file) for file in files)
@@ -181,9 +185,25 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table:
         )
 
 
+_KINDS = {"macros": "MACRO", "views": "VIEW", "marts": "TABLE"}
+
+
+def _objects(*folders: str) -> Iterator[tuple[str, sql.Query]]:
+    """Kind and query of everything in these folders of sql/, each after what it reads."""
+    loaded = {folder: sql.load(folder) for folder in folders}
+    queries = {name: query for found in loaded.values() for name, query in found.items()}
+    kinds = {name: _KINDS[folder] for folder, found in loaded.items() for name in found}
+    for name in dependency_order(queries):
+        yield kinds[name], queries[name]
+
+
 def _create_object(connection: duckdb.DuckDBPyConnection, kind: str, query: sql.Query) -> None:
+    definition = f"CREATE {kind} {identifier(query.name)} AS\n{query.text}"
+    if kind == "MACRO":
+        macro = Macro.of(query)
+        definition, kind = macro.definition, macro.kind
     try:
-        connection.execute(f"CREATE {kind} {identifier(query.name)} AS\n{query.text}")
+        connection.execute(definition)
     except duckdb.Error as error:
         raise WarehouseError(f"sql/…/{query.name}.sql failed ({error}); the published catalog is unchanged.") from error
     connection.execute(f"COMMENT ON {kind} {identifier(query.name)} IS {literal(query.description)}")

@@ -93,6 +93,13 @@ class TableStore:
         manifest = self.manifest(partition)
         return [self.folder(partition) / part.name for part in manifest.parts] if manifest else []
 
+    def is_readable(self, partition: str) -> bool:
+        """Whether the partition is complete and has today's columns."""
+        import pyarrow.parquet as pq
+
+        files = self.files(partition)
+        return bool(files) and set(self.table.arrow_schema.names) <= set(pq.read_schema(files[0]).names)
+
     def is_current(self, partition: str, inputs: dict[str, Any]) -> bool:
         """Whether the partition is complete, made from exactly these inputs, and its files are there."""
         manifest = self.manifest(partition)

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from assets import progress
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.figures.catalogue import FIGURES
 from assets.figures.files import write_figure, write_omissions
 from assets.figures.style import NothingToShowError
@@ -12,7 +13,7 @@ from assets.findings import latest_checkpoint
 from assets.resources import Workspace
 
 
-@dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"])
+@dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"], automation_condition=WHEN_TABLES_CHANGE)
 def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Figures of the latest checkpoint of the profile's corpus as SVG and PNG, each beside its null."""
     home = workspace.open_home()

@@ -1,6 +1,6 @@
 """All declared figures in the order of the report."""
 
-from assets.figures import edits, localization, memorization, series, triggers
+from assets.figures import dynamics, edits, localization, memorization, series, triggers
 
 FIGURES = (
     *memorization.FIGURES,
@@ -8,4 +8,5 @@ FIGURES = (
     *localization.FIGURES,
     *edits.FIGURES,
     *series.FIGURES,
+    *dynamics.FIGURES,
 )

@@ -3,6 +3,7 @@
 import dagster as dg
 
 import sql
+from assets.automation import WHEN_TABLES_CHANGE
 from assets.figures.files import omissions
 from assets.findings import latest_checkpoint
 from assets.report.page import render, said, template
@@ -24,7 +25,7 @@ def is_written(home: Home, corpus_id: str) -> bool:
     return home.report.exists() and record.exists() and report_key(home, corpus_id) in record.read_text()
 
 
-@dg.asset(group_name="report", kinds={"html"}, deps=["figures"])
+@dg.asset(group_name="report", kinds={"html"}, deps=["figures"], automation_condition=WHEN_TABLES_CHANGE)
 def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Findings in sentences, figures beside their nulls, the strongest triggers, the queries behind every number."""
     home = workspace.open_home()

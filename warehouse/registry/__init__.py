@@ -1,11 +1,20 @@
 """The one registry: every table, once. Parquet schemas, DuckDB comments, Dagster schemas and docs come from here."""
 
-from warehouse.registry import analysis, corpus, localization, localization_axis, memorization, training
+from warehouse.registry import (
+    analysis,
+    corpus,
+    localization,
+    localization_axis,
+    memorization,
+    scoring,
+    training,
+    triggers,
+)
 from warehouse.registry.schema import Column, Table
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for module in (corpus, training, memorization, localization, localization_axis, analysis)
+    for module in (corpus, training, memorization, scoring, localization, localization_axis, triggers, analysis)
     for table in module.TABLES
 }
 

@@ -15,9 +15,13 @@ PERTURBATIONS = Table(
             "position", "INTEGER", "Prefix position that was changed, 0-based; 0 is left alone.", "position", key=True
         ),
         Column(
-            "policy", "VARCHAR", "How the replacement is drawn: uniform, frequency_matched, second_choice.", key=True
+            "policy",
+            "VARCHAR",
+            "How the replacement is drawn: uniform, frequency_matched, second_choice, or deletion of the token.",
+            key=True,
         ),
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
+        Column("is_main_policy", "BOOLEAN", "The profile's first policy: what triggers, marts and claims rest on."),
         Column("reference", "VARCHAR", "corpus (memorized: both agree) or model (its own greedy continuation)."),
         Column("original_id", "INTEGER", "Token that was there."),
         Column("replacement_id", "INTEGER", "Token put in its place; empty for a deletion.", nullable=True),
@@ -35,8 +39,8 @@ MINIMAL_PERTURBATIONS = Table(
     "minimal_perturbations",
     "checkpoint",
     "one per checkpoint and perturbed paragraph",
-    "The one change that leaves the least of the continuation (earliest on ties), and what the model writes then: the "
-    "perturbed memorized paragraph of Stoehr et al. 2024, section 4.",
+    "The one change of the main policy that leaves the least of the continuation (earliest on ties), and what the "
+    "model writes then: the perturbed memorized paragraph of Stoehr et al. 2024, section 4.",
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
