@@ -186,8 +186,8 @@ def _row_of(rows: pl.DataFrame, layer: int) -> dict[str, Any]:
 
 
 def _drop(row: dict[str, Any], name: str, null: float) -> Measured:
-    ends = (row.get(f"{name}_drop_{end}") for end in ("share", "lower", "upper"))
-    return Measured(*ends, null)
+    ours, lower, upper = (row.get(f"{name}_drop_{end}") for end in ("share", "lower", "upper"))
+    return Measured(ours, lower, upper, null)
 
 
 def _selectivity_difference(one: dict[str, Any], other: dict[str, Any]) -> Measured:
