@@ -168,8 +168,8 @@ def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     ‖Σ_t g_t ⊗ x_t‖² = Σ_{t,s} (g_t · g_s)(x_t · x_s), so two [position, position] tables of inner products replace
     every weight-sized gradient (the outer-product identity; Goodfellow 2015, arXiv 1510.01799, over positions).
 
-    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and 2 × head × position² floats for each
-    paragraph; no gradient of a weight exists.
+    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and for each paragraph
+    position × (position + feature) floats; no gradient of a weight exists.
 
     Returns:
         row, layer, component, head, l2 (nats per unit weight), ordered by row.
@@ -209,17 +209,21 @@ class InnerProducts:
         self._table: Tensor | None = None
 
     def __call__(self, features: Tensor) -> Tensor:
-        """[paragraph, position, feature] → [paragraph, position × position]."""
+        """[paragraph, position, feature] → [paragraph, position, position]."""
         if self._table is None or features is not self._of:
             self._of, whole = features, features.float()
-            self._table = (whole @ whole.transpose(1, 2)).flatten(1)
+            self._table = whole @ whole.transpose(1, 2)
         return self._table
 
 
 def _squared_norm(part: Projection, captured: Capture, inner_products: InnerProducts) -> Tensor:
-    """Squared gradient norm of each head of one projection, [paragraph, head], float64."""
+    """Squared gradient norm of each head of one projection, [paragraph, head], float64.
+
+    With K the inner products on the whole side and h the head's side, Σ_{t,s} K[t, s] (h_t · h_s) = Σ_t h_t · (K h)_t:
+    one product for all heads, and no [position, position] table for each of them.
+    """
     on_output = part.heads_on == "output"
     split, whole = (captured.gradient, captured.read) if on_output else (captured.read, captured.gradient)
-    heads = part.split(split).float().transpose(1, 2)  # [paragraph, head, position, size]
-    of_heads = (heads @ heads.transpose(-1, -2)).flatten(2)
-    return (of_heads @ inner_products(whole)[..., None])[..., 0].double()
+    features = split.float()
+    mixed = inner_products(whole) @ features  # [paragraph, position, feature]
+    return part.split(mixed.mul_(features)).sum((1, 3)).double()
