@@ -14,7 +14,7 @@ from assets.partitions import CHECKPOINTS
 from assets.stage import Frames, Scope, Stage
 from warehouse.errors import WarehouseError
 from warehouse.parts import PartitionWriter, partition_lock
-from warehouse.registry import TABLES
+from warehouse.registry import TABLES, Table
 
 Plot = Callable[[Scope, pl.DataFrame], str]
 Result = dg.MaterializeResult | dg.AssetCheckResult
@@ -86,13 +86,15 @@ def _run(
     settings = _engine(context, stage, scope)
     inputs, shards = stage.inputs(scope), make(scope)
     writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
-    missing = sorted({shard for writer in writers for shard in writer.missing()})
+    missing_of = [set(writer.missing()) for writer in writers]  # an intact part of one table is not written again
+    missing = sorted(set().union(*missing_of))
     if len(missing) < shards.count:
         context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
     with closing(engine.spread(shards, partial(make, scope), missing, settings)) as results:
         for shard, frames in progress.track(context, results, stage.name, len(missing), shards.unit):
-            for writer in writers:
-                writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
+            for writer, its_missing in zip(writers, missing_of, strict=True):
+                if shard in its_missing:
+                    writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
     yield from _checked(stage, scope, {w.store.table.name: w.staged() for w in writers})
     for writer in writers:
         writer.finish()
@@ -151,11 +153,16 @@ def _cell(value: Any, width: int) -> str:
     return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
 
 
-def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
-    table = TABLES[name]
+def column_schema(table: Table) -> dg.TableSchema:
+    """A registered table's columns as Dagster shows them."""
     columns = [
         dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
     ]
+    return dg.TableSchema(columns=columns)
+
+
+def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
+    table = TABLES[name]
     return dg.AssetSpec(
         name,
         deps=[*stage.upstream, *files],
@@ -163,7 +170,7 @@ def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str
         group_name=group,
         kinds=kinds,
         code_version=str(table.version),
-        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        metadata={"dagster/column_schema": column_schema(table)},
     )
 
 

@@ -21,11 +21,11 @@ from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
 from assets.trigger_analysis import TRIGGER_ANALYSIS
-from assets.unigrams import UNIGRAM_COUNTS, UNIGRAMS
+from assets.unigrams import SUBSET_UNIGRAMS, UNIGRAM_COUNTS, UNIGRAMS, WORDS
 from warehouse.catalog import is_published
 from warehouse.registrations import registered
 
-CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
+CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, SUBSET_UNIGRAMS, WORDS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
     *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
     EXTRACTABILITY,
@@ -57,7 +57,9 @@ def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
 
 def tail_steps(scope: Scope) -> list[Step]:
     """The SQL tail, unless it shows the record as it is."""
-    return [] if is_published(scope.home) and is_written(scope.home, scope.profile.corpus_id) else [Step("tail")]
+    profile = scope.profile
+    is_shown = is_published(scope.home) and is_written(scope.home, profile.corpus_id, profile.report)
+    return [] if is_shown else [Step("tail")]
 
 
 def is_measured(scope: Scope) -> bool:

@@ -44,12 +44,18 @@ class CatalogRefusedError(WarehouseError):
 
 def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
     """A private in-memory connection with limits; extensions are never fetched."""
-    return duckdb.connect(config=limits(threads, memory))
+    connection = duckdb.connect(config=limits(threads, memory))
+    connection.execute("SET enable_progress_bar = false")  # progress is ours to show
+    return connection
 
 
 def limits(threads: int, memory: str) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB settings of every connection: bounded, and extensions are never fetched."""
-    return {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
+    return {
+        "threads": str(threads),
+        "memory_limit": memory,
+        "autoinstall_known_extensions": "false",
+    }
 
 
 def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: None) -> CatalogReport:
@@ -59,16 +65,17 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
         CatalogRefusedError: a check found violating rows; the published catalog is as it was.
         WarehouseError: a query failed; likewise.
     """
-    key = catalog_key(home)
-    temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
-    try:
-        report = _build(home, temporary, on_object)
-        temporary.replace(home.database)
-    except (OSError, duckdb.IOException) as error:
-        raise disk_error(home.database, error) from error
-    finally:
-        _remove_leftovers(home)
-    _forget_retired_parts(home, key)
+    with filelock.FileLock(home.root / ".catalog.lock"):  # the later of two publications must show the later record
+        key = catalog_key(home)
+        temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
+        try:
+            report = _build(home, temporary, on_object)
+            temporary.replace(home.database)
+        except (OSError, duckdb.IOException) as error:
+            raise disk_error(home.database, error) from error
+        finally:
+            _remove_leftovers(home)
+        _forget_retired_parts(home, key)
     return report
 
 
@@ -88,6 +95,18 @@ def catalog_key(home: Home) -> str:
 def is_published(home: Home) -> bool:
     """Whether the published catalog shows the record as it is now."""
     return _last_record(home).get("key") == catalog_key(home) and _opens(home.database)
+
+
+def published_root(home: Home) -> str | None:
+    """Where the home lay when the catalog was published; its views hold that path."""
+    root = _last_record(home).get("root")
+    return str(root) if root else None
+
+
+def read_parts(home: Home) -> set[str]:
+    """Parts that the published catalog or the one before reads, relative to the home."""
+    record = _last_record(home)
+    return {str(name) for key in ("current", "previous") for name in record.get(key, [])}
 
 
 def _last_record(home: Home) -> dict[str, Any]:
@@ -247,11 +266,14 @@ def _forget_retired_parts(home: Home, key: str) -> None:
             live = {str(file.relative_to(home.root)) for file in store.files(partition)}
             _delete_parts(store, partition, keep=live | previous)
             current |= live
-    write_json(home.root / _RECORD, {"key": key, "current": sorted(current), "previous": sorted(previous)})
+    record = {"key": key, "root": str(home.root), "current": sorted(current), "previous": sorted(previous)}
+    write_json(home.root / _RECORD, record)
 
 
 def _delete_parts(store: TableStore, partition: str, keep: set[str]) -> None:
     parts = list(store.folder(partition).glob("part-*.parquet"))
+    if store.manifest(partition) is None:  # rows of another version of the table; `rarecall gc` removes them when asked
+        return
     retired = [part for part in parts if str(part.relative_to(store.home.root)) not in keep]
     if not retired:
         return

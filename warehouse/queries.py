@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.catalog import limits
+from warehouse.catalog import limits, published_root
 from warehouse.errors import QueryError
 from warehouse.home import Home
 
@@ -31,6 +31,10 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBP
             f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "
             "which rebuilds it from the tables."
         ) from error
+    if (root := published_root(home)) not in (None, str(home.root)):
+        connection.close()
+        raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -3,6 +3,7 @@
 from warehouse.registry import (
     analysis,
     corpus,
+    corpus_detail,
     localization,
     localization_axis,
     memorization,
@@ -14,7 +15,10 @@ from warehouse.registry.schema import Column, Table
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for module in (corpus, training, memorization, scoring, localization, localization_axis, triggers, analysis)
+    for module in (
+        *(corpus, corpus_detail, training, memorization, scoring),
+        *(localization, localization_axis, triggers, analysis),
+    )
     for table in module.TABLES
 }
 
