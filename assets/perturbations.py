@@ -28,6 +28,7 @@ PERTURBATIONS = Stage(
     ("perturbations", "minimal_perturbations"),
     upstream=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
     settings=_settings,
+    spreads=True,
     checks={"perturbations.replacement_differs_from_original": _replacement_differs},
 )
 
@@ -48,16 +49,16 @@ def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
 
 
 def _sweep_shards(scope: Scope) -> Shards:
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
     counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
     size = max(1, scope.profile.probes.shard_size // 8)
 
     def compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
-        swept = _sweep(scope, model, rows, counts)
+        swept = _sweep(scope, model(), rows, counts)
         return {
             "perturbations": _with_reference(swept, rows),
-            "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model, rows, swept), rows),
+            "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model(), rows, swept), rows),
         }
 
     return Shards(models.shard_count(sample.height, size), compute)
