@@ -14,7 +14,7 @@ from assets.partitions import CHECKPOINTS
 from assets.stage import Frames, Scope, Stage
 from warehouse.errors import WarehouseError
 from warehouse.parts import PartitionWriter, partition_lock
-from warehouse.registry import TABLES
+from warehouse.registry import TABLES, Table
 
 Plot = Callable[[Scope, pl.DataFrame], str]
 Result = dg.MaterializeResult | dg.AssetCheckResult
@@ -153,11 +153,16 @@ def _cell(value: Any, width: int) -> str:
     return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
 
 
-def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
-    table = TABLES[name]
+def column_schema(table: Table) -> dg.TableSchema:
+    """A registered table's columns as Dagster shows them."""
     columns = [
         dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
     ]
+    return dg.TableSchema(columns=columns)
+
+
+def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
+    table = TABLES[name]
     return dg.AssetSpec(
         name,
         deps=[*stage.upstream, *files],
@@ -165,7 +170,7 @@ def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str
         group_name=group,
         kinds=kinds,
         code_version=str(table.version),
-        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        metadata={"dagster/column_schema": column_schema(table)},
     )
 
 

@@ -1,11 +1,24 @@
 """The one registry: every table, once. Parquet schemas, DuckDB comments, Dagster schemas and docs come from here."""
 
-from warehouse.registry import analysis, corpus, localization, memorization, scoring, training, triggers
+from warehouse.registry import (
+    analysis,
+    corpus,
+    corpus_detail,
+    localization,
+    localization_axis,
+    memorization,
+    scoring,
+    training,
+    triggers,
+)
 from warehouse.registry.schema import Column, Table
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for module in (corpus, training, memorization, scoring, localization, triggers, analysis)
+    for module in (
+        *(corpus, corpus_detail, training, memorization, scoring),
+        *(localization, localization_axis, triggers, analysis),
+    )
     for table in module.TABLES
 }
 
