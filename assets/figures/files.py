@@ -16,7 +16,6 @@ from warehouse.atomic import replace_file, write_json
 from warehouse.home import Home
 
 PNG_DPI = 160
-_SHOWN_DPI = 64
 
 
 def folder(home: Home) -> Path:
@@ -40,9 +39,9 @@ def write_figure(home: Home, spec: FigureSpec, checkpoint_id: str) -> str:
         vector = _saved(figure, "svg", metadata={"Date": None, "Creator": None})
         figure.set_layout_engine("none")  # the panels keep the places they got for the SVG
         _write(folder(home) / f"{spec.name}.svg", vector)
-        _write(folder(home) / f"{spec.name}.png", _saved(figure, "png", dpi=PNG_DPI, metadata={"Software": None}))
-        shown = _saved(figure, "png", dpi=_SHOWN_DPI)
-    return f"![{spec.title}](data:image/png;base64,{base64.b64encode(shown).decode()})"
+        pixels = _saved(figure, "png", dpi=PNG_DPI, metadata={"Software": None})
+        _write(folder(home) / f"{spec.name}.png", pixels)
+    return f"![{spec.title}](data:image/png;base64,{base64.b64encode(_half_size(pixels)).decode()})"
 
 
 def write_omissions(home: Home, checkpoint_id: str, omitted: dict[str, str]) -> None:
@@ -70,6 +69,15 @@ def inline_svg(home: Home, spec: FigureSpec) -> str:
 def _saved(figure: Any, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def _half_size(pixels: bytes) -> bytes:
+    """The same image small, for event logs; cheaper than to draw it again."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(pixels)).convert("RGB").reduce(2).quantize(32).save(buffer, format="png")
     return buffer.getvalue()
 
 

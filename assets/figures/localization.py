@@ -34,7 +34,7 @@ def gradient_by_component(frame: pl.DataFrame, *panels: Any) -> None:
     panels[-1].set_xticklabels(COMPONENTS)
 
 
-_NAMES = ("memorized", "not memorized")
+_NAMES = ("highest bin of exact match: memorized", "lowest bin: not memorized")
 
 
 def _heat_map(ax: Any, table: pl.DataFrame, title: str, is_signed: bool) -> None:
@@ -101,8 +101,8 @@ FIGURES = (
         "gradient_by_component",
         "localization",
         "Gradient by layer and component",
-        "Share of the largest gradient entries per layer and component: memorized paragraphs, the others, and the "
-        "difference (orange: more in memorized).",
+        "Share of the largest gradient entries per layer and component, by bin of exact match: the highest (50 of 50 "
+        "tokens), the lowest (at most 10 of 50), and the difference (orange: more in memorized).",
         "figure_gradient",
         gradient_by_component,
         panels=3,
