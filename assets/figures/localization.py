@@ -98,6 +98,15 @@ FIGURES = (
         gradient_by_layer,
     ),
     FigureSpec(
+        "short_circuit",
+        "localization",
+        "Attention short-circuited, block by block",
+        "What recital and held-out text lose when a block's attention is the identity. Diamonds: selectivity, the "
+        "difference, with 95 % interval.",
+        "figure_short_circuit",
+        short_circuit,
+    ),
+    FigureSpec(
         "gradient_by_component",
         "localization",
         "Gradient by layer and component",
@@ -107,14 +116,5 @@ FIGURES = (
         gradient_by_component,
         panels=3,
         height=1.7,
-    ),
-    FigureSpec(
-        "short_circuit",
-        "localization",
-        "Attention short-circuited, block by block",
-        "What recital and held-out text lose when a block's attention is the identity. Diamonds: selectivity, the "
-        "difference, with 95 % interval.",
-        "figure_short_circuit",
-        short_circuit,
     ),
 )

@@ -119,7 +119,7 @@ FIGURES = (
         "em_drop_by_rarity",
         "triggers",
         "EM drop by rarity",
-        "The same by how rare the replaced token is within its prefix, 95 % interval over clusters. Black bars: what "
+        "The same by how rare the replaced token is within its prefix, 95 % interval over clusters. Dashes: what "
         "the tokens' positions alone predict. Crosses: rarity shuffled within the paragraph.",
         "figure_em_drop_rarity",
         em_drop_by_rarity,
