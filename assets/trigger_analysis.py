@@ -34,7 +34,7 @@ TRIGGER_ANALYSIS = Stage(
     ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
     upstream=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
-        *("head_attention", "activation_gradients", "head_rarity"),
+        *("head_attention", "activation_gradients", "head_rarity", "edit_summaries"),
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
@@ -59,6 +59,7 @@ def _analysis_shard(scope: Scope) -> Shards:
 
 
 def _analyse(scope: Scope) -> Frames:
+    from probes.claims_editing import editing_claims
     from probes.claims_triggers import trigger_claims
     from probes.trigger_effect import trigger_effect
     from probes.trigger_effect_summaries import head_correlations, strongest_triggers
@@ -68,17 +69,17 @@ def _analyse(scope: Scope) -> Frames:
     strongest = strongest_triggers(rows)
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
-    source = scope.read("checkpoints", ["source"])["source"][0].lower()
+    is_papers_model = scope.read("checkpoints", ["source"])["source"][0].lower().endswith(PAPERS_MODEL)
     claims = trigger_claims(
         rows, scope.read("head_rarity"), effects, strongest, correlations,
-        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=source.endswith(PAPERS_MODEL),
+        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": claims,
+        "claims": pl.concat([claims, editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)]),
     }
 
 

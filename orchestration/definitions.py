@@ -5,6 +5,7 @@ import dagster as dg
 from assets.checkpoints import checkpoints
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
+from assets.edits import edit_summaries, edited_checkpoints, edits
 from assets.gradients import activation_gradients, parameter_gradients
 from assets.head_attention import head_attention, head_rarity
 from assets.interventions import interventions
@@ -23,8 +24,8 @@ from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
 ASSETS = [
     *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention),
-    *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention),
+    *(parameter_gradients, activation_gradients, interventions, edits, edit_summaries, head_rarity, trigger_analysis),
     *(marts, figures, report),
 ]
 
