@@ -131,9 +131,9 @@ def _baselines(scope: Scope, model: Any, cast: Cast) -> Frames:
 
     settings = settings_of_edits(scope)
     groups = {"MP": cast.targets, "NMP": cast.watched["controls"]}
+    read = {n: (passages(f).token_ids, f["near_duplicate_cluster"].to_numpy()) for n, f in groups.items() if f.height}
     ladder = noise_ladder(
-        model,
-        {name: (passages(f).token_ids, f["near_duplicate_cluster"].to_numpy()) for name, f in groups.items() if f.height},
+        model, read,
         strengths=settings.noise_strengths, regions=settings.noise_regions, share=settings.noise_share,
         prefix_length=scope.profile.paragraphs.prefix_length, seed=scope.profile.probes.seed,
     )  # fmt: skip

@@ -4,8 +4,8 @@ import dagster as dg
 
 from assets.checkpoints import checkpoints
 from assets.corpora import corpora, tokenizers
-from assets.figures import figures
 from assets.edits import edit_summaries, edited_checkpoints, edits
+from assets.figures import figures
 from assets.gradients import activation_gradients, parameter_gradients
 from assets.head_attention import head_attention, head_rarity
 from assets.interventions import interventions

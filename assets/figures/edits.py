@@ -64,8 +64,8 @@ FIGURES: tuple[FigureSpec, ...] = (
         "edit_distribution",
         "edits",
         "Exact match after unlearning, by selection of weights",
-        "One point per run and paragraph after the last step, line: mean. Random weights of the same number and all "
-        "weights are the baselines; the unedited model stands at the length of the continuation in every panel.",
+        "One point per run and paragraph after the last step, line: mean. As many random weights and all weights "
+        "are the baselines; the unedited model stands at the length of the continuation in every panel.",
         "figure_edit_distribution",
         edit_distribution,
         panels=3,
@@ -76,8 +76,8 @@ FIGURES: tuple[FigureSpec, ...] = (
         "edit_front",
         "edits",
         "Forgetting against retention, step by step",
-        "Mean exact match of the targets and of controls the objective does not see; every line starts top right at the "
-        "unedited model. Up and left is what sparse editing promises; the random line is the null.",
+        "Mean exact match of the targets and of controls the objective does not see; every line starts top right "
+        "at the unedited model. Up and left is what sparse editing promises; the random line is the null.",
         "figure_edit_front",
         edit_front,
         panels=2,
@@ -88,8 +88,8 @@ FIGURES: tuple[FigureSpec, ...] = (
         "noise_strength",
         "edits",
         "Recital under noise on single heads",
-        "Mean exact match while Gaussian noise of growing strength lies on the weights of one head (thin lines, one per "
-        "head); dashed with 95 % intervals: the same noise on as many random weights.",
+        "Mean exact match while Gaussian noise of growing strength lies on the weights of one head (thin lines, one "
+        "per head); dashed with 95 % intervals: the same noise on as many random weights.",
         "figure_noise_strength",
         noise_strength,
         panels=2,

@@ -11,7 +11,7 @@ import polars as pl
 from probes.architectures import Adapter, adapter_for
 from probes.editing.objective import Frozen, Kind, Objective, freeze, loss_of, target_gradient
 from probes.editing.optimizer import AdamSettings, MaskedAdam, Originals, no_gradients, originals_of
-from probes.editing.readout import read_out
+from probes.editing.readout import NonFiniteReadout, read_out
 from probes.editing.runs import Outcome, Recipe, Texts, diverged, run_edit
 from probes.editing.scorecard import (
     TARGETS,
@@ -148,8 +148,11 @@ def _one_run(
         if step in program.watched_steps and step < program.step_count:
             watched[step] = read_subject(bench.model, subject, program.ruler, WATCHED, is_full=False)
 
-    outcome = run_edit(bench.model, bench.weights, chosen, recipe, texts, gradient, _watch)
-    after = read_subject(bench.model, subject, program.ruler)
+    try:
+        outcome = run_edit(bench.model, bench.weights, chosen, recipe, texts, gradient, _watch)
+        after = read_subject(bench.model, subject, program.ruler)
+    except NonFiniteReadout as error:
+        raise diverged(recipe, recipe.step_count) from error
     bench.keep(bench.model, outcome)
     steps = _relearning(bench, subject, program, after) if recipe.objective.kind == "unlearn" else None
     bench.originals.restore()
@@ -165,7 +168,8 @@ def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
 
 
 def _frames(
-    subject: Subject, labels: dict[str, str], readings: dict[int, Reading], facts: dict[str, Any], robustness: pl.DataFrame
+    subject: Subject, labels: dict[str, str], readings: dict[int, Reading], facts: dict[str, Any],
+    robustness: pl.DataFrame,
 ) -> dict[str, pl.DataFrame]:  # fmt: skip
     """Rows of the three tables for one run."""
     before, last = readings[0], max(readings)

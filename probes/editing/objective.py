@@ -1,9 +1,9 @@
 """The contrastive objective: move the likelihood of the targets, keep the distribution over other text.
 
-unlearn = −w NLL(targets) + KL(p_θ0 ‖ p_θ on controls); edit = +w NLL(replacements) + KL (P1, arXiv 2403.19851,
-section 5.3). The distribution of the frozen model is read once, before the first step, for the control rows alone: there
-is no second copy of the weights. At θ0 the KL and its gradient are zero, so the first step, and every selection made
-at step 0, follows the targets alone.
+unlearn = −w NLL(targets) + KL(p_θ0 ‖ p_θ on controls); edit = +w NLL(replacements) + KL (P1: Stoehr et al. 2024,
+arXiv 2403.19851, section 5.3). The distribution of the frozen model is read once, before the first step, for the
+control rows alone: there is no second copy of the weights. At θ0 the KL and its gradient are zero, so the first step,
+and every selection made at step 0, follows the targets alone.
 """
 
 from __future__ import annotations

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+class NonFiniteReadout(ProbeError):  # noqa: N818 (the name says what happened)
+    """The weights no longer give probabilities."""
+
+
 @dataclass(frozen=True)
 class Readout:
     """Per paragraph, all from one teacher-forced pass (leading matches equal greedy decoding, `probes/scoring.py`).
@@ -63,7 +67,7 @@ def read_out(
         batch_size: paragraphs per pass.
 
     Raises:
-        ProbeError: a probability is not finite.
+        NonFiniteReadout: a probability is not finite.
     """
     import torch
 
@@ -73,7 +77,7 @@ def read_out(
         ]
     match, nll, logprob = (np.concatenate(column) for column in zip(*parts, strict=True))
     if not np.isfinite(nll).all():
-        raise ProbeError("the model gives no finite probabilities any more; lower the learning rate.")
+        raise NonFiniteReadout("the model gives no finite probabilities any more; lower the learning rate.")
     return Readout(match, nll, logprob)
 
 

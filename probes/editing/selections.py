@@ -149,11 +149,11 @@ def _top(gradients: dict[str, Tensor], count: int) -> Chosen:
     import torch
 
     sizes, places, owners = [], [], []
-    for owner, gradient in enumerate(gradients.values()):
+    for index, gradient in enumerate(gradients.values()):
         best = gradient.abs().flatten().topk(min(count, gradient.numel()))
         sizes.append(best.values)
         places.append(best.indices)
-        owners.append(torch.full_like(best.indices, owner))
+        owners.append(torch.full_like(best.indices, index))
     kept = torch.cat(sizes).topk(count).indices
     place, owner = torch.cat(places)[kept], torch.cat(owners)[kept]
     found = {name: place[owner == index].sort().values for index, name in enumerate(gradients)}
