@@ -121,6 +121,6 @@ def _refuse_non_finite(weights: dict[str, Parameter], recipe: Recipe) -> None:
 def diverged(recipe: Recipe, step: int) -> ProbeError:
     """The error of a run that left the finite numbers."""
     return ProbeError(
-        f"the edit diverged within {max(1, step)} of {recipe.step_count} steps with learning rate {recipe.adam.learning_rate:g}; "
-        "nothing was kept, lower the learning rate."
+        f"the edit diverged within {max(1, step)} of {recipe.step_count} steps with learning rate "
+        f"{recipe.adam.learning_rate:g}; nothing was kept, lower the learning rate."
     )
