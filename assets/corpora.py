@@ -8,24 +8,49 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets import plots
+from assets import plots, progress
+from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile, settings_of
+from assets.released import RELEASED, released_content
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.atomic import digest
 
 
+def kind_of(profile: Profile) -> str:
+    """Kind of the profile's corpus: a reader's, token files, or a release."""
+    from corpus_stats.readers import detect_kind
+
+    return profile.corpus.kind or detect_kind(profile.corpus.source)
+
+
+def is_text(profile: Profile) -> bool:
+    """Whether the corpus comes as text rather than as token ids."""
+    from corpus_stats.readers import PRETOKENIZED
+
+    return kind_of(profile) not in (PRETOKENIZED, RELEASED)
+
+
 def reader_of(profile: Profile) -> Any:
-    """A fresh reader over the profile's corpus."""
+    """A fresh reader over the profile's text."""
     from corpus_stats.readers import open_source
 
-    return open_source(profile.corpus.source, profile.corpus.kind, on_bad=profile.corpus.on_bad)
+    settings = profile.corpus
+    return open_source(settings.source, settings.kind, on_bad=settings.on_bad, **settings.options)
+
+
+def source_of(profile: Profile) -> str:
+    """Where the corpus comes from, paths resolved."""
+    return reader_of(profile).source if is_text(profile) else str(Path(profile.corpus.source).expanduser().resolve())
 
 
 def source_signature(scope: Scope) -> dict[str, Any]:
-    """Cheap evidence that the source is unchanged: names, sizes and times of its files."""
-    return {"source": reader_of(scope.profile).source, "files": _files_signature(reader_of(scope.profile).source)}
+    """Cheap evidence that the source is unchanged: names, sizes and times of its files; content of an import."""
+    if kind_of(scope.profile) == RELEASED:
+        return {"released": released_content(scope)}
+    source = source_of(scope.profile)
+    return {"source": source, "files": _files_signature(source)}
 
 
 @cache
@@ -52,7 +77,16 @@ def _tokenizer_settings(profile: Profile) -> dict[str, Any]:
 
 
 def tokenizer_source(scope: Scope) -> str:
-    """Folder or hub id of the corpus' tokenizer."""
+    """Folder or hub id of the corpus' tokenizer.
+
+    Raises:
+        RequestError: the corpus comes as token ids and the profile does not say which tokenizer made them.
+    """
+    if scope.profile.corpus.tokenizer is None and not is_text(scope.profile):
+        raise RequestError(
+            f"corpus {scope.profile.corpus_id} holds token ids and no tokenizer is named; say which one made them, in "
+            "the profile or with `rarecall corpus add --tokenizer`."
+        )
     return scope.profile.corpus.tokenizer or str(scope.corpus_folder() / "tokenizer")
 
 
@@ -73,12 +107,13 @@ def _tokenizer_shard(scope: Scope) -> Shards:
     def compute(_: int) -> Frames:
         from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256, train_tokenizer, vocabulary_count
 
+        source = tokenizer_source(scope)
         if scope.profile.corpus.tokenizer is None:
             texts = (document.text for document in reader_of(scope.profile))
-            train_tokenizer(texts, scope.profile.corpus.vocabulary_size).save_pretrained(tokenizer_source(scope))
-        tokenizer = load_tokenizer(tokenizer_source(scope))
+            train_tokenizer(texts, scope.profile.corpus.vocabulary_size).save_pretrained(source)
+        tokenizer = load_tokenizer(source)
         row = {
-            "source": tokenizer_source(scope),
+            "source": source,
             "is_trained_here": scope.profile.corpus.tokenizer is None,
             "vocabulary_count": vocabulary_count(tokenizer),
             "tokenizer_sha256": tokenizer_sha256(tokenizer),
@@ -94,61 +129,82 @@ def tokens_folder(scope: Scope) -> Path:
 
 
 def _no_document_out_of_place(_: Scope, frames: Frames) -> list[str]:
+    """Tokens may stand between documents, documents may not stand in each other."""
     documents = frames["documents"].sort("document_id")
-    ends = documents["token_offset"] + documents["token_count"]
-    gaps = documents.filter(documents["token_offset"] != ends.shift(1, fill_value=0))
-    return [f"document {row['name']} does not begin where the one before it ends" for row in gaps.iter_rows(named=True)]
+    ends = (documents["token_offset"] + documents["token_count"]).shift(1, fill_value=0)
+    bad = documents.filter(documents["token_offset"] < ends)
+    return [f"document {row['name']} begins before the one before it ends" for row in bad.iter_rows(named=True)]
 
 
 def _tokens_add_up(_: Scope, frames: Frames) -> list[str]:
-    total, parts = frames["corpora"]["token_count"].sum(), frames["documents"]["token_count"].sum()
-    return [] if total == parts else [f"the corpus has {total} tokens, its documents {parts}"]
+    facts, parts = frames["corpora"].row(0, named=True), frames["documents"]["token_count"].sum()
+    if facts["token_count"] == parts + facts["separator_count"]:
+        return []
+    return [
+        f"the corpus has {facts['token_count']} tokens, its documents {parts} and {facts['separator_count']} stand "
+        "between them"
+    ]
+
+
+def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
+    skipped, listed = frames["corpora"]["skipped_document_count"][0], frames["skipped_documents"]["document_count"]
+    return [] if skipped == listed.sum() else [f"{skipped} documents were skipped, {listed.sum()} are listed"]
 
 
 CORPORA = Stage(
-    ("corpora", "documents"),
+    ("corpora", "documents", "skipped_documents"),
     upstream=("tokenizers",),
     settings=lambda profile: settings_of(profile.corpus),
     outside=source_signature,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
     checks={
         "corpora.tokens_equal_sum_of_documents": _tokens_add_up,
-        "documents.documents_are_contiguous": _no_document_out_of_place,
+        "documents.documents_do_not_overlap": _no_document_out_of_place,
+        "skipped_documents.every_skip_has_a_reason": _every_skip_is_counted,
     },
 )
 
 
-@stage_asset(CORPORA, group="corpus", kinds={"numpy", "parquet"})
+@stage_asset(CORPORA, group="corpus", kinds={"numpy", "parquet"}, files=("released_paragraphs",))
 def corpora(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Text read in a fixed order and fingerprinted; token ids as memory-mapped shards."""
+    """Text read in a fixed order and fingerprinted; token ids as memory-mapped shards. Token files stay in place."""
 
     def shards(scope: Scope) -> Shards:
-        return Shards(1, lambda _: _tokenize(context, scope))
+        return Shards(1, lambda _: _corpus_frames(context, scope))
 
     drawn = {"documents": plots.tokens_by_subset}
     yield from materialize(context, CORPORA, workspace.scope(context), shards, drawn)
 
 
-def _tokenize(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
-    from corpus_stats.token_shards import write_token_shards
-    from corpus_stats.tokenizer import load_tokenizer
+def _corpus_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
+    from assets.tokens import tokenized
 
-    reader = reader_of(scope.profile)
     facts = scope.read("tokenizers").row(0, named=True)
-    corpus = write_token_shards(
-        reader, load_tokenizer(facts["source"]), tokens_folder(scope), shard_tokens=scope.profile.corpus.shard_tokens
-    )
-    context.log.info(f"{corpus.document_count} documents, {corpus.token_count} tokens, skipped {dict(reader.skipped)}")
+    with progress.task(context, "corpora", *_amount(scope)) as task:
+        corpus = tokenized(scope, facts["source"], tokens_folder(scope), task.advance)
+    context.log.info(f"{corpus.document_count} documents, {corpus.token_count} tokens, skipped {corpus.skipped}")
+    names = ("tokenizer_sha256", "vocabulary_count", "document_count", "skipped_document_count", "token_count")
     row = {
-        "source": reader.source,
+        "source": source_of(scope.profile),
         "tokenizer": facts["source"],
-        "tokenizer_sha256": facts["tokenizer_sha256"],
-        "vocabulary_count": corpus.vocabulary_count,
-        "document_count": corpus.document_count,
-        "skipped_document_count": corpus.skipped_document_count,
-        "token_count": corpus.token_count,
-        "byte_count": corpus.byte_count,
-        "fingerprint": corpus.fingerprint,
         "tokens_folder": str(tokens_folder(scope)),
+        **{name: getattr(corpus, name) for name in (*names, "separator_count", "byte_count", "fingerprint")},
     }
-    return {"corpora": pl.DataFrame([row]), "documents": corpus.documents}
+    schema = {"reason": pl.String, "document_count": pl.Int64, "first_example": pl.String}
+    skipped = [(reason, count, corpus.first_skipped[reason]) for reason, count in sorted(corpus.skipped.items())]
+    return {
+        "corpora": pl.DataFrame([row]),
+        "documents": corpus.documents,
+        "skipped_documents": pl.DataFrame(skipped, schema=schema, orient="row"),
+    }
+
+
+def _amount(scope: Scope) -> tuple[int, str]:
+    """Units of work and their name; 0 where nobody knows before reading."""
+    from corpus_stats.pretokenized import token_file_count
+    from corpus_stats.readers import PRETOKENIZED
+
+    if kind_of(scope.profile) != PRETOKENIZED:
+        return 0, "documents"
+    dtype = scope.profile.corpus.options.get("dtype", "uint16")
+    return token_file_count(scope.profile.corpus.source, dtype), "tokens"

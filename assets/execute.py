@@ -1,18 +1,20 @@
 """Turns a stage into Dagster assets and runs it: resume, check, then publish."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets import progress
+from assets import engine, progress
 from assets.partitions import CHECKPOINTS
 from assets.stage import Frames, Scope, Stage
 from warehouse.errors import WarehouseError
 from warehouse.parts import PartitionWriter, partition_lock
-from warehouse.registry import TABLES
+from warehouse.registry import TABLES, Table
 
 Plot = Callable[[Scope, pl.DataFrame], str]
 Result = dg.MaterializeResult | dg.AssetCheckResult
@@ -45,6 +47,7 @@ def stage_asset(
             specs=[_spec(name, stage, group, kinds, files, function.__doc__ or "") for name in stage.tables],
             check_specs=[_check_spec(name) for name in stage.checks],
             partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
+            config_schema=engine.CONFIG_SCHEMA if stage.spreads else None,
         )(function)
 
     return wrap
@@ -59,7 +62,8 @@ def materialize(
 ) -> Iterator[Result]:
     """Do what is missing, check it, publish it, and say what is there now.
 
-    A stage whose inputs have not changed does no work. Checks see the rows before they count; a violated one fails
+    Shards run here or on the workers of an engine (`assets/engine.py`). A stage whose inputs have not changed does no
+    work. Checks see the rows before they count; a violated one fails
     the asset and leaves the earlier rows in place.
 
     Raises:
@@ -68,7 +72,7 @@ def materialize(
     with partition_lock(scope.store(stage.name), scope.partition(stage.name)):
         unchanged = stage.is_current(scope)
         if not unchanged:
-            yield from _run(context, stage, scope, shards(scope))
+            yield from _run(context, stage, scope, shards)
     frames = {name: scope.read(name) for name in stage.tables}
     if unchanged:
         yield from _checked(stage, scope, frames)
@@ -76,19 +80,31 @@ def materialize(
         yield _result(scope, name, frames[name], unchanged, (plots or {}).get(name))
 
 
-def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope, shards: Shards) -> Iterator[Result]:
-    inputs = stage.inputs(scope)
+def _run(
+    context: dg.AssetExecutionContext, stage: Stage, scope: Scope, make: Callable[[Scope], Shards]
+) -> Iterator[Result]:
+    settings = _engine(context, stage, scope)
+    inputs, shards = stage.inputs(scope), make(scope)
     writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
-    missing = sorted({shard for writer in writers for shard in writer.missing()})
+    missing_of = [set(writer.missing()) for writer in writers]  # an intact part of one table is not written again
+    missing = sorted(set().union(*missing_of))
     if len(missing) < shards.count:
         context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
-    for shard in progress.track(context, missing, stage.name, len(missing), shards.unit):
-        frames = shards.compute(shard)
-        for writer in writers:
-            writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
+    with closing(engine.spread(shards, partial(make, scope), missing, settings)) as results:
+        for shard, frames in progress.track(context, results, stage.name, len(missing), shards.unit):
+            for writer, its_missing in zip(writers, missing_of, strict=True):
+                if shard in its_missing:
+                    writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
     yield from _checked(stage, scope, {w.store.table.name: w.staged() for w in writers})
     for writer in writers:
         writer.finish()
+
+
+def _engine(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Any:
+    """Settings of the engine where the stage can use one: the asset's configuration over the profile's."""
+    if not stage.spreads:
+        return None
+    return engine.engine_settings(scope.profile.engine, context.op_execution_context.op_config)
 
 
 def _ids(scope: Scope, writer: PartitionWriter) -> dict[str, str]:
@@ -137,11 +153,16 @@ def _cell(value: Any, width: int) -> str:
     return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
 
 
-def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
-    table = TABLES[name]
+def column_schema(table: Table) -> dg.TableSchema:
+    """A registered table's columns as Dagster shows them."""
     columns = [
         dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
     ]
+    return dg.TableSchema(columns=columns)
+
+
+def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
+    table = TABLES[name]
     return dg.AssetSpec(
         name,
         deps=[*stage.upstream, *files],
@@ -149,7 +170,7 @@ def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str
         group_name=group,
         kinds=kinds,
         code_version=str(table.version),
-        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        metadata={"dagster/column_schema": column_schema(table)},
     )
 
 

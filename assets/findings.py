@@ -101,11 +101,16 @@ def _heads(frame: pl.DataFrame) -> str:
     if row["spearman"] is None:
         return "Not testable here: too few paragraphs."
     placebo = f"shuffled rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
+    summed = (
+        f" Summed by rank, as in the paper, it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives "
+        f"{row['summed_uniform_null']:+.2f}."
+        if row["summed_by_rank"] is not None
+        else ""
+    )
     return (
         f"Head {row['head_ref']} looks at rare tokens most: Spearman {row['spearman']:+.2f} within paragraphs "
         f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; {_small('q', row['q_value'])}); "
-        f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types. Summed by rank, as in the paper, "
-        f"it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives {row['summed_uniform_null']:+.2f}."
+        f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types.{summed}"
     )
 
 

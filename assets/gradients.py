@@ -30,6 +30,7 @@ PARAMETER_GRADIENTS = Stage(
     ("parameter_gradients",),
     upstream=_UPSTREAM,
     settings=_settings,
+    spreads=True,
     checks={"parameter_gradients.gradients_are_finite": _finite("parameter_gradients", "max_abs")},
 )
 
@@ -42,12 +43,12 @@ def parameter_gradients(context: dg.AssetExecutionContext, workspace: Workspace)
 
 
 def _parameter_shards(scope: Scope) -> Shards:
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
 
     def compute(shard: int) -> Frames:
         group = models.MEASURED_GROUPS[shard]
         rows = sample.filter(pl.col("paragraph_group") == group)
-        return {"parameter_gradients": _group_frame(scope, model, rows).with_columns(paragraph_group=pl.lit(group))}
+        return {"parameter_gradients": _group_frame(scope, model(), rows).with_columns(paragraph_group=pl.lit(group))}
 
     return Shards(len(models.MEASURED_GROUPS), compute, "groups")
 
@@ -64,10 +65,35 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([single, mean.select(single.columns)])
 
 
+GRADIENT_COSINES = Stage(("gradient_cosines",), upstream=_UPSTREAM, settings=_settings)
+
+
+@stage_asset(GRADIENT_COSINES, group="localization", kinds={"pytorch", "parquet"})
+def gradient_cosines(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Memorized against other paragraphs, of weights and of activations, beside labels dealt at random."""
+    yield from materialize(context, GRADIENT_COSINES, workspace.scope(context), _cosine_shards)
+
+
+def _cosine_shards(scope: Scope) -> Shards:
+    def compute(_: int) -> Frames:
+        from probes.gradient_cosines import gradient_cosines as measure
+
+        sample = models.measured_sample(scope)
+        first, second = (sample.filter(pl.col("paragraph_group") == name) for name in models.MEASURED_GROUPS)
+        if first.is_empty() or second.is_empty():
+            return {"gradient_cosines": models.no_rows("gradient_cosines")}
+        ids = models.token_matrix(first), models.token_matrix(second)
+        prefix = scope.profile.paragraphs.prefix_length
+        return {"gradient_cosines": measure(models.load_scoped_model(scope), *ids, prefix)}
+
+    return Shards(1, compute, "checkpoints")
+
+
 ACTIVATION_GRADIENTS = Stage(
     ("activation_gradients",),
     upstream=_UPSTREAM,
     settings=_settings,
+    spreads=True,
     checks={"activation_gradients.gradients_are_finite": _finite("activation_gradients", "score")},
 )
 
@@ -79,14 +105,14 @@ def activation_gradients(context: dg.AssetExecutionContext, workspace: Workspace
 
 
 def _activation_shards(scope: Scope) -> Shards:
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
     size, prefix = max(1, scope.profile.probes.shard_size // 8), scope.profile.paragraphs.prefix_length
 
     def compute(shard: int) -> Frames:
         from probes.activations import activation_gradients as measure
 
         rows = models.shard_of(sample, shard, size)
-        frame = measure(model, models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
+        frame = measure(model(), models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
         return {"activation_gradients": models.with_paragraph_ids(frame, rows)}
 
     return Shards(models.shard_count(sample.height, size), compute)

@@ -26,6 +26,7 @@ HEAD_ATTENTION = Stage(
     ("head_attention",),
     upstream=("checkpoints", "paragraphs"),
     settings=models.model_settings,
+    spreads=True,
     checks={"head_attention.attention_sums_to_one": _shares_are_shares},
 )
 
@@ -39,12 +40,12 @@ def head_attention(context: dg.AssetExecutionContext, workspace: Workspace) -> A
 def _attention_shards(scope: Scope) -> Shards:
     from probes.attention import prefix_attention
 
-    model, paragraphs = models.load_scoped_model(scope), scope.read("paragraphs")
+    model, paragraphs = models.lazy_model(scope), scope.read("paragraphs")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
 
     def compute(shard: int) -> Frames:
         rows = models.shard_of(paragraphs, shard, size)
-        frame = prefix_attention(model, models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
+        frame = prefix_attention(model(), models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
         return {"head_attention": models.with_paragraph_ids(frame, rows)}
 
     return Shards(models.shard_count(paragraphs.height, size), compute)

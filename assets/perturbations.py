@@ -14,8 +14,9 @@ from assets.stage import Frames, Scope, Stage
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    names = ("paragraphs_per_group", "perturbation_policies", "perturbation_draws", "seed")
-    return models.model_settings(profile, *names)
+    settings = models.model_settings(profile, "paragraphs_per_group", "seed")
+    draws = profile.probes.perturbation_draws
+    return settings | {"perturbation_draws": list(draws.items())}  # in order: the first policy is the main one
 
 
 def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
@@ -27,6 +28,7 @@ PERTURBATIONS = Stage(
     ("perturbations", "minimal_perturbations"),
     upstream=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
     settings=_settings,
+    spreads=True,
     checks={"perturbations.replacement_differs_from_original": _replacement_differs},
 )
 
@@ -47,16 +49,16 @@ def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
 
 
 def _sweep_shards(scope: Scope) -> Shards:
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
     counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
     size = max(1, scope.profile.probes.shard_size // 8)
 
     def compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
-        swept = _sweep(scope, model, rows, counts)
+        swept = _sweep(scope, model(), rows, counts)
         return {
             "perturbations": _with_reference(swept, rows),
-            "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model, rows, swept), rows),
+            "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model(), rows, swept), rows),
         }
 
     return Shards(models.shard_count(sample.height, size), compute)
@@ -67,12 +69,13 @@ def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> 
 
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
+    main = next(iter(probes.perturbation_draws))
     frames = [
         sweep(
-            model, ids, reference, positions=range(1, prefix), policy=policy, draws=probes.perturbation_draws,
+            model, ids, reference, positions=range(1, prefix), policy=policy, draws=draws,
             seed=probes.seed, prefix_length=prefix, token_counts=counts,
-        )
-        for policy in probes.perturbation_policies
+        ).with_columns(is_main_policy=pl.lit(policy == main))
+        for policy, draws in probes.perturbation_draws.items()
     ]  # fmt: skip
     return pl.concat(frames)
 
@@ -82,7 +85,8 @@ def _minimal(scope: Scope, model: Any, rows: pl.DataFrame, swept: pl.DataFrame) 
 
     ids, reference = models.token_matrix(rows), reference_ids(scope, rows)
     prefix = scope.profile.paragraphs.prefix_length
-    return pmp_continuations(model, ids, reference, minimal_perturbations(swept), prefix_length=prefix)
+    minimal = minimal_perturbations(swept.filter("is_main_policy"))
+    return pmp_continuations(model, ids, reference, minimal, prefix_length=prefix)
 
 
 def _with_reference(swept: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

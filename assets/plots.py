@@ -94,13 +94,22 @@ def exact_match_histogram(ax: Any, scope: Scope, scores: pl.DataFrame) -> None:
 
 @_plot
 def em_drop_by_position(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
-    """Mean EM drop by position."""
-    means = rows.group_by("reference", "position").agg(pl.col("em_drop").mean()).sort("position")
+    """Mean EM drop of the main policy by position, with 95 % interval; paragraphs are of different clusters."""
+    paragraph = rows.filter("is_main_policy").group_by("reference", "position", "paragraph_id").agg(pl.mean("em_drop"))
+    drop = pl.col("em_drop")
+    margin = (1.96 * drop.std() / pl.len().sqrt()).fill_null(0)
+    means = paragraph.group_by("reference", "position").agg(mean=drop.mean(), margin=margin, n=pl.len())
     for reference, name in (("corpus", "MP"), ("model", "NMP")):
-        one = means.filter(pl.col("reference") == reference)
-        ax.plot(one["position"], one["em_drop"], label=name, color=GROUPS[name])
-    ax.set(xlabel="changed prefix position", ylabel="EM drop [tokens]")
-    ax.legend(frameon=False)
+        one = means.filter(pl.col("reference") == reference).sort("position")
+        if one.is_empty():
+            continue
+        ax.plot(one["position"], one["mean"], label=f"{name} (n={one['n'].max()!s})", color=GROUPS[name])
+        lower, upper = one["mean"] - one["margin"], one["mean"] + one["margin"]
+        ax.fill_between(one["position"], lower, upper, color=GROUPS[name], alpha=0.15, linewidth=0)
+        ax.axhline(one["mean"].mean(), color=GROUPS[name], linestyle="--", linewidth=0.8)
+    ax.set(xlabel="changed prefix position (dashed: null, position does not matter)", ylabel="EM drop [tokens]")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False)
 
 
 @_plot

@@ -8,9 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assets.errors import RequestError
+from warehouse.home import Home
+from warehouse.registrations import registered, registration
 
 
 class Settings(BaseModel):
@@ -23,8 +25,9 @@ class CorpusSettings(Settings):
     """Which text."""
 
     corpus_id: str
-    source: str
+    source: str = Field(description="Path, hub id or 'python'; of a registered corpus it may be left out.")
     kind: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict, description="What the reader of this kind takes.")
     tokenizer: str | None = Field(default=None, description="Folder or hub id; without it a byte-level BPE is trained.")
     vocabulary_size: int = Field(default=4096, ge=300)
     shard_tokens: int = Field(default=50_000_000, ge=1000)
@@ -38,6 +41,12 @@ class ParagraphSettings(Settings):
     continuation_length: int = Field(default=50, ge=1)
     count: int = Field(default=1000, ge=1)
     minimum_unique_share: float = Field(default=0.5, ge=0, lt=1)
+    filter_words: tuple[str, ...] = Field(default=(), description="Each in six spellings, as Stoehr et al. 2024 do.")
+    filter_token_sets: tuple[tuple[int, ...], ...] = Field(default=(), description="The same as token ids.")
+    per_subset: dict[str, int] | None = Field(default=None, description="Subset → windows; instead of count.")
+    per_occurrence_stratum: int | None = Field(
+        default=None, ge=1, description="At most so many of the windows from each stratum of occurrence counts."
+    )
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
     seed: int = 1
 
@@ -45,6 +54,14 @@ class ParagraphSettings(Settings):
     def length(self) -> int:
         """Tokens of a paragraph."""
         return self.prefix_length + self.continuation_length
+
+
+class UnigramSettings(Settings):
+    """How tokens are counted."""
+
+    unseen: Literal["add_one", "null"] = "add_one"
+    by_subset: bool = True
+    words: bool = Field(default=False, description="Count words, too; reads the text once more.")
 
 
 class TrainingSettings(Settings):
@@ -64,21 +81,67 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
+PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+
+
 class ProbeSettings(Settings):
     """How models are measured."""
 
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 32
+    context_lengths: tuple[int, ...] = Field(
+        default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
+    )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
     )
-    perturbation_policies: tuple[Literal["uniform", "frequency_matched", "second_choice"], ...] = ("uniform",)
-    perturbation_draws: int = Field(default=1, ge=1)
+    perturbation_draws: dict[PerturbationPolicy, int] = Field(
+        default={"uniform": 1},
+        min_length=1,
+        description="Draws per position of each policy; marts and claims rest on the first one.",
+    )
+    continuation_attention: bool = Field(
+        default=False, description="Also keep what every query of the continuation looks at, for perturbed paragraphs."
+    )
     bootstrap_draws: int = Field(default=1000, ge=100)
     permutations: int = Field(default=500, ge=100)
     seed: int = 1
+
+    @field_validator("perturbation_draws")
+    @classmethod
+    def _draws_are_possible(cls, draws: dict[str, int]) -> dict[str, int]:
+        for policy, count in draws.items():
+            if count < 1 or (policy == "deletion" and count > 1):
+                most = "exactly 1" if policy == "deletion" else "at least 1"
+                raise ValueError(f"{policy} has {count} draws and needs {most}")
+        return draws
+
+
+class ReportSettings(Settings):
+    """What the report shows."""
+
+    browser_paragraphs: int = Field(default=1000, ge=1, description="Most paragraphs in the browser.")
+    redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
+
+
+class LocalizationSettings(Settings):
+    """What is patched and taken away."""
+
+    paragraphs: int = Field(
+        default=20, ge=1, description="MP and NMP clusters that are patched and intervened on, the first of the group."
+    )
+    sweeps: tuple[str, ...] = Field(
+        default=("identity_blocks", "identity_range", "identity_heads", "zero_blocks", "zero_heads", "mean_blocks",
+                 "mean_heads", "uniform_blocks", "uniform_heads", "zero_mlps", "mean_mlps"),
+        description="Kind (identity, uniform, zero, mean) and what: blocks, heads, range (last quartile), mlps.",
+    )  # fmt: skip
+    components: tuple[Literal["q", "k", "v", "z"], ...] = ("q", "k", "v", "z")
+    random_choices: int = Field(default=40, ge=1, description="Random choices beside each localization.")
+    harness_tasks: tuple[str, ...] = Field(default=(), description="Tasks of lm-evaluation-harness (extra `harness`).")
+    harness_documents: int | None = Field(default=None, ge=1, description="Documents per task; all where absent.")
+    harness_include: str | None = Field(default=None, description="Folder of further task files.")
 
 
 class EditSettings(Settings):
@@ -126,6 +189,24 @@ class WatchSettings(Settings):
         return self
 
 
+class EngineProfile(Settings):
+    """Where the shards of the model stages run. The tables are the same wherever that is."""
+
+    kind: Literal["local", "ray"] = Field(default="local", description="This machine, or Ray (extra `ray`).")
+    workers: int = Field(default=1, ge=1, description="Shards at a time; one local worker is the process itself.")
+    threads: int | None = Field(
+        default=None, ge=1, description="torch threads per worker; None leaves it to torch. Equal numbers, equal bits."
+    )
+    cpus_per_worker: float = Field(default=1.0, gt=0, description="Processors that a worker asks Ray for.")
+    shard_limit_s: float | None = Field(
+        default=None, gt=0, description="A worker that spends more seconds on a shard is replaced."
+    )
+    attempts: int = Field(default=3, ge=1, description="Times a shard is tried when its workers die or hang.")
+    address: str | None = Field(
+        default=None, description="A running Ray cluster; None starts one here. It must see the home folder."
+    )
+
+
 class Profile(Settings):
     """One complete setting of the flow."""
 
@@ -133,17 +214,32 @@ class Profile(Settings):
     description: str = ""
     corpus: CorpusSettings
     paragraphs: ParagraphSettings = ParagraphSettings()
+    unigrams: UnigramSettings = UnigramSettings()
     training: TrainingSettings | None = None
-    checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
+    checkpoints: tuple[str, ...] = Field(
+        default=(), description="Folders or hub ids (`owner/name@revision`), registered when it runs."
+    )
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
     edits: EditSettings | None = Field(default=None, description="Without it nothing is unlearned or edited.")
+    report: ReportSettings = ReportSettings()
+    engine: EngineProfile = EngineProfile()
+    localization: LocalizationSettings = LocalizationSettings()
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
+            raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")
         return self
+
+    @property
+    def context_lengths(self) -> tuple[int, ...]:
+        """Lengths of context that extractability is measured at, ascending."""
+        prefix = self.paragraphs.prefix_length
+        chosen = self.probes.context_lengths or (max(1, prefix // 5), max(1, prefix // 2), prefix)
+        return tuple(sorted(set(chosen)))
 
     @property
     def corpus_id(self) -> str:
@@ -158,15 +254,18 @@ def built_in_profiles() -> list[str]:
     )
 
 
-def load_profile(name: str | None = None) -> Profile:
-    """A built-in profile by name, or a TOML file by path; without a name `$RARECALL_PROFILE`, else quickstart.
+def load_profile(name: str | None = None, home: Home | None = None) -> Profile:
+    """A built-in profile by name, a TOML file by path, or the defaults over a registered corpus by its name.
+
+    Without a name `$RARECALL_PROFILE`, else quickstart. A profile that names a corpus but no source takes what was
+    registered under that name in the home.
 
     Raises:
         RequestError: there is no such profile, or a value in it is wrong.
     """
     name = name or os.environ.get("RARECALL_PROFILE") or "quickstart"
     try:
-        return Profile.model_validate(tomllib.loads(_profile_text(name)))
+        return Profile.model_validate(_with_registered_corpus(_raw_profile(name, home), home))
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
     except UnicodeDecodeError as error:
@@ -186,15 +285,26 @@ def _first_complaint(error: ValidationError) -> str:
     return f"{where} is wrong ({message})" if where else message
 
 
-def _profile_text(name: str) -> str:
+def _raw_profile(name: str, home: Home | None) -> dict[str, Any]:
     if name in built_in_profiles():
-        return files("assets").joinpath("profiles", f"{name}.toml").read_text(encoding="utf-8")
+        return tomllib.loads(files("assets").joinpath("profiles", f"{name}.toml").read_text(encoding="utf-8"))
     path = Path(name).expanduser()
     if path.suffix == ".toml" and path.is_file():
-        return path.read_text(encoding="utf-8")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    if name in registered(home or Home.locate(), "corpora"):
+        return {"name": name, "corpus": {"corpus_id": name}}
     raise RequestError(
-        f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, or the path of a .toml file."
+        f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, the path of a .toml file, or a "
+        "corpus of `rarecall corpus list`."
     )
+
+
+def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str, Any]:
+    """The profile with what was registered of its corpus, where it names no source of its own."""
+    corpus = raw.get("corpus")
+    if not isinstance(corpus, dict) or "source" in corpus or "corpus_id" not in corpus:
+        return raw
+    return {**raw, "corpus": {**registration(home or Home.locate(), "corpora", str(corpus["corpus_id"])), **corpus}}
 
 
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:

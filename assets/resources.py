@@ -21,7 +21,7 @@ class Workspace(dg.ConfigurableResource):
 
     def open_profile(self) -> Profile:
         """The profile, checked."""
-        return load_profile(self.profile or None)
+        return load_profile(self.profile or None, self.open_home())
 
     def scope(self, context: dg.AssetExecutionContext) -> Scope:
         """The scope of an asset's execution; a partition key is the checkpoint."""

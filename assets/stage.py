@@ -62,7 +62,10 @@ def _no_files(_: Scope) -> list[Path]:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the flow. Its inputs decide whether its tables are current."""
+    """One step of the flow. Its inputs decide whether its tables are current.
+
+    `spreads` says that its shards may run on the workers of an engine (`assets/engine.py`).
+    """
 
     tables: tuple[str, ...]
     upstream: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class Stage:
     outside: Callable[[Scope], dict[str, Any]] = _nothing
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
+    spreads: bool = False
 
     @property
     def name(self) -> str:

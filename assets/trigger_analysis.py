@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 import sql
-from assets import models
-from assets.execute import Shards, materialize, stage_asset
+from assets import models, plots, plots_strip
+from assets.execute import Plot, Shards, materialize, stage_asset
 from assets.head_attention import attention_array
 from assets.profile import Profile
 from assets.resources import Workspace
@@ -34,7 +34,8 @@ TRIGGER_ANALYSIS = Stage(
     ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
     upstream=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
-        *("head_attention", "activation_gradients", "head_rarity", "edit_summaries"),
+        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
+        "edit_summaries",
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
@@ -44,14 +45,25 @@ TRIGGER_ANALYSIS = Stage(
 @stage_asset(TRIGGER_ANALYSIS, group="analysis", kinds={"scipy", "parquet"})
 def trigger_analysis(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
-    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard)
+    drawn: dict[str, Plot] = {"trigger_effects": _strip}
+    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard, drawn)
 
 
 def trigger_rows(scope: Scope) -> pl.DataFrame:
     """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
+    return _asked(scope, "triggers_of_checkpoint")
+
+
+def _asked(scope: Scope, name: str) -> pl.DataFrame:
+    """Answer of a query of sql/adhoc about the scope's checkpoint, from the record."""
     with open_record(scope.home) as connection:
-        text = sql.load_one("adhoc", "triggers_of_checkpoint").text
+        text = sql.load_one("adhoc", name).text
         return to_polars(connection.sql(text, params={"checkpoint_id": scope.checkpoint_id}))
+
+
+def _strip(scope: Scope, _: pl.DataFrame) -> str:
+    """The paragraph in which one token stands out most, token by token."""
+    return plots.as_markdown(plots_strip.trigger_strip(_asked(scope, "trigger_strip")))
 
 
 def _analysis_shard(scope: Scope) -> Shards:
@@ -69,18 +81,31 @@ def _analyse(scope: Scope) -> Frames:
     strongest = strongest_triggers(rows)
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
-    is_papers_model = scope.read("checkpoints", ["source"])["source"][0].lower().endswith(PAPERS_MODEL)
+    source = scope.read("checkpoints", ["source"])["source"][0].lower()
+    is_papers_model = source.endswith(PAPERS_MODEL)
     claims = trigger_claims(
         rows, scope.read("head_rarity"), effects, strongest, correlations,
         continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
+    edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": pl.concat([claims, editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)]),
+        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model), edited]),
     }
+
+
+def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:
+    from probes.claims_localization import localization_claims
+
+    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
+    gradients = scope.read("parameter_gradients").join(clusters, on="paragraph_id", how="left", maintain_order="left")
+    layer_count = scope.read("checkpoints", ["layer_count"])["layer_count"][0]
+    return localization_claims(
+        gradients, scope.read("interventions"), layer_count=layer_count, is_papers_model=is_papers_model
+    )
 
 
 def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:

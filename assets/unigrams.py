@@ -6,13 +6,16 @@ import dagster as dg
 import polars as pl
 
 import sql
-from assets import plots
-from assets.corpora import tokens_folder
+from assets import plots, progress
+from assets.corpora import is_text, reader_of, tokens_folder
+from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.catalog import connect_workspace
+from warehouse.frames import empty_frame
 from warehouse.queries import to_polars
+from warehouse.registry import TABLES
 
 UNIGRAM_COUNTS = Stage(("unigram_counts",), upstream=("corpora",))
 
@@ -52,6 +55,7 @@ def _probabilities_sum_to_one(_: Scope, frames: Frames) -> list[str]:
 UNIGRAMS = Stage(
     ("unigrams",),
     upstream=("unigram_counts", "tokenizers"),
+    settings=lambda profile: {"unseen": profile.unigrams.unseen},
     checks={
         "unigrams.counts_sum_to_corpus_tokens": _counts_equal_tokens,
         "unigrams.probabilities_sum_to_one": _probabilities_sum_to_one,
@@ -76,6 +80,71 @@ def _sum_counts(scope: Scope) -> Shards:
         with connect_workspace() as connection:
             connection.register("vocabulary", vocabulary.to_arrow())
             connection.register("unigram_counts", scope.read("unigram_counts").to_arrow())
-            return {"unigrams": to_polars(connection.sql(sql.load_one("staging", "unigrams").text))}
+            unseen = {"unseen": scope.profile.unigrams.unseen}
+            return {"unigrams": to_polars(connection.sql(sql.load_one("staging", "unigrams").text, params=unseen))}
 
     return Shards(1, compute)
+
+
+def _subsets_sum_to_tokens(scope: Scope, frames: Frames) -> list[str]:
+    counted, tokens = frames["subset_unigrams"]["token_count"].sum(), int(scope.read("corpora")["token_count"][0])
+    if counted == tokens or not scope.profile.unigrams.by_subset:
+        return []
+    return [f"the counts of all subsets sum to {counted}, the corpus has {tokens} tokens"]
+
+
+SUBSET_UNIGRAMS = Stage(
+    ("subset_unigrams",),
+    upstream=("corpora", "documents"),
+    settings=lambda profile: {"unseen": profile.unigrams.unseen, "by_subset": profile.unigrams.by_subset},
+    checks={"subset_unigrams.counts_sum_to_corpus_tokens": _subsets_sum_to_tokens},
+)
+
+
+@stage_asset(SUBSET_UNIGRAMS, group="corpus", kinds={"numpy", "duckdb", "parquet"})
+def subset_unigrams(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Tokens counted by subset in one pass, with rarity within the subset. Empty where the profile says
+    unigrams.by_subset = false."""
+
+    def shards(scope: Scope) -> Shards:
+        if not scope.profile.unigrams.by_subset:
+            return Shards(1, lambda _: {"subset_unigrams": empty_frame(TABLES["subset_unigrams"])})
+        return Shards(1, lambda _: {"subset_unigrams": _subset_frame(context, scope)})
+
+    yield from materialize(context, SUBSET_UNIGRAMS, workspace.scope(context), shards)
+
+
+def _subset_frame(context: dg.AssetExecutionContext, scope: Scope) -> pl.DataFrame:
+    from corpus_stats.token_shards import TokenStream
+    from corpus_stats.unigrams import count_by_subset
+
+    stream, vocabulary = TokenStream(tokens_folder(scope)), int(scope.read("corpora")["vocabulary_count"][0])
+    documents = scope.read("documents", ["subset", "token_offset", "token_count"])
+    with progress.task(context, "subset_unigrams", stream.token_count, "tokens") as task:
+        counts = count_by_subset(stream, documents, vocabulary, on_progress=task.advance)
+    with connect_workspace() as connection:
+        connection.register("subset_counts", counts.to_arrow())
+        known = {"unseen": scope.profile.unigrams.unseen, "vocabulary_size": vocabulary}
+        return to_polars(connection.sql(sql.load_one("staging", "subset_unigrams").text, params=known))
+
+
+WORDS = Stage(
+    ("words",),
+    upstream=("corpora",),
+    settings=lambda profile: {"words": profile.unigrams.words},
+)
+
+
+@stage_asset(WORDS, group="corpus", kinds={"polars", "parquet"})
+def words(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Words counted by subset, where the profile says unigrams.words = true; else empty."""
+    yield from materialize(context, WORDS, workspace.scope(context), _count_words)
+
+
+def _count_words(scope: Scope) -> Shards:
+    from corpus_stats.words import count_words
+
+    if scope.profile.unigrams.words and not is_text(scope.profile):
+        raise RequestError(f"corpus {scope.profile.corpus_id} holds token ids, not words; set unigrams.words = false.")
+    texts = reader_of(scope.profile) if scope.profile.unigrams.words else []
+    return Shards(1, lambda _: {"words": count_words(texts)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class DocumentLedger:
     def __init__(self, folder: Path) -> None:
         self.document_count = 0
         self.byte_count = 0
-        self.skipped = 0
+        self.skipped: Counter[str] = Counter()
+        self.first_skipped: dict[str, str] = {}
         self._partial = folder / f".{DOCUMENTS_FILE}.partial"
         self._target = folder / DOCUMENTS_FILE
         self._columns: dict[str, list[Any]] = {name: [] for name in DOCUMENT_SCHEMA}
@@ -49,6 +51,11 @@ class DocumentLedger:
         self._fingerprint.update(name.encode("utf-8") + b"\0" + digest.digest())
         if len(self._columns["name"]) == _FLUSH_ROWS:
             self._flush()
+
+    def skip(self, reason: str, what: str) -> None:
+        """Counts a document that is left out; the first one of each reason is kept as an example."""
+        self.skipped[reason] += 1
+        self.first_skipped.setdefault(reason, what)
 
     def publish(self) -> Path:
         """Completes the file and gives it its name."""

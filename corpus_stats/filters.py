@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from corpus_stats.errors import CorpusError
-from corpus_stats.sampling import unique_token_count
+from corpus_stats.filter_tally import FilterTally
+from corpus_stats.paragraph_facts import unique_token_count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -93,13 +94,11 @@ def paragraph_filters(
 
 
 def filter_report(passes: pl.DataFrame) -> pl.DataFrame:
-    """What each filter drops, in order: filter, dropped_count, dropped_alone_count (if it were alone), kept_count."""
-    kept = np.ones(len(passes), dtype=bool)
-    rows = []
+    """What each filter drops, in order: step, filter, dropped_count, dropped_alone_count (if it were alone),
+    kept_count."""
+    tally = FilterTally()
+    reached: np.ndarray | None = None
     for name in passes.columns:
-        if name == "is_kept":
-            continue
-        mask = passes[name].to_numpy()
-        before, kept = int(kept.sum()), kept & mask
-        rows.append((name, before - int(kept.sum()), int((~mask).sum()), int(kept.sum())))
-    return pl.DataFrame(rows, schema=["filter", "dropped_count", "dropped_alone_count", "kept_count"], orient="row")
+        if name != "is_kept":
+            reached = tally.add(name, passes[name].to_numpy(), reached)
+    return tally.frame()

@@ -27,6 +27,8 @@ __all__ = [
 
 _MISS_PROBABILITY = 1e-3
 _KEY_LIMIT = 1 << 63
+_SMALL_GROUP = 16  # as many are compared pair by pair
+_ROUNDING = 1e-9
 
 
 def near_duplicate_clusters(
@@ -54,13 +56,13 @@ def near_duplicate_clusters(
         raise CorpusError(f"A Jaccard threshold of {threshold} is impossible; choose one above 0 and at most 1.")
     if not len(rows):
         return np.zeros(0, dtype=np.int32)
-    shingles = _ShingleSets(rows, shingle_length)
+    shingles = _ShingleSets(rows, shingle_length, threshold)
     forest = _Forest(len(rows))
     for members in _groups_of_equal(_row_keys(shingles.sets)):
         forest.join(int(members[0]), members[1:])
     signatures = minhash_signatures(shingle_hashes(rows, shingle_length), seed=seed)
     for members in _candidate_groups(signatures, *band_shape(threshold)):
-        _join_similar(forest, shingles, members, threshold)
+        _join_similar(forest, shingles, members)
     return forest.labels()
 
 
@@ -125,21 +127,65 @@ def _groups_of_equal(keys: np.ndarray) -> list[np.ndarray]:
 
 
 class _ShingleSets:
-    """The shingles themselves as numbers, so that similarities are exact: equal numbers, equal tokens."""
+    """The shingles themselves as numbers, so that similarities are exact: equal numbers, equal tokens.
 
-    def __init__(self, token_ids: np.ndarray, shingle_length: int) -> None:
-        self.sets = np.sort(_shingle_numbers(token_ids, shingle_length), axis=1)
+    Numbers are ranks by rarity. A set's few rarest shingles are its mark: of two sets with a Jaccard similarity of at
+    least the threshold, the smaller one's short mark and the larger one's long mark have a shingle in common (prefix
+    filter: Chaudhuri et al. 2006; Xiao et al. 2008, *PPJoin*). Texts of one template share the template, which is
+    common, and differ in what is rare; without marks every pair of them would have to be compared.
+    """
+
+    def __init__(self, token_ids: np.ndarray, shingle_length: int, threshold: float) -> None:
+        self.threshold = threshold
+        self.sets = np.sort(_ranked_by_rarity(_shingle_numbers(token_ids, shingle_length)), axis=1)
         self._is_repeat = np.zeros(self.sets.shape, dtype=bool)
         self._is_repeat[:, 1:] = self.sets[:, 1:] == self.sets[:, :-1]
         self.sizes = (~self._is_repeat).sum(axis=1)
+        self.commonness = self.sets.sum(axis=1, dtype=np.int64)
         self._mark = np.zeros(int(self.sets.max()) + 1, dtype=bool)
 
-    def similarities(self, pivot: int, others: np.ndarray) -> np.ndarray:
-        """Jaccard similarity of one paragraph with others, [other]."""
+    def similar(self, pivot: int, others: np.ndarray) -> np.ndarray:
+        """Those of the others whose Jaccard similarity with the pivot reaches the threshold."""
         self._mark[self.sets[pivot]] = True
         shared = (self._mark[self.sets[others]] & ~self._is_repeat[others]).sum(axis=1)
         self._mark[self.sets[pivot]] = False
-        return shared / (self.sizes[pivot] + self.sizes[others] - shared)
+        return others[shared / (self.sizes[pivot] + self.sizes[others] - shared) >= self.threshold]
+
+    def groups_by_mark(self, members: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For every shingle in marks of several members: these, and whether each has it in its short mark."""
+        fresh = ~self._is_repeat[members]
+        place = np.cumsum(fresh, axis=1) - 1
+        short, long = self._mark_lengths(self.sizes[members])
+        row, column = np.nonzero(fresh & (place < long[:, None]))
+        shingle = self.sets[members][row, column]
+        is_short = place[row, column] < short[row]
+        order = np.argsort(shingle, kind="stable")
+        begins = np.append(0, np.flatnonzero(np.diff(shingle[order])) + 1)
+        ends = np.append(begins[1:], len(order))
+        matter = (ends - begins > 1) & (np.add.reduceat(is_short[order], begins) > 0)
+        for begin, end in zip(begins[matter].tolist(), ends[matter].tolist(), strict=True):
+            group = order[begin:end]
+            yield members[row[group]], is_short[group]
+
+    def _mark_lengths(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shingles in the short and the long mark of sets among others of these sizes.
+
+        A similar pair of sizes a ≤ b shares at least t/(1+t)·(a+b) shingles: 2t/(1+t)·a or more, as a counts for the
+        smaller; for the larger with t·b and the smallest size around as bounds of a. Rounded against us: a mark one
+        too long costs a comparison, one too short would cost a pair.
+        """
+        share = self.threshold / (1 + self.threshold)
+        smallest = np.maximum(self.threshold * sizes, sizes.min())
+        short, long = (np.ceil(share * (sizes + other) - _ROUNDING).astype(np.int64) for other in (sizes, smallest))
+        return sizes - short + 1, sizes - long + 1
+
+
+def _ranked_by_rarity(shingles: np.ndarray) -> np.ndarray:
+    """Shingle numbers renumbered so that rarer shingles have smaller numbers, ties by number."""
+    holders = np.bincount(shingles.reshape(-1))
+    rank = np.empty(len(holders), dtype=np.int32)
+    rank[np.argsort(holders, kind="stable")] = np.arange(len(holders), dtype=np.int32)
+    return rank[shingles]
 
 
 def _shingle_numbers(token_ids: np.ndarray, shingle_length: int) -> np.ndarray:
@@ -182,20 +228,41 @@ class _Forest:
         return np.unique(roots, return_inverse=True)[1].astype(np.int32)
 
 
-def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray, threshold: float) -> None:
+def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) -> None:
     """Verifies the pairs of a group that lie in different components; equal paragraphs are represented once."""
-    roots = forest.roots(members)
-    if (roots == roots[0]).all():
+    if (roots := forest.roots(members)).min() == roots.max():
         return
     _, first = np.unique(_row_keys(shingles.sets[members]), return_index=True)
-    rest = members[np.sort(first)]
-    while len(rest) > 1:
-        pivot, rest = int(rest[0]), rest[1:]
-        roots = forest.roots(np.append(rest, pivot))
-        others = rest[roots[:-1] != roots[-1]]
-        if not len(others) and (roots == roots[0]).all():
-            return
-        if len(others):
-            similar = others[shingles.similarities(pivot, others) >= threshold]
-            if len(similar):
-                forest.join(pivot, similar)
+    distinct = members[np.sort(first)]
+    if len(distinct) <= _SMALL_GROUP:
+        _join_group(forest, shingles, distinct, np.ones(len(distinct), dtype=bool))
+        return
+    for group, is_short in shingles.groups_by_mark(distinct):
+        _join_group(forest, shingles, group, is_short)
+
+
+def _join_group(forest: _Forest, shingles: _ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
+    """Joins similar members, of which one has to be short.
+
+    Members outside the largest component are compared with all that lie in other components, the most common ones
+    first: a text that everything else was made from joins the whole group at once.
+    """
+    order = np.argsort(-shingles.commonness[members], kind="stable")
+    members, is_short = members[order], is_short[order]
+    waiting = np.ones(len(members), dtype=bool)
+    roots = forest.roots(members)
+    largest = _most_frequent(roots)
+    while len(outside := np.flatnonzero(waiting & (roots != largest))):
+        index = outside[0]
+        waiting[index] = False
+        apart = (roots != roots[index]) & (is_short if not is_short[index] else True)
+        similar = shingles.similar(int(members[index]), members[apart])
+        if len(similar):
+            forest.join(int(members[index]), similar)
+            roots = forest.roots(members)
+            largest = _most_frequent(roots)
+
+
+def _most_frequent(values: np.ndarray) -> int:
+    distinct, counts = np.unique(values, return_counts=True)
+    return int(distinct[counts.argmax()])

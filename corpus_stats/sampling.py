@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from corpus_stats.errors import CorpusError
+from corpus_stats.filter_tally import FilterTally
+from corpus_stats.filters import contains_token_set
+from corpus_stats.paragraph_facts import paragraph_id, paragraph_ids, unique_token_count
+
+__all__ = ["WINDOW_SCHEMA", "paragraph_id", "paragraph_ids", "permuted", "sample_windows", "unique_token_count"]
 
 if TYPE_CHECKING:
     from corpus_stats.token_stream import TokenStream
@@ -17,22 +23,6 @@ if TYPE_CHECKING:
 WINDOW_SCHEMA = {"document_id": pl.Int64, "token_offset": pl.Int64, "subset": pl.String}
 _DRAW_BATCH = 8192
 _FEISTEL_ROUNDS = 6
-
-
-def paragraph_id(token_ids: np.ndarray) -> str:
-    """Content hash of a paragraph: BLAKE2b-128 of its ids as little-endian uint32, 32 hexadecimal digits."""
-    return hashlib.blake2b(np.asarray(token_ids).astype("<u4").tobytes(), digest_size=16).hexdigest()
-
-
-def paragraph_ids(token_ids: np.ndarray) -> list[str]:
-    """`paragraph_id` of every row of [paragraph, position]."""
-    return [hashlib.blake2b(row, digest_size=16).hexdigest() for row in np.asarray(token_ids).astype("<u4")]
-
-
-def unique_token_count(token_ids: np.ndarray) -> np.ndarray:
-    """Distinct ids of every row of [paragraph, position], int32 [paragraph]."""
-    ordered = np.sort(np.asarray(token_ids), axis=1)
-    return 1 + np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1).astype(np.int32)
 
 
 def sample_windows(
@@ -44,6 +34,8 @@ def sample_windows(
     minimum_unique_share: float = 0.5,
     per_subset: Mapping[str, int] | None = None,
     distinct: bool = True,
+    token_sets: Sequence[Sequence[int]] = (),
+    tally: FilterTally | None = None,
 ) -> pl.DataFrame:
     """Draws windows uniformly from a grid of adjacent windows in every document (Stoehr et al. 2024, §3.1).
 
@@ -60,6 +52,8 @@ def sample_windows(
         minimum_unique_share: a window passes when its distinct ids are **strictly more** than this share of `length`.
         per_subset: subset → windows to draw from it.
         distinct: keep one window of equal contents only.
+        token_sets: a window that holds all ids of one of these is dropped (`filters.filter_token_sets`).
+        tally: is told what each filter dropped of the windows that were drawn.
 
     Returns:
         One row per window in stream order: document_id, token_offset, subset.
@@ -69,12 +63,42 @@ def sample_windows(
     """
     quotas: Iterable[tuple[str | None, int]] = [(None, count)] if per_subset is None else list(per_subset.items())
     chosen: list[pl.DataFrame] = []
-    seen: set[bytes] = set()
+    sieve = _Sieve(minimum_unique_share, token_sets, distinct, tally or FilterTally())
     for name, size in quotas:
         pool = documents if name is None else documents.filter(pl.col("subset") == name)
-        grid = _Grid(pool, length, seed)
-        chosen.append(_drawn(stream, grid, size, minimum_unique_share, seen if distinct else None, name))
+        chosen.append(_drawn(stream, _Grid(pool, length, seed), size, sieve, name))
     return pl.concat(chosen).sort("token_offset")
+
+
+@dataclass
+class _Sieve:
+    """The filters of a draw, and the contents that were drawn before."""
+
+    minimum_unique_share: float
+    token_sets: Sequence[Sequence[int]]
+    distinct: bool
+    tally: FilterTally
+    seen: set[bytes] = field(default_factory=set)
+
+    def passing(self, windows: np.ndarray, wanted: int) -> np.ndarray:
+        """Rows of the first `wanted` windows that pass, ascending; only windows up to the last of them are counted."""
+        varied = unique_token_count(windows) > self.minimum_unique_share * windows.shape[1]
+        clean = ~contains_token_set(windows, self.token_sets)
+        fresh = np.zeros(len(windows), dtype=bool)
+        taken: list[int] = []
+        for index in np.flatnonzero(varied & clean).tolist():
+            fresh[index] = not self.distinct or _is_new(windows[index], self.seen)
+            if fresh[index]:
+                taken.append(index)
+                if len(taken) == wanted:
+                    break
+        drawn = taken[-1] + 1 if len(taken) == wanted else len(windows)
+        reached = self.tally.add("is_varied", varied[:drawn])
+        if len(self.token_sets):
+            reached = self.tally.add("has_no_filter_string", clean[:drawn], reached)
+        if self.distinct:
+            self.tally.add("is_distinct", fresh[:drawn], reached, alone=False)
+        return np.array(taken, dtype=np.int64)
 
 
 class _Grid:
@@ -103,27 +127,19 @@ class _Grid:
             yield rows, self._first[rows] + (slots - self._begins[rows]) * self.length
 
 
-def _drawn(
-    stream: TokenStream, grid: _Grid, size: int, minimum_unique_share: float, seen: set[bytes] | None, name: str | None
-) -> pl.DataFrame:
+def _drawn(stream: TokenStream, grid: _Grid, size: int, sieve: _Sieve, name: str | None) -> pl.DataFrame:
     rows: list[int] = []
     offsets: list[int] = []
     for batch_rows, batch_offsets in grid.draw() if size > 0 else ():
-        windows = stream.windows(batch_offsets, grid.length)
-        passes = unique_token_count(windows) > minimum_unique_share * grid.length
-        for index in np.flatnonzero(passes):
-            if seen is not None and not _is_new(windows[index], seen):
-                continue
-            rows.append(int(batch_rows[index]))
-            offsets.append(int(batch_offsets[index]))
-            if len(rows) == size:
-                break
+        taken = sieve.passing(stream.windows(batch_offsets, grid.length), size - len(rows))
+        rows += batch_rows[taken].tolist()
+        offsets += batch_offsets[taken].tolist()
         if len(rows) == size:
             break
     if len(rows) < size:
         raise CorpusError(
             f"{'The corpus' if name is None else f'The subset {name!r}'} has only {len(rows)} of the {size} windows of "
-            f"{grid.length} tokens asked for; ask for fewer, relax minimum_unique_share or add text."
+            f"{grid.length} tokens asked for; ask for fewer, relax the filters or add text."
         )
     picked = grid.documents[rows]
     return pl.DataFrame(

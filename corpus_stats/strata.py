@@ -56,16 +56,16 @@ def subset_coverage(sample: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFra
         documents: all documents of the corpus, with subset and token_count.
 
     Returns:
-        One row per subset of the corpus, largest first: subset, token_count, token_share, window_count (0 where the
-        sample has none), window_share.
+        One row per subset of the corpus, largest first: subset, token_count, token_share, paragraph_count (0 where the
+        sample has none), paragraph_share.
     """
     tokens = documents.group_by("subset").agg(pl.col("token_count").sum())
-    windows = sample.group_by("subset").agg(window_count=pl.len().cast(pl.Int64))
-    joined = tokens.join(windows, on="subset", how="left").with_columns(pl.col("window_count").fill_null(0))
+    windows = sample.group_by("subset").agg(paragraph_count=pl.len().cast(pl.Int64))
+    joined = tokens.join(windows, on="subset", how="left").with_columns(pl.col("paragraph_count").fill_null(0))
     return joined.select(
         "subset",
         "token_count",
         token_share=pl.col("token_count") / pl.col("token_count").sum(),
-        window_count="window_count",
-        window_share=pl.col("window_count") / pl.max_horizontal(pl.col("window_count").sum(), 1),
+        paragraph_count="paragraph_count",
+        paragraph_share=pl.col("paragraph_count") / pl.max_horizontal(pl.col("paragraph_count").sum(), 1),
     ).sort(["token_count", "subset"], descending=[True, False])

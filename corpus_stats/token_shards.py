@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,27 @@ from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.shard_writer import ShardWriter, write_description
 from corpus_stats.token_stream import DESCRIPTION, TokenStream
-from corpus_stats.tokenizer import breaks_at_newlines, encoder, tokenizer_sha256, vocabulary_count
+from corpus_stats.tokenizer import (
+    breaks_at_newlines,
+    encoder,
+    token_byte_counts,
+    tokenizer_sha256,
+    vocabulary_count,
+)
+from corpus_stats.unigrams import count_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["DOCUMENT_SCHEMA", "TokenStream", "TokenizedCorpus", "open_corpus", "write_token_shards"]
+__all__ = [
+    "DOCUMENT_SCHEMA",
+    "TokenStream",
+    "TokenizedCorpus",
+    "open_corpus",
+    "write_id_documents",
+    "write_token_shards",
+]
 
 _LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 _BATCH_DOCUMENTS = 512
@@ -36,7 +50,7 @@ class TokenizedCorpus:
 
     Attributes:
         documents_file: Parquet file of the documents.
-        token_count: tokens of all documents.
+        token_count: tokens of the stream.
         byte_count: bytes of their text as UTF-8.
         document_count: rows of `documents`.
         skipped_document_count: documents left out, by the reader or because they hold no text.
@@ -44,6 +58,9 @@ class TokenizedCorpus:
         dtype: numpy name of the shards' integers, "<u2" or "<u4".
         vocabulary_count: ids the tokenizer can emit.
         tokenizer_sha256: fingerprint of the tokenizer.
+        separator_count: tokens of the stream that belong to no document, such as end of text between two.
+        skipped: documents left out, by reason.
+        first_skipped: by reason, what was wrong with the first one and where.
     """
 
     documents_file: Path
@@ -55,6 +72,9 @@ class TokenizedCorpus:
     dtype: str
     vocabulary_count: int
     tokenizer_sha256: str
+    separator_count: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    first_skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def documents(self) -> pl.DataFrame:
@@ -97,8 +117,46 @@ def write_token_shards(
         writer.discard()
         ledger.discard()
         raise
-    ledger.skipped += sum(getattr(documents, "skipped", {}).values())
+    ledger.skipped.update(getattr(documents, "skipped", {}))
+    ledger.first_skipped |= getattr(documents, "first_skipped", {})
     return publish_corpus(folder, writer, ledger, vocabulary_count(tokenizer), tokenizer_sha256(tokenizer))
+
+
+def write_id_documents(
+    documents: Iterable[tuple[str, str, np.ndarray]],
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    shard_tokens: int = 50_000_000,
+) -> TokenizedCorpus:
+    """`write_token_shards` of documents that come as ids.
+
+    Args:
+        documents: name, subset and ids, [token], of each; the fingerprint is taken of the ids as little-endian uint32.
+        tokenizer: the one the ids were made with.
+        folder: made when absent; an older corpus in it is replaced.
+        shard_tokens: tokens per shard.
+
+    Raises:
+        CorpusError: an id lies outside the tokenizer's vocabulary, or there is no document.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = vocabulary_count(tokenizer)
+    writer = ShardWriter(folder, "<u2" if size <= 1 << 16 else "<u4", shard_tokens)
+    ledger = DocumentLedger(folder)
+    counts = np.zeros(size, dtype=np.int64)
+    try:
+        for name, subset, ids in documents:
+            counts += count_tokens(ids, size)
+            ledger.add(name, subset, ids.astype("<u4").tobytes(), writer.token_count, len(ids))
+            writer.write(ids)
+        if not writer.token_count:
+            raise CorpusError("The source holds no token at all; check it.")
+    except BaseException:
+        writer.discard()
+        ledger.discard()
+        raise
+    ledger.byte_count = int(counts @ token_byte_counts(tokenizer))
+    return publish_corpus(folder, writer, ledger, size, tokenizer_sha256(tokenizer))
 
 
 def publish_corpus(
@@ -112,11 +170,13 @@ def publish_corpus(
         token_count=writer.token_count,
         byte_count=ledger.byte_count,
         document_count=ledger.document_count,
-        skipped_document_count=ledger.skipped,
+        skipped_document_count=ledger.skipped.total(),
         fingerprint=ledger.fingerprint,
         dtype=writer.dtype.str,
         vocabulary_count=vocabulary_size,
         tokenizer_sha256=tokenizer_hash,
+        skipped=dict(ledger.skipped),
+        first_skipped=ledger.first_skipped,
     )
     write_description(folder, {**asdict(corpus), "documents_file": DOCUMENTS_FILE}, shards)
     return corpus
@@ -153,7 +213,7 @@ def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[
     characters = 0
     for document in documents:
         if not document.text:
-            ledger.skipped += 1
+            ledger.skip("empty document", f"{document.name} is empty")
             continue
         if batch and characters + len(document.text) > _BATCH_CHARACTERS:
             yield batch

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from corpus_stats.token_stream import TokenStream
 
 Unseen = Literal["add_one", "null"]
-_SUBSET_PIECE_TOKENS = 1 << 20
+_SUBSET_PIECE_TOKENS = 1 << 22
+_SUBSET_CELLS = 1 << 28  # subsets × token ids; 2 GiB of counts
 _PIECE_TOKENS = 1 << 18  # bincount widens ids to 64 bits; pieces keep that copy (2 MiB) in the cache
 
 
@@ -67,43 +68,69 @@ def count_stream(
     return counts
 
 
-def count_by_subset(stream: TokenStream, documents: pl.DataFrame, vocabulary_size: int) -> pl.DataFrame:
-    """Occurrences of each token id in each subset.
+def count_by_subset(
+    stream: TokenStream,
+    documents: pl.DataFrame,
+    vocabulary_size: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> pl.DataFrame:
+    """Occurrences of each token id in each subset, in one pass: a bincount per subset over its part of each piece.
 
     Args:
         stream: the corpus.
         documents: all its documents in stream order, with subset, token_offset, token_count.
         vocabulary_size: ids run from 0 to vocabulary_size − 1.
+        on_progress: called with the number of tokens of each counted piece.
 
     Returns:
         One row per subset and id that occurs: subset, token_id, token_count. Tokens between documents, such as
         end-of-text, have the subset null, so that the counts sum to the stream's token_count.
 
     Raises:
-        CorpusError: an id lies outside the vocabulary.
+        CorpusError: an id lies outside the vocabulary, or there are too many subsets to count side by side.
     """
     names = documents["subset"].unique(maintain_order=True).to_list()
-    codes = documents["subset"].replace_strict(names, list(range(1, len(names) + 1)), return_dtype=pl.Int64).to_numpy()
+    if (len(names) + 1) * vocabulary_size > _SUBSET_CELLS:
+        raise CorpusError(
+            f"{len(names)} subsets of {vocabulary_size} token ids do not fit memory; count the corpus as a whole, or "
+            "choose another subset_field."
+        )
+    codes = documents["subset"].replace_strict(names, list(range(1, len(names) + 1)), return_dtype=pl.Int32).to_numpy()
     starts = documents["token_offset"].to_numpy()
     ends = starts + documents["token_count"].to_numpy()
-    counts = np.zeros((len(names) + 1) * vocabulary_size, dtype=np.int64)
+    counts = np.zeros((len(names) + 1, vocabulary_size), dtype=np.int64)
     for begin, ids in stream.chunks(_SUBSET_PIECE_TOKENS):
-        if not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
-            raise _outside(int(ids.min()) if int(ids.min()) < 0 else int(ids.max()), vocabulary_size)
-        labels = _labels(begin, len(ids), starts, ends, codes)
-        counts += np.bincount(labels * vocabulary_size + ids, minlength=len(counts))
-    return _subset_frame(counts.reshape(-1, vocabulary_size), [None, *names])
+        lowest, highest = int(ids.min()), int(ids.max())
+        if lowest < 0 or highest >= vocabulary_size:
+            raise _outside(lowest if lowest < 0 else highest, vocabulary_size)
+        _add_piece(counts, ids, *_runs(begin, len(ids), starts, ends, codes))
+        if on_progress is not None:
+            on_progress(len(ids))
+    return _subset_frame(counts, [None, *names])
 
 
-def _labels(begin: int, length: int, starts: np.ndarray, ends: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Subset code of every token of a piece, 0 between documents, int64 [token]."""
+def _runs(
+    begin: int, length: int, starts: np.ndarray, ends: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A piece as runs of one subset each: codes (0 between documents) and lengths, [run]."""
     first, last = np.searchsorted(ends, begin, side="right"), np.searchsorted(starts, begin + length, side="left")
     inside = slice(int(first), int(last))
-    from_, to = np.maximum(starts[inside] - begin, 0), np.minimum(ends[inside] - begin, length)
-    labels = np.zeros(length + 1, dtype=np.int64)
-    np.add.at(labels, from_, codes[inside])
-    np.subtract.at(labels, to, codes[inside])
-    return np.cumsum(labels[:-1])
+    bounds = np.empty(2 * (int(last) - int(first)) + 2, dtype=np.int64)
+    bounds[0], bounds[-1] = 0, length
+    bounds[1:-1:2] = np.maximum(starts[inside] - begin, 0)
+    bounds[2:-1:2] = np.minimum(ends[inside] - begin, length)
+    labels = np.zeros(len(bounds) - 1, dtype=np.int32)
+    labels[1::2] = codes[inside]
+    return labels, np.diff(bounds)
+
+
+def _add_piece(counts: np.ndarray, ids: np.ndarray, labels: np.ndarray, lengths: np.ndarray) -> None:
+    """Adds a piece to counts, [subset, token_id]; the runs of a subset are laid side by side and counted at once."""
+    ends = np.cumsum(lengths)
+    for label in np.unique(labels[lengths > 0]).tolist():
+        of_label = np.flatnonzero((labels == label) & (lengths > 0))
+        runs = zip((ends - lengths)[of_label].tolist(), ends[of_label].tolist(), strict=True)
+        counts[label] += count_tokens(np.concatenate([ids[first:end] for first, end in runs]), counts.shape[1])
 
 
 def _subset_frame(counts: np.ndarray, names: list[str | None]) -> pl.DataFrame:

@@ -3,29 +3,38 @@
 import dagster as dg
 
 from assets.checkpoints import checkpoints
+from assets.continuation_attention import continuation_attention
 from assets.corpora import corpora, tokenizers
 from assets.edits import edit_summaries, edited_checkpoints, edits
 from assets.figures import figures
-from assets.gradients import activation_gradients, parameter_gradients
+from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
+from assets.harness import harness_utility
 from assets.head_attention import head_attention, head_rarity
 from assets.interventions import interventions
 from assets.marts import marts
 from assets.paragraphs import paragraphs
+from assets.patching import patching
 from assets.perturbations import perturbations
+from assets.released import released_paragraphs
 from assets.report import report
 from assets.resources import Workspace
-from assets.scores import generations, scores
+from assets.score_card import localization_score_card
+from assets.scores import extractability, generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
-from assets.unigrams import unigram_counts, unigrams
+from assets.unigrams import subset_unigrams, unigram_counts, unigrams, words
 from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB, everything
 from orchestration.schedules import refresh_tail, rerun_everything
 from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
-ASSETS = [
-    *(tokenizers, corpora, unigram_counts, unigrams, paragraphs, training_steps),
-    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention),
-    *(parameter_gradients, activation_gradients, interventions, edits, edit_summaries, head_rarity, trigger_analysis),
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
+    *(released_paragraphs, tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
+    *(paragraphs, training_steps),
+    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    extractability,
+    *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(edits, edit_summaries),
+    *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
 ]
 

@@ -6,26 +6,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.checkpoints import CHECKPOINT, source_of
+from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
 from assets.edits import EDIT_SUMMARIES, EDITED, EDITS
-from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
+from assets.gradients import ACTIVATION_GRADIENTS, GRADIENT_COSINES, PARAMETER_GRADIENTS
+from assets.harness import HARNESS_UTILITY
 from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
 from assets.interventions import INTERVENTIONS
 from assets.paragraphs import PARAGRAPHS
+from assets.patching import PATCHING
 from assets.perturbations import PERTURBATIONS
 from assets.report import is_written
-from assets.scores import GENERATIONS, SCORES
+from assets.score_card import SCORE_CARD
+from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
 from assets.trigger_analysis import TRIGGER_ANALYSIS
-from assets.unigrams import UNIGRAM_COUNTS, UNIGRAMS
+from assets.unigrams import SUBSET_UNIGRAMS, UNIGRAM_COUNTS, UNIGRAMS, WORDS
 from warehouse.catalog import is_published
 from warehouse.registrations import registered
 
-CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, PARAGRAPHS)
+CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, SUBSET_UNIGRAMS, WORDS, PARAGRAPHS)
 CHECKPOINT_STAGES = (
-    *(CHECKPOINT, EDITED, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION),
-    *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS, EDITS, EDIT_SUMMARIES, HEAD_RARITY, TRIGGER_ANALYSIS),
+    *(CHECKPOINT, EDITED, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
+    EXTRACTABILITY,
+    *(PARAMETER_GRADIENTS, GRADIENT_COSINES, ACTIVATION_GRADIENTS, PATCHING, INTERVENTIONS, HEAD_RARITY),
+    *(EDITS, EDIT_SUMMARIES, SCORE_CARD, HARNESS_UTILITY, TRIGGER_ANALYSIS),
 )
 
 
@@ -52,7 +58,9 @@ def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
 
 def tail_steps(scope: Scope) -> list[Step]:
     """The SQL tail, unless it shows the record as it is."""
-    return [] if is_published(scope.home) and is_written(scope.home, scope.profile.corpus_id) else [Step("tail")]
+    profile = scope.profile
+    is_shown = is_published(scope.home) and is_written(scope.home, profile.corpus_id, profile.report)
+    return [] if is_shown else [Step("tail")]
 
 
 def is_measured(scope: Scope) -> bool:

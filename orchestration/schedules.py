@@ -16,7 +16,8 @@ def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) ->
         return dg.SkipReason(
             f"no checkpoint has been measured in {home.root} yet; materialize the job `checkpoint` first."
         )
-    if is_published(home) and is_written(home, workspace.open_profile().corpus_id):
+    profile = workspace.open_profile()
+    if is_published(home) and is_written(home, profile.corpus_id, profile.report):
         return dg.SkipReason("the published warehouse and the report show the record as it is; nothing to do.")
     return dg.RunRequest()
 

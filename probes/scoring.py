@@ -203,6 +203,7 @@ def _paragraph_frame(
         "continuation_logprob_nats": logprob[:, continuation].sum(axis=1),
         "min_k20_nats": _mean_of_lowest(logprob),
         "min_k_plus_plus": _mean_of_lowest(table["z"].astype(np.float64)),
+        "is_rescored": np.zeros(rows, dtype=bool),
         "top2_margin": _margin_until_divergence(table["margin"][:, continuation], match),
         "divergence_position": prefix_length + match,
         "window_nll_nats": -logprob.mean(axis=1),

@@ -7,7 +7,7 @@ any margin on a sample scored both ways, times a safety factor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import polars as pl
 from probes.errors import ProbeError
 from probes.scoring import Scores, score_paragraphs
 from probes.scoring_inputs import as_paragraphs
+from probes.screening import extractable_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,11 +60,11 @@ def score_with_rescoring(
     """Score in half precision, then score rows whose margin is under the bound again in float32.
 
     Args:
-        model: the checkpoint in bfloat16 or float16.
+        model: the checkpoint in bfloat16 or float16; one in float32 is scored as it is.
         exact_model: the same checkpoint in float32, on any device, or a function that loads it when it is needed.
         token_ids: integers, [paragraph, position].
         prefix_length: tokens of the prefix.
-        margin_bound: logits; measured on the first 64 rows when it is not given.
+        margin_bound: logits, from `measure_margin_bound`; measured on the first 64 rows when it is not given.
         settings: further settings of `score_paragraphs`.
 
     Raises:
@@ -72,6 +73,8 @@ def score_with_rescoring(
     ids = as_paragraphs(token_ids, longer_than=prefix_length)
     texts_bytes = settings.pop("texts_bytes", None)
     rough = score_paragraphs(model, ids, prefix_length, texts_bytes=texts_bytes, **settings)
+    if is_exact(model):
+        return RescoredScores(rough, 0.0, 0, 0, 0, 0)
     again = _Exact(exact_model, ids, prefix_length, texts_bytes, settings)
     sample = np.arange(min(CALIBRATION_ROWS, len(ids))) if margin_bound is None else np.empty(0, dtype=np.int64)
     known = again.score(sample)
@@ -86,6 +89,70 @@ def score_with_rescoring(
         calibration_count=len(sample),
         missed_count=_changed(rough, known, sample, outside=doubtful),
     )
+
+
+def is_exact(model: PreTrainedModel) -> bool:
+    """Whether a model computes in float32, the precision that exact match is defined in."""
+    return str(model.dtype) == "torch.float32"
+
+
+def measure_margin_bound(
+    model: PreTrainedModel,
+    exact_model: PreTrainedModel | Callable[[], PreTrainedModel],
+    token_ids: Any,
+    prefix_length: int = 50,
+    **settings: Any,
+) -> float:
+    """The margin, in logits, under which a half-precision row is doubtful: twice the largest error on these rows.
+
+    Args:
+        model: the checkpoint in bfloat16 or float16; float32 needs no bound and gives 0.
+        exact_model: the same checkpoint in float32, or a function that loads it.
+        token_ids: integers, [paragraph, position]; the sample the error is measured on, 64 rows suffice.
+        prefix_length: tokens of the prefix.
+        settings: further settings of `score_paragraphs`.
+
+    Raises:
+        ProbeError: as `score_with_rescoring`.
+    """
+    if is_exact(model):
+        return 0.0
+    ids = as_paragraphs(token_ids, longer_than=prefix_length)
+    rough = score_paragraphs(model, ids, prefix_length, **settings)
+    exact = _Exact(exact_model, ids, prefix_length, None, settings).score(np.arange(len(ids)))
+    return margin_error(rough.tokens, exact.tokens) * SAFETY
+
+
+def extractable_with_rescoring(
+    model: PreTrainedModel,
+    exact_model: Callable[[], PreTrainedModel],
+    token_ids: Any,
+    prefix_length: int,
+    context_lengths: Sequence[int],
+    margin_bound: float,
+    **settings: Any,
+) -> pl.DataFrame:
+    """`extractable_at` in which rows that half precision leaves doubtful are those of float32.
+
+    Args:
+        model: the checkpoint in any precision.
+        exact_model: loads the same checkpoint in float32; called when a row is doubtful.
+        token_ids: integers, [paragraph, position].
+        prefix_length: tokens before the continuation that are at hand.
+        context_lengths: tokens of context the model is shown.
+        margin_bound: logits, from `measure_margin_bound`.
+        settings: further settings of `screen_paragraphs`.
+
+    Raises:
+        ProbeError: as `extractable_at`.
+    """
+    ids = as_paragraphs(token_ids, longer_than=prefix_length)
+    rough = extractable_at(model, ids, prefix_length, context_lengths, **settings)
+    rows = rough.filter(pl.col("top2_margin") < margin_bound)["row"].unique().sort().to_numpy()
+    if is_exact(model) or not len(rows):
+        return rough
+    exact = extractable_at(exact_model(), ids[rows], prefix_length, context_lengths, **settings)
+    return _with_rows(rough, exact, rows)
 
 
 @dataclass
@@ -105,7 +172,7 @@ class _Exact:
             return Scores(pl.DataFrame(), pl.DataFrame())
         if not isinstance(self.model, PreTrainedModel):
             self.model = self.model()
-        if str(self.model.dtype) != "torch.float32":
+        if not is_exact(self.model):
             raise ProbeError(f"the model to rescore with is in {self.model.dtype}; load the checkpoint in float32.")
         sizes = None if self.texts_bytes is None else [self.texts_bytes[row] for row in rows]
         return score_paragraphs(self.model, self.ids[rows], self.prefix_length, texts_bytes=sizes, **self.settings)
@@ -129,8 +196,9 @@ def _replaced(rough: Scores, exact: Scores, rows: np.ndarray) -> Scores:
     """`rough` with the rows that were scored again put in their places."""
     if not len(rows):
         return rough
+    again = exact.paragraphs.with_row_index("row").with_columns(is_rescored=pl.lit(True))
     return Scores(
-        _with_rows(rough.paragraphs.with_row_index("row"), exact.paragraphs.with_row_index("row"), rows).drop("row"),
+        _with_rows(rough.paragraphs.with_row_index("row"), again, rows).drop("row"),
         _with_rows(rough.tokens, exact.tokens, rows),
     )
 

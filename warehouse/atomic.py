@@ -66,8 +66,12 @@ def file_sha256(path: Path) -> str:
 
 
 def digest(value: Any) -> str:
-    """Hex sha256 of a JSON value, independent of key order."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """Hex sha256 of a JSON value, independent of key order and of whether it has been written and read in between.
+
+    Integer keys become text in JSON and sort differently then, so the value is taken as it would be read back.
+    """
+    read_back = json.loads(json.dumps(value))
+    return hashlib.sha256(json.dumps(read_back, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -21,6 +21,7 @@ from warehouse.home import Home
 from warehouse.macros import Macro
 from warehouse.parts import TableStore, partition_lock
 from warehouse.registry import TABLES, Table
+from warehouse.registry.derived import meaning
 
 STORAGE_VERSION = "v1.5.0"
 _RECORD = "catalog.json"
@@ -44,12 +45,18 @@ class CatalogRefusedError(WarehouseError):
 
 def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
     """A private in-memory connection with limits; extensions are never fetched."""
-    return duckdb.connect(config=limits(threads, memory))
+    connection = duckdb.connect(config=limits(threads, memory))
+    connection.execute("SET enable_progress_bar = false")  # progress is ours to show
+    return connection
 
 
 def limits(threads: int, memory: str) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB settings of every connection: bounded, and extensions are never fetched."""
-    return {"threads": str(threads), "memory_limit": memory, "autoinstall_known_extensions": "false"}
+    return {
+        "threads": str(threads),
+        "memory_limit": memory,
+        "autoinstall_known_extensions": "false",
+    }
 
 
 def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: None) -> CatalogReport:
@@ -59,16 +66,17 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
         CatalogRefusedError: a check found violating rows; the published catalog is as it was.
         WarehouseError: a query failed; likewise.
     """
-    key = catalog_key(home)
-    temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
-    try:
-        report = _build(home, temporary, on_object)
-        temporary.replace(home.database)
-    except (OSError, duckdb.IOException) as error:
-        raise disk_error(home.database, error) from error
-    finally:
-        _remove_leftovers(home)
-    _forget_retired_parts(home, key)
+    with filelock.FileLock(home.root / ".catalog.lock"):  # the later of two publications must show the later record
+        key = catalog_key(home)
+        temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
+        try:
+            report = _build(home, temporary, on_object)
+            temporary.replace(home.database)
+        except (OSError, duckdb.IOException) as error:
+            raise disk_error(home.database, error) from error
+        finally:
+            _remove_leftovers(home)
+        _forget_retired_parts(home, key)
     return report
 
 
@@ -88,6 +96,18 @@ def catalog_key(home: Home) -> str:
 def is_published(home: Home) -> bool:
     """Whether the published catalog shows the record as it is now."""
     return _last_record(home).get("key") == catalog_key(home) and _opens(home.database)
+
+
+def published_root(home: Home) -> str | None:
+    """Where the home lay when the catalog was published; its views hold that path."""
+    root = _last_record(home).get("root")
+    return str(root) if root else None
+
+
+def read_parts(home: Home) -> set[str]:
+    """Parts that the published catalog or the one before reads, relative to the home."""
+    record = _last_record(home)
+    return {str(name) for key in ("current", "previous") for name in record.get(key, [])}
 
 
 def _last_record(home: Home) -> dict[str, Any]:
@@ -167,7 +187,9 @@ def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogR
 
 def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table: Table) -> None:
     store = TableStore.of(home, table.name)
-    files = [file for partition in store.partitions() for file in store.files(partition)]
+    # What an older rarecall wrote and this one has not written again lacks columns.
+    readable = [partition for partition in store.partitions() if store.is_readable(partition)]
+    files = [file for partition in readable for file in store.files(partition)]
     names = ", ".join(identifier(column.name) for column in table.columns)
     if files:
         listed = ", ".join(literal(file) for file in files)
@@ -205,6 +227,15 @@ def _create_object(connection: duckdb.DuckDBPyConnection, kind: str, query: sql.
     except duckdb.Error as error:
         raise WarehouseError(f"sql/…/{query.name}.sql failed ({error}); the published catalog is unchanged.") from error
     connection.execute(f"COMMENT ON {kind} {identifier(query.name)} IS {literal(query.description)}")
+    if not kind.startswith("MACRO"):
+        _comment_columns(connection, query.name)
+
+
+def _comment_columns(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    rows = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [name]).fetchall()
+    for (column,) in rows:
+        if said := meaning(column, TABLES):
+            connection.execute(f"COMMENT ON COLUMN {identifier(name)}.{identifier(column)} IS {literal(said)}")
 
 
 def _violations(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
@@ -245,11 +276,14 @@ def _forget_retired_parts(home: Home, key: str) -> None:
             live = {str(file.relative_to(home.root)) for file in store.files(partition)}
             _delete_parts(store, partition, keep=live | previous)
             current |= live
-    write_json(home.root / _RECORD, {"key": key, "current": sorted(current), "previous": sorted(previous)})
+    record = {"key": key, "root": str(home.root), "current": sorted(current), "previous": sorted(previous)}
+    write_json(home.root / _RECORD, record)
 
 
 def _delete_parts(store: TableStore, partition: str, keep: set[str]) -> None:
     parts = list(store.folder(partition).glob("part-*.parquet"))
+    if store.manifest(partition) is None:  # rows of another version of the table; `rarecall gc` removes them when asked
+        return
     retired = [part for part in parts if str(part.relative_to(store.home.root)) not in keep]
     if not retired:
         return

@@ -47,6 +47,13 @@ def to_arrow(table: Table, frame: pl.DataFrame, constants: dict[str, str], note:
         ) from error
 
 
+def empty_frame(table: Table) -> pl.DataFrame:
+    """No rows, all columns."""
+    frame = pl.from_arrow(table.arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
 def read_frame(files: list[Path], table: Table, columns: list[str] | None = None) -> pl.DataFrame:
     """Rows of Parquet files in file order.
 

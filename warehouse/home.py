@@ -44,6 +44,11 @@ class Home:
         return self.root / "rarecall.duckdb"
 
     @property
+    def layout(self) -> Path:
+        """The version of this layout, see `warehouse.layout`."""
+        return self.root / "home.json"
+
+    @property
     def tables(self) -> Path:
         """The Parquet record."""
         return self.root / "tables"
@@ -81,11 +86,13 @@ class Home:
         return self.tables / table / f"{kind}={check_name(partition, kind)}"
 
     def prepare(self) -> Home:
-        """Create the home and prove that it can be written.
+        """Create the home, prove that it can be written, and bring its layout up to date.
 
         Raises:
-            WarehouseError: it cannot.
+            WarehouseError: it cannot be written, or a newer rarecall made it.
         """
+        from warehouse.layout import check_layout
+
         probe = self.root / f".writable-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -96,4 +103,5 @@ class Home:
                 f"the home folder {self.root} cannot be written ({error.strerror}); "
                 "make it writable or set RARECALL_HOME to another folder."
             ) from error
+        check_layout(self)
         return self

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from warehouse.home import Home
 from warehouse.registry import TABLES, Table
 
 MANIFEST = "_manifest.json"
+_SOUND = "_sound.json"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,16 @@ class TableStore:
         return sorted(path.parent.name.partition("=")[2] for path in found)
 
     def manifest(self, partition: str) -> Manifest | None:
-        """Manifest of a complete partition, else None; a damaged one counts as none and is rebuilt."""
+        """Manifest of a complete partition, else None.
+
+        A damaged one counts as none, and so does one of rows with other columns or another meaning than the registry's:
+        its key does not follow from its inputs. Such a partition is left as it is and made again when it is asked for.
+        """
+        found = self.any_manifest(partition)
+        return found if found and found.key == input_key(self.table, found.inputs) else None
+
+    def any_manifest(self, partition: str) -> Manifest | None:
+        """The manifest whatever version of the table it is about; None when it is not there or damaged."""
         path = self.folder(partition) / MANIFEST
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
@@ -93,12 +103,19 @@ class TableStore:
         manifest = self.manifest(partition)
         return [self.folder(partition) / part.name for part in manifest.parts] if manifest else []
 
+    def is_readable(self, partition: str) -> bool:
+        """Whether the partition is complete and has today's columns."""
+        import pyarrow.parquet as pq
+
+        files = self.files(partition)
+        return bool(files) and set(self.table.arrow_schema.names) <= set(pq.read_schema(files[0]).names)
+
     def is_current(self, partition: str, inputs: dict[str, Any]) -> bool:
-        """Whether the partition is complete, made from exactly these inputs, and its files are there."""
+        """Whether the partition is complete, made from exactly these inputs, and its files are what they were."""
         manifest = self.manifest(partition)
         if manifest is None or manifest.key != input_key(self.table, inputs):
             return False
-        return all((self.folder(partition) / part.name).exists() for part in manifest.parts)
+        return not unsound_parts(self.folder(partition), manifest)
 
     def read(self, partition: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of a partition in the order they were written.
@@ -168,6 +185,14 @@ class PartitionWriter:
         """
         return read_frame(self._all_staged(), self.store.table)
 
+    def content_sha256(self) -> str:
+        """Content hash that the partition will have after `finish`.
+
+        Raises:
+            WarehouseError: shards are missing.
+        """
+        return digest([_rows_sha256(path) for path in self._all_staged()])
+
     def finish(self) -> Manifest:
         """Move all parts into the partition and make them its content.
 
@@ -177,14 +202,18 @@ class PartitionWriter:
         parts = tuple(self._publish(path) for path in self._all_staged())
         manifest = Manifest(self.store.table.name, self.partition, self.key, self.inputs, parts)
         write_json(self.store.folder(self.partition) / MANIFEST, asdict(manifest))
+        note_sound(self.store.folder(self.partition), manifest)
         for waiting in self.store.folder(self.partition).glob(".staging-*"):  # also of inputs that were given up
             shutil.rmtree(waiting, ignore_errors=True)
         return manifest
 
     def _staged(self, shard: int) -> Path | None:
-        for path in self.staging.glob(f"part-{shard:05d}-{self.key[:12]}-*.parquet"):
-            if file_sha256(path)[:12] == path.stem.rpartition("-")[2]:
-                return path
+        """An intact part of the shard: waiting, or published before with the same inputs and still sound."""
+        pattern = f"part-{shard:05d}-{self.key[:12]}-*.parquet"
+        for folder in (self.staging, self.store.folder(self.partition)):
+            for path in folder.glob(pattern):
+                if file_sha256(path)[:12] == path.stem.rpartition("-")[2]:
+                    return path
         return None
 
     def _all_staged(self) -> list[Path]:
@@ -203,6 +232,41 @@ class PartitionWriter:
         part = Part(staged.name, pq.read_metadata(staged).num_rows, file_sha256(staged), _rows_sha256(staged))
         staged.replace(self.store.folder(self.partition) / staged.name)
         return part
+
+
+def unsound_parts(folder: Path, manifest: Manifest, look_again: bool = False) -> list[Part]:
+    """Parts that are missing or whose bytes do not agree with the manifest.
+
+    A file is read only when its size or time is not what it was when it was last found sound, or with `look_again`.
+    """
+    noted = {} if look_again else _noted(folder)
+    stats = {part.name: _stat(folder / part.name) for part in manifest.parts}
+    unsure = [part for part in manifest.parts if stats[part.name] is None or noted.get(part.name) != stats[part.name]]
+    unsound = [p for p in unsure if stats[p.name] is None or file_sha256(folder / p.name) != p.sha256]
+    if unsure and not unsound:
+        note_sound(folder, manifest)
+    return unsound
+
+
+def note_sound(folder: Path, manifest: Manifest) -> None:
+    """Remember sizes and times of parts whose bytes were just checked; only spares reading them again."""
+    with suppress(WarehouseError):
+        write_json(folder / _SOUND, {part.name: _stat(folder / part.name) for part in manifest.parts})
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / _SOUND).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _stat(path: Path) -> list[int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 @contextmanager

@@ -103,6 +103,6 @@ def legend(ax: Any, columns: int = 1) -> None:
 
 def name_ticks(ax: Any, names: Sequence[str], most: int = 24) -> None:
     """Tick labels of many items: upright where they fit, every n-th where they would overlap."""
-    step = -(-len(names) // most)
+    step = max(1, -(-len(names) // most))
     shown = list(range(0, len(names), step))
     ax.set_xticks(shown, [names[i] for i in shown], rotation=90 if len(names) > 9 else 0)

@@ -22,6 +22,7 @@ class Reader(ABC):
         source: where the documents come from, resolved.
         skipped: documents left out by the latest iteration, counted by reason. Empty documents hold nothing that
             could be lost and are always counted here; broken ones only with `on_bad="skip"`, else they raise.
+        first_skipped: by reason, what was wrong with the first of them and where.
     """
 
     kind: ClassVar[str]
@@ -32,6 +33,7 @@ class Reader(ABC):
         self.source = str(source)
         self.on_bad = on_bad
         self.skipped: Counter[str] = Counter()
+        self.first_skipped: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Document]:
         """Yields the documents and counts what is left out, afresh on every call.
@@ -39,10 +41,10 @@ class Reader(ABC):
         Raises:
             CorpusError: a document is broken and `on_bad` is "fail".
         """
-        self.skipped = Counter()
+        self.skipped, self.first_skipped = Counter(), {}
         for document in self._documents():
             if not document.text:
-                self.skipped["empty document"] += 1
+                self._skip("empty document", f"{document.name} of {self.source} is empty")
             elif not _is_encodable(document.text):
                 self._bad("lone surrogate", f"{document.name} of {self.source} holds half a surrogate pair")
             else:
@@ -56,7 +58,11 @@ class Reader(ABC):
         """Counts a broken document or raises, as the user chose."""
         if self.on_bad == "fail":
             raise CorpusError(f"{what}; repair it or pass on_bad='skip' to count it and go on.") from cause
+        self._skip(reason, what)
+
+    def _skip(self, reason: str, what: str) -> None:
         self.skipped[reason] += 1
+        self.first_skipped.setdefault(reason, what)
 
     def _decoded(self, data: bytes, where: str) -> str | None:
         """`data` as UTF-8 text without byte order mark, or None after a counted skip."""

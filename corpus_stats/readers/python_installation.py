@@ -47,7 +47,7 @@ class PythonInstallationReader(Reader):
         for name in sorted(files):
             text = _decoded_source(files[name])
             if text is None:
-                self.skipped["undecodable file"] += 1
+                self._skip("undecodable file", f"{name} of {self.source} is not in the encoding it declares")
             else:
                 yield Document(name, _subset(name), text)
 

@@ -1,31 +1,181 @@
-"""`rarecall corpus`: what has been read."""
+"""`rarecall corpus`: add, list, remove; `rarecall import`: what other projects released."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from warehouse.home import Home
 
+if TYPE_CHECKING:
+    import polars as pl
+
 app = typer.Typer(help="Corpora.", no_args_is_help=True)
+import_app = typer.Typer(help="Import what other projects released, as corpora to measure.", no_args_is_help=True)
+
+_TOKENIZER = "Folder or hub id of the tokenizer; text without one gets a byte-level BPE trained on it."
+_RELEASED_TOKENIZER = "Folder or hub id of the tokenizer the ids were made with."
+_GPT2_IDS = "EleutherAI/gpt-neo-125m"  # both releases hold GPT-2's ids
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name in the warehouse.")],
+    source: Annotated[str, typer.Argument(help="Path of text, JSONL(.zst), Parquet or token files; hub id; 'python'.")],
+    kind: Annotated[str | None, typer.Option(help="Kind of source; default: seen from its files.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help=_TOKENIZER)] = None,
+    vocabulary_size: Annotated[int | None, typer.Option(help="Of the tokenizer that is trained.")] = None,
+    on_bad: Annotated[str, typer.Option(help="Broken documents: 'fail', or 'skip' and count them.")] = "fail",
+    option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE for the reader; repeatable.")] = None,
+) -> None:
+    """Register a corpus after a look at its files; a profile then names it by corpus_id alone."""
+    from pydantic import ValidationError
+
+    from assets.errors import RequestError
+    from assets.profile import CorpusSettings
+    from corpus_stats.errors import CorpusError
+    from warehouse.registrations import register
+
+    home, options = Home.locate().prepare(), dict(_pair(text) for text in option or [])
+    facts: dict[str, Any] = {"source": _resolved(source), "kind": kind, "tokenizer": _resolved(tokenizer)}
+    facts |= {"options": options, "on_bad": on_bad, "vocabulary_size": vocabulary_size}
+    facts = {key: value for key, value in facts.items() if value not in (None, {})}
+    try:
+        settings = CorpusSettings(corpus_id=name, **facts)
+        facts["kind"], what = _inspected(settings)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RequestError(f"{'.'.join(map(str, first['loc']))} is wrong ({first['msg']}); correct it.") from error
+    register(home, "corpora", name, facts)
+    typer.echo(f"{name}: {what}; read it with `rarecall run --profile {name}`.")
 
 
 @app.command("list")
 def show() -> None:
-    """Show the corpora that were read: tokens, documents, fingerprint."""
-    import polars as pl
-
+    """Show corpora: tokens, documents, fingerprint; empty until they are read."""
     from assets.errors import RequestError
     from orchestration.cli.answers import write_answer
+    from warehouse.registrations import registered
+
+    home = Home.locate()
+    read, known = _read_corpora(home), registered(home, "corpora")
+    if not read and not known:
+        raise RequestError("no corpus has been read yet; add one with `rarecall corpus add`, or run `rarecall run`.")
+    write_answer(_listed(read, known), "table", None)
+
+
+@app.command("remove")
+def remove(name: Annotated[str, typer.Argument(help="Name in the warehouse.")]) -> None:
+    """Forget a registration; files and results stay."""
+    from warehouse.registrations import unregister
+
+    unregister(Home.locate(), "corpora", name)
+    typer.echo(f"{name} is no longer registered; its files and results stay.")
+
+
+@import_app.command("lm-extraction-benchmark")
+def import_extraction(
+    folder: Annotated[Path, typer.Argument(help="Folder with *_prefix.npy, *_suffix.npy, *_preprefix.npy.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "lm-extraction-benchmark",
+    tokenizer: Annotated[str, typer.Option(help=_RELEASED_TOKENIZER)] = _GPT2_IDS,
+) -> None:
+    """Import the paragraphs of the Training Data Extraction Challenge, with the tokens before them."""
+    _import("lm-extraction-benchmark", folder, name, tokenizer, None)
+
+
+@import_app.command("localizing-paragraph-memorization")
+def import_localizing(
+    folder: Annotated[Path, typer.Argument(help="Folder with *_preds.pt and the csv of counts, EM and NLL.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "localizing-paragraph-memorization",
+    tokenizer: Annotated[str, typer.Option(help=_RELEASED_TOKENIZER)] = _GPT2_IDS,
+    prefix_length: Annotated[int | None, typer.Option(help="Tokens of the prefix; default: half of a row.")] = None,
+) -> None:
+    """Import the paragraphs of Stoehr et al. 2024: prefixes and what GPT-Neo 125M wrote after them."""
+    _import("localizing-paragraph-memorization", folder, name, tokenizer, prefix_length)
+
+
+def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length: int | None) -> None:
+    from assets.errors import RequestError
+    from assets.released import RELEASED, write_import
+    from corpus_stats.errors import CorpusError
+    from warehouse.catalog import publish_catalog
+    from warehouse.registrations import register
+
+    home = Home.locate().prepare()
+    try:
+        frame = write_import(home, name, release, folder, prefix_length)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
+    facts = {"source": str(folder.resolve()), "kind": RELEASED, "tokenizer": _resolved(tokenizer)}
+    register(home, "corpora", name, facts)
+    publish_catalog(home)
+    typer.echo(f"{name}: {_summary(frame)}. They are in the table released_paragraphs; to measure checkpoints on them,")
+    typer.echo(f"say corpus_id = {name!r} in the [corpus] of a profile, or `rarecall run --profile {name}`.")
+
+
+def _summary(frame: pl.DataFrame) -> str:
+    by_model = int((frame["continuation_origin"] == "model").sum())
+    distinct = frame["paragraph_id"].n_unique()
+    written = f", {by_model:,} with a continuation that a model wrote" if by_model else ""
+    return f"{len(frame):,} paragraphs, {distinct:,} of them distinct{written}"
+
+
+def _inspected(settings: Any) -> tuple[str, str]:
+    """Kind of a source and what was seen of it: the first document, or the number of tokens."""
+    from assets.errors import RequestError
+    from corpus_stats.pretokenized import token_file_count
+    from corpus_stats.readers import PRETOKENIZED, detect_kind, open_source
+
+    kind = settings.kind or detect_kind(settings.source)
+    if kind == PRETOKENIZED:
+        if settings.tokenizer is None:
+            raise RequestError(f"{settings.source} holds token ids; say with --tokenizer which one made them.")
+        count = token_file_count(settings.source, settings.options.get("dtype", "uint16"))
+        return kind, f"token files with {count:,} tokens"
+    reader = open_source(settings.source, kind, on_bad=settings.on_bad, **settings.options)
+    first = next(iter(reader), None)
+    if first is None:
+        raise RequestError(f"{settings.source} holds no document that can be read; check it, or pass --kind.")
+    return kind, f"{kind}, first document {first.name} of {len(first.text):,} characters"
+
+
+def _read_corpora(home: Home) -> dict[str, dict[str, Any]]:
     from warehouse.parts import TableStore
 
-    store = TableStore.of(Home.locate(), "corpora")
-    names = store.partitions()
-    if not names:
-        raise RequestError("no corpus has been read yet; run `rarecall run` first.")
-    columns = ["corpus_id", "document_count", "token_count", "fingerprint", "source"]
-    write_answer(pl.concat([store.read(name, columns) for name in names]), "table", None)
+    store = TableStore.of(home, "corpora")
+    return {name: store.read(name).row(0, named=True) for name in store.partitions()}
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `list` a subcommand although it is the only one."""
+def _listed(read: dict[str, dict[str, Any]], known: dict[str, dict[str, Any]]) -> pl.DataFrame:
+    import polars as pl
+
+    shown = ("document_count", "token_count", "fingerprint")
+    rows = [
+        {
+            "corpus_id": name,
+            "kind": known.get(name, {}).get("kind"),
+            **{column: read.get(name, {}).get(column) for column in shown},
+            "source": known.get(name, {}).get("source") or read[name]["source"],
+        }
+        for name in sorted({*read, *known})
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    from assets.errors import RequestError
+
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise RequestError(f"--option {text!r} is not NAME=VALUE; write for example --option text_field=content.")
+    return name, int(value) if value.lstrip("-").isdigit() else value
+
+
+def _resolved(source: str | None) -> str | None:
+    """Paths as absolute ones, names as they are."""
+    path = Path(source).expanduser() if source else None
+    return str(path.resolve()) if path is not None and source != "python" and path.exists() else source

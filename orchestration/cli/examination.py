@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from assets.cores import usable_cores
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
-from warehouse.parts import TableStore
-from warehouse.registry import TABLES
 
 _PACKAGES = ("torch", "transformers", "duckdb", "polars", "dagster", "dagster-webserver", "datasketch")
 _ENOUGH_BYTES = 2 * 1024**3
@@ -47,7 +46,9 @@ def _device() -> Finding:
 
     from probes.models import resolve_device
 
-    return Finding(True, f"models run on {resolve_device('auto')}, {torch.get_num_threads()} threads")
+    cores, threads = usable_cores(), torch.get_num_threads()
+    said = f"models run on {resolve_device('auto')}, {threads} threads on {cores} cores"
+    return Finding(threads <= cores, said if threads <= cores else f"{said}; set OMP_NUM_THREADS={cores} or less")
 
 
 def _home(home: Home) -> Iterator[Finding]:
@@ -63,21 +64,32 @@ def _home(home: Home) -> Iterator[Finding]:
 
 
 def _record(home: Home) -> Iterator[Finding]:
-    from warehouse.atomic import file_sha256
+    from warehouse.integrity import examine_record
 
-    part_count, damaged = 0, []
-    for name in TABLES:
-        store = TableStore.of(home, name)
-        for partition in store.partitions():
-            manifest = store.manifest(partition)
-            for part in manifest.parts if manifest else ():
-                path = store.folder(partition) / part.name
-                part_count += 1
-                if not path.exists() or file_sha256(path) != part.sha256:
-                    damaged.append(
-                        f"{name}/{partition}/{part.name} is missing or damaged; remove its folder and run again"
-                    )
-    yield Finding(
-        not damaged, f"{part_count} parts of the record agree with their checksums" if not damaged else damaged[0]
-    )
-    yield from (Finding(False, text) for text in damaged[1:])
+    found = examine_record(home)
+    if not found.damages:
+        yield Finding(True, f"{found.part_count} parts of the record agree with their checksums")
+    for damage in found.damages:
+        yield Finding(False, damage.sentence)
+    if found.outdated:
+        names = ", ".join(f"{table}/{partition}" for table, partition in found.outdated[:5])
+        yield Finding(
+            True, f"{len(found.outdated)} partitions are of another version of their table ({names}); a run of their "
+            "profile makes them again, `rarecall gc` removes them",
+        )  # fmt: skip
+    yield _catalog(home)
+
+
+def _catalog(home: Home) -> Finding:
+    from warehouse.catalog import is_published, published_root
+
+    root = published_root(home)
+    if root is not None and root != str(home.root):
+        return Finding(False, f"the home was moved here from {root}; run `rarecall relocate` once")
+    if root is None and not home.database.exists():
+        return Finding(True, "nothing has been published yet; `rarecall run` does")
+    if not is_published(home):
+        return Finding(
+            False, f"{home.database.name} does not show the record as it is or is damaged; run `rarecall run`"
+        )
+    return Finding(True, f"{home.database.name} shows the record as it is")

@@ -1,8 +1,7 @@
-"""Commands that do and show: run, ui, query, report, doctor."""
+"""Commands that do and show: run, ui, report, doctor."""
 
 from __future__ import annotations
 
-import enum
 import os
 import sys
 import traceback
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
 
 
-class Format(enum.StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-
-
 def run(
     profile: ProfileOption = "",
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
@@ -40,7 +30,8 @@ def run(
     from orchestration.cli.progress_display import reporter
     from orchestration.runner import run_flow
 
-    scope = Scope(Home.locate().prepare(), load_profile(profile or None))
+    chosen = load_profile(profile or None)
+    scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
@@ -95,20 +86,11 @@ def ui(
     raise typer.Exit(serve(home, host, port, profile))
 
 
-def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT over the published warehouse.")],
-    format: Annotated[Format, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
-) -> None:
-    """Ask the published warehouse, read-only, also while a run is writing."""
-    from orchestration.cli.answers import write_answer
-    from warehouse.queries import query as ask
-
-    write_answer(ask(Home.locate(), sql), format.value, output)
-
-
 def report(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
+    ] = False,
 ) -> None:
     """Print the findings and the path of the report."""
     from assets.errors import RequestError
@@ -117,16 +99,38 @@ def report(
     if not home.report.exists():
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
     print_findings(home)
+    shown = home.report
+    if redact:
+        shown = _write_redacted(home)
+        print(f"redacted  {shown}")
     if open_browser:
-        typer.launch(home.report.as_uri())
+        typer.launch(shown.as_uri())
 
 
-def doctor() -> None:
+def _write_redacted(home: Home) -> Path:
+    from assets.findings import latest_checkpoint
+    from assets.profile import ReportSettings
+    from assets.report import write_report
+
+    target = home.report.with_name("redacted.html")
+    write_report(home, latest_checkpoint(home) or "", ReportSettings(redact=True), target)
+    return target
+
+
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Remove damaged parts, to be made again.")] = False,
+) -> None:
     """Check environment, home and devices, and say what to do."""
     from orchestration.cli.examination import examine
+    from warehouse.integrity import examine_record
+    from warehouse.integrity import repair as remove_damaged
 
-    problems = 0
-    for finding in examine(Home.locate()):
+    home, problems = Home.locate(), 0
+    if repair:
+        damages = examine_record(home.prepare()).damages
+        remove_damaged(home, damages)
+        typer.echo(f"{len(damages)} damaged files were removed; `rarecall run` makes them again.")
+    for finding in examine(home):
         problems += not finding.is_fine
         typer.echo(f"{'ok  ' if finding.is_fine else 'FIX '} {finding.what}")
     raise typer.Exit(1 if problems else 0)

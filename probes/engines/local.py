@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -58,6 +59,7 @@ class ProcessPool:
 
 def _serve(connection: Connection, setup: Callable, work: Callable, threads: int | None) -> None:
     """Body of the process: one state, then one outcome per shard until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the caller ends its workers
     use_threads(threads)
     state, is_ready = None, False
     while True:
@@ -71,7 +73,10 @@ def _serve(connection: Connection, setup: Callable, work: Callable, threads: int
             outcome = Outcome(value=work(state, shard))
         except Exception as error:  # whatever it is, it belongs to the caller
             outcome = Outcome(error=sendable(error))
-        connection.send(outcome)
+        try:
+            connection.send(outcome)
+        except (BrokenPipeError, ConnectionResetError):  # nobody is left to take it
+            return
 
 
 def sendable(error: Exception) -> Exception:

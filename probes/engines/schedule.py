@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -43,6 +43,11 @@ class EngineSettings:
             raise ProbeError(
                 "an engine needs at least one worker and attempt, and positive processor shares and limits."
             )
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether shards run where they are asked for: one local worker that nobody has to watch."""
+        return self.kind == "local" and self.workers == 1 and self.shard_limit_s is None
 
 
 @dataclass(frozen=True)
@@ -93,15 +98,36 @@ def run_shards(
         Exception: whatever `setup` or `work` raise; shards that finished before were yielded.
     """
     settings = settings or EngineSettings()
-    if settings.kind == "local" and settings.workers == 1 and settings.shard_limit_s is None:
-        return _in_this_process(setup, work, shards)
+    if settings.is_this_process:
+        return _in_this_process(setup, work, shards, settings.threads_per_worker)
     return _in_workers(setup, work, shards, settings)
 
 
-def _in_this_process(setup: Callable, work: Callable, shards: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    state = setup() if len(shards) else None
+def _in_this_process(
+    setup: Callable, work: Callable, shards: Sequence[Any], threads: int | None
+) -> Iterator[tuple[int, Any]]:
+    with _threads(threads):
+        state = setup() if len(shards) else None
     for index, shard in enumerate(shards):
-        yield index, work(state, shard)
+        with _threads(threads):
+            result = work(state, shard)
+        yield index, result
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """So many torch threads within the block; None changes nothing."""
+    if count is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _in_workers(

@@ -1,11 +1,12 @@
 -- One row per checkpoint, memorized or not, and prefix position: how much one changed token costs.
--- em_drop_mean: tokens of exact match lost, mean over clusters (near duplicates count once).
+-- em_drop_mean: tokens of exact match lost, mean over clusters (near duplicates count once), main policy.
 -- flat_null: what every position would cost if position did not matter (mean over positions).
 WITH by_cluster AS (
     SELECT checkpoint_id, is_memorized, position, near_duplicate_cluster, avg(em_drop) AS em_drop,
            avg(delta_nll_nats) AS delta_nll_nats
     FROM perturbations
     JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
+    WHERE is_main_policy
     GROUP BY ALL
 ),
 summary AS (

@@ -1,11 +1,12 @@
 -- One row per checkpoint, perturbed paragraph and prefix token: rarity, what changing the token does, who looks at it.
--- em_drop, delta_nll_nats: mean over draws and policies; empty where the position was not perturbed (position 0).
+-- em_drop, delta_nll_nats: mean over the draws of the main policy; empty where the position was not perturbed (position 0).
 -- attention: map from 'layer.head' to the weight the first continuation position puts on this token.
 -- activation_gradient: largest gradient of the continuation loss over layers, heads and q, k, v at this token.
 WITH effect AS (
     SELECT checkpoint_id, paragraph_id, position, any_value(reference) AS reference, avg(em_drop) AS em_drop,
            avg(delta_nll_nats) AS delta_nll_nats, count(*) AS draw_count
     FROM perturbations
+    WHERE is_main_policy
     GROUP BY ALL
 ),
 measured AS (

@@ -39,6 +39,12 @@ paragraphs_per_group = 4
 shard_size = 16
 bootstrap_draws = 100
 permutations = 100
+continuation_attention = true
+[probes.perturbation_draws]
+second_choice = 1
+uniform = 2
+frequency_matched = 1
+deletion = 1
 """
 
 
@@ -175,6 +181,42 @@ def test_triggers_hold_every_prefix_token_once_with_everything_measured(scope):
         assert later[column].null_count() == 0, column
 
 
+def test_every_policy_of_the_profile_is_swept_and_the_first_one_counts(scope):
+    swept = ask(scope, "SELECT * FROM perturbations")
+    per_position = swept.group_by("checkpoint_id", "paragraph_id", "position").len()
+    assert per_position["len"].unique().to_list() == [5]
+    assert (swept["is_main_policy"] == (swept["policy"] == "second_choice")).all()
+    assert ask(scope, "SELECT DISTINCT draw_count FROM triggers WHERE position > 0")["draw_count"].to_list() == [1]
+    assert ask(scope, "SELECT DISTINCT policy FROM minimal_perturbations")["policy"].to_list() == ["second_choice"]
+    mart = ask(scope, "SELECT * FROM em_drop_by_policy")
+    assert mart.filter("is_main_policy")["difference"].to_list() == [0.0] * mart.filter("is_main_policy").height
+    expected = dict(swept.group_by("policy").agg(pl.col("draw").n_unique()).iter_rows())
+    assert dict(mart.select("policy", "draw_count").unique().iter_rows()) == expected
+
+
+def test_the_minimal_perturbation_is_the_earliest_of_the_strongest(scope):
+    minimal = ask(scope, "SELECT checkpoint_id, paragraph_id, position, exact_match FROM minimal_perturbations")
+    rows = ask(scope, "SELECT * FROM perturbations WHERE is_main_policy ORDER BY exact_match, position, draw")
+    expected = rows.unique(["checkpoint_id", "paragraph_id"], keep="first", maintain_order=True)
+    by = ["checkpoint_id", "paragraph_id"]
+    assert minimal.sort(by).equals(expected.select(minimal.columns).sort(by))
+
+
+def test_continuation_attention_equals_output_attentions(scope):
+    import torch
+
+    checkpoint = ask(scope, "SELECT max(checkpoint_id) AS c FROM checkpoints")["c"][0]
+    rows = ask(
+        scope,
+        f"SELECT paragraph_id, token_ids, attention FROM continuation_attention JOIN paragraphs USING (paragraph_id) WHERE checkpoint_id = '{checkpoint}' ORDER BY paragraph_id, layer, head, query_position",
+    )
+    ids = torch.tensor(rows.unique("paragraph_id", maintain_order=True)["token_ids"].to_list())
+    with torch.no_grad():
+        full = model_of(scope, checkpoint)(ids, output_attentions=True).attentions
+    expected = torch.stack([layer[:, :, 50:, :50] for layer in full], 1).reshape(-1, 50)
+    assert np.allclose(np.array(rows["attention"].to_list()), expected, atol=1e-5)
+
+
 def test_a_second_run_has_nothing_to_do(scope):
     from orchestration.flow import checkpoint_steps, corpus_steps, tail_steps
 
@@ -199,3 +241,6 @@ def test_checks_and_plots_are_recorded_in_the_instance(scope):
         metadata = event.asset_materialization.metadata
         assert metadata["dagster/row_count"].value == 28
         assert "data:image/png" in metadata["plot"].value
+        for name in ("perturbations", "head_rarity", "trigger_effects"):
+            event = instance.get_latest_materialization_event(dg.AssetKey(name))
+            assert "data:image/png" in event.asset_materialization.metadata["plot"].value

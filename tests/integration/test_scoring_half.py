@@ -11,7 +11,8 @@ from scoring_models import ARCHITECTURES, random_model, random_paragraphs, recit
 
 from probes.errors import ProbeError
 from probes.scoring import score_paragraphs
-from probes.scoring_half import margin_error, score_with_rescoring
+from probes.scoring_half import extractable_with_rescoring, margin_error, measure_margin_bound, score_with_rescoring
+from probes.screening import extractable_at
 
 
 def halved(model, dtype=torch.bfloat16):
@@ -59,12 +60,36 @@ def test_rescored_rows_are_wholly_those_of_float32_and_the_others_untouched():
     result = score_with_rescoring(half, model, paragraphs, 10, margin_bound=bound, texts_bytes=[20] * 96, batch_size=1)
     doubtful = (rough.paragraphs["top2_margin"] < bound).alias("doubtful")
     assert result.rescored_count == doubtful.sum() == 48
+    assert result.scores.paragraphs["is_rescored"].to_list() == doubtful.to_list()
     for name in ("paragraphs", "tokens"):
-        found, ours, theirs = (getattr(scores, name) for scores in (result.scores, rough, exact))
+        found, ours, theirs = (
+            getattr(scores, name).drop("is_rescored", strict=False) for scores in (result.scores, rough, exact)
+        )
         mask = doubtful if name == "paragraphs" else doubtful.gather(found["row"])
         assert found.columns == ours.columns
         assert found.filter(mask).equals(theirs.filter(mask))
         assert found.filter(~mask).equals(ours.filter(~mask))
+
+
+def test_extractability_is_that_of_float32():
+    model, paragraphs = near_ties("llama")
+    half = halved(model)
+    bound = measure_margin_bound(half, model, paragraphs[:64], 10)
+    assert bound > 0 == measure_margin_bound(model, model, paragraphs[:64], 10)
+    expected = extractable_at(model, paragraphs, 10, (4, 10))
+    found = extractable_with_rescoring(half, lambda: model, paragraphs, 10, (4, 10), bound)
+    same = ("row", "context_length", "exact_match", "is_extractable")
+    assert found.select(same).equals(expected.select(same))
+    assert not extractable_at(half, paragraphs, 10, (4, 10)).select(same).equals(expected.select(same))
+    untouched = extractable_with_rescoring(model, lambda: pytest.fail("not needed"), paragraphs, 10, (4, 10), bound)
+    assert untouched.equals(expected)
+
+
+def test_float32_is_scored_once_and_nothing_is_in_doubt():
+    model, paragraphs = near_ties("gpt2")
+    result = score_with_rescoring(model, lambda: pytest.fail("not needed"), paragraphs[:4], 10)
+    assert (result.margin_bound, result.rescored_count, result.flipped_count) == (0, 0, 0)
+    assert not result.scores.paragraphs["is_rescored"].any()
 
 
 def test_a_crossed_tie_counts_both_margins():

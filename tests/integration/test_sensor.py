@@ -224,7 +224,7 @@ def test_schedule_runs_when_the_record_changed_and_rests_when_not(
     (folder / "_manifest.json").write_text("{}")
     assert isinstance(ask_schedule(workspace, instance), dg.RunRequest)
     monkeypatch.setattr(schedules, "is_published", lambda home: True)
-    monkeypatch.setattr(schedules, "is_written", lambda home, corpus_id: True)
+    monkeypatch.setattr(schedules, "is_written", lambda *_: True)
     answer = ask_schedule(workspace, instance)
     assert isinstance(answer, dg.SkipReason) and "nothing to do" in str(answer.skip_message)
 

@@ -1,5 +1,7 @@
 """The catalog: published whole or not at all, readable while it is replaced, and never writable by a question."""
 
+from dataclasses import replace
+
 import duckdb
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
 from warehouse.parts import TableStore
 from warehouse.queries import query
-from warehouse.registry import TABLES
+from warehouse.registry import TABLES, Column
 
 
 @pytest.fixture
@@ -61,6 +63,15 @@ def test_retired_parts_go_with_the_second_catalog_that_does_not_read_them(home):
         write_ladder(home, generation, {"v": generation})
         publish_catalog(home)
     assert len(list(folder.glob("part-*.parquet"))) == 2
+
+
+def test_what_an_older_version_wrote_is_left_out_until_it_is_measured_again(home, monkeypatch):
+    write_ladder(home, 4, {"v": 1})
+    table = TABLES["duplication_ladder"]
+    newer = replace(table, columns=(*table.columns, Column("colour", "VARCHAR", "Of the paragraph.")))
+    monkeypatch.setitem(TABLES, "duplication_ladder", newer)
+    publish_catalog(home)
+    assert query(home, "SELECT count(colour) AS n FROM duplication_ladder")["n"][0] == 0
 
 
 def test_a_violated_check_keeps_the_published_catalog(home, monkeypatch):

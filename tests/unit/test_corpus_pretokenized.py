@@ -58,7 +58,7 @@ def test_splitting_does_not_depend_on_pieces(ids, chunk, tmp_path_factory):
     stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(ids)}]})
     before, pretokenized._CHUNK_TOKENS = pretokenized._CHUNK_TOKENS, chunk
     try:
-        found = list(pretokenized._documents(stream, np.zeros(4, dtype=np.int64), 0, None, None))
+        found = list(pretokenized._Scan(stream, np.zeros(4, dtype=np.int64), 0, None).documents())
     finally:
         pretokenized._CHUNK_TOKENS = before
     text = "".join(map(str, ids))

@@ -17,7 +17,8 @@ PROMISED = {
     "checkpoints": "checkpoint_id source revision training_step architecture layer_count head_count parameter_count "
     "weights_sha256",
     "scores": "checkpoint_id paragraph_id exact_match em_bin is_memorized continuation_nll_nats prefix_nll_nats "
-    "continuation_logprob_nats min_k20_nats min_k_plus_plus zlib_ratio top2_margin divergence_position",
+    "continuation_logprob_nats min_k20_nats min_k_plus_plus zlib_ratio top2_margin divergence_position "
+    "is_rescored",
     "token_scores": "checkpoint_id paragraph_id position token_id nll_nats argmax_id entropy_nats margin",
     "generations": "checkpoint_id paragraph_id generated_ids token_accuracy levenshtein rouge_l bleu",
     "perturbations": "checkpoint_id paragraph_id position draw policy replacement_id exact_match em_drop "

@@ -17,12 +17,11 @@ CORPORA = Table(
         Column(
             "skipped_document_count", "BIGINT", "Documents left out because they were empty or broken.", "documents"
         ),
-        Column("token_count", "BIGINT", "Tokens of all documents; equals the sum of the unigram counts.", "tokens"),
+        Column("token_count", "BIGINT", "Tokens of the stream; equals the sum of the unigram counts.", "tokens"),
+        Column("separator_count", "BIGINT", "Tokens between documents, such as end of text; 0 for text.", "tokens"),
         Column("byte_count", "BIGINT", "Bytes of text read, as UTF-8.", "bytes"),
         Column("fingerprint", "VARCHAR", "sha256 over the names and contents of all documents, in order."),
-        Column(
-            "tokens_folder", "VARCHAR", "Folder of the token shards (tokens-*.bin, little-endian unsigned integers)."
-        ),
+        Column("tokens_folder", "VARCHAR", "Folder of tokens.json, which lists the token shards and where they lie."),
     ),
 )
 
@@ -62,10 +61,17 @@ PARAGRAPHS = Table(
         Column("continuation_length", "INTEGER", "Tokens of the continuation.", "tokens"),
         Column("unique_token_count", "INTEGER", "Distinct token ids.", "tokens"),
         Column("occurrence_count", "BIGINT", "Times the whole window occurs in the corpus, overlaps included."),
+        Column("prefix_occurrence_count", "BIGINT", "Times the prefix alone occurs in the corpus."),
+        Column(
+            "prefix_end_occurrence_count",
+            "BIGINT",
+            "Times the last 32 tokens of the prefix (all of a shorter one) occur in the corpus.",
+        ),
+        Column("occurrence_stratum", "VARCHAR", "Bin of occurrence_count of doubling width: 0, 1, 2-3, 4-7 and so on."),
         Column(
             "duplication_count",
             "BIGINT",
-            "Times the model met the paragraph in training: copies on the ladder, else occurrences.",
+            "Times the model met the paragraph in training: copies on the ladder, a released count, else occurrences.",
         ),
         Column(
             "near_duplicate_cluster",
@@ -73,6 +79,11 @@ PARAGRAPHS = Table(
             "Cluster of near duplicates (Jaccard of token shingles); the unit of every statistic.",
         ),
         Column("straddles_document", "BOOLEAN", "Whether the window crosses a document boundary."),
+        Column(
+            "continuation_origin",
+            "VARCHAR",
+            "Who wrote the continuation: 'corpus', or 'model' in a release of a model's own text.",
+        ),
     ),
 )
 
@@ -90,10 +101,18 @@ UNIGRAMS = Table(
         Column(
             "surprisal_bits",
             "DOUBLE",
-            "-log2((token_count + 1) / (total + vocabulary)): finite for unseen tokens.",
+            "add_one: -log2((token_count + 1) / (total + vocabulary)), finite for unseen tokens; null: "
+            "-log2(token_count / total), empty for unseen tokens.",
             "bits",
+            nullable=True,
         ),
-        Column("rarity_rank", "INTEGER", "Dense rank by count, 0 = rarest; equal counts share a rank."),
+        Column(
+            "rarity_rank",
+            "INTEGER",
+            "Dense rank by count, 0 = rarest; equal counts share a rank. Under the policy null seen tokens only.",
+            nullable=True,
+        ),
+        Column("unseen_policy", "VARCHAR", "How unseen tokens are treated: add_one or null (unigrams.unseen)."),
     ),
 )
 

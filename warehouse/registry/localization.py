@@ -1,6 +1,6 @@
 """Tables of where recital lives: perturbations, attention, gradients."""
 
-from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table
+from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table, with_interval
 
 PERTURBATIONS = Table(
     "perturbations",
@@ -15,9 +15,13 @@ PERTURBATIONS = Table(
             "position", "INTEGER", "Prefix position that was changed, 0-based; 0 is left alone.", "position", key=True
         ),
         Column(
-            "policy", "VARCHAR", "How the replacement is drawn: uniform, frequency_matched, second_choice.", key=True
+            "policy",
+            "VARCHAR",
+            "How the replacement is drawn: uniform, frequency_matched, second_choice, or deletion of the token.",
+            key=True,
         ),
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
+        Column("is_main_policy", "BOOLEAN", "The profile's first policy: what triggers, marts and claims rest on."),
         Column("reference", "VARCHAR", "corpus (memorized: both agree) or model (its own greedy continuation)."),
         Column("original_id", "INTEGER", "Token that was there."),
         Column("replacement_id", "INTEGER", "Token put in its place; empty for a deletion.", nullable=True),
@@ -35,8 +39,8 @@ MINIMAL_PERTURBATIONS = Table(
     "minimal_perturbations",
     "checkpoint",
     "one per checkpoint and perturbed paragraph",
-    "The one change that leaves the least of the continuation (earliest on ties), and what the model writes then: the "
-    "perturbed memorized paragraph of Stoehr et al. 2024, section 4.",
+    "The one change of the main policy that leaves the least of the continuation (earliest on ties), and what the "
+    "model writes then: the perturbed memorized paragraph of Stoehr et al. 2024, section 4.",
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
@@ -144,14 +148,15 @@ INTERVENTIONS = Table(
         Column("utility_nll_nats", "DOUBLE", "Mean NLL of held-out text.", "nats"),
         Column("utility_perplexity", "DOUBLE", "Perplexity of held-out text."),
         Column("utility_accuracy_share", "DOUBLE", "Next-token accuracy on held-out text.", "share"),
-        Column("memorization_drop_share", "DOUBLE", "Relative drop of exact match.", "share", nullable=True),
-        Column("utility_drop_share", "DOUBLE", "Relative drop of utility.", "share", nullable=True),
+        *with_interval("memorization_drop", "_share", "Relative drop of exact match."),
+        *with_interval("utility_drop", "_share", "Relative drop of utility."),
         Column("selectivity", "DOUBLE", "Memorization drop minus utility drop.", "share", nullable=True),
         Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
         Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
         Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True),
         Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
     ),
+    version=2,
 )
 
 TABLES = (

@@ -81,6 +81,9 @@ SCORES = Table(
             "position",
             nullable=True,
         ),
+        Column(
+            "is_rescored", "BOOLEAN", "Whether half precision left the row in doubt, and float32 gave these numbers."
+        ),
     ),
 )
 

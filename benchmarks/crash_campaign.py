@@ -1,0 +1,151 @@
+"""Does the record survive? Seeded kills over all stages, damage, full disks, two runs at once, readers beside a writer.
+
+    python benchmarks/crash_campaign.py                      # everything, about 25 minutes on two cores
+    python benchmarks/crash_campaign.py --only kills --rounds 2
+
+Each trial is noted in <work>/campaign.json as soon as it ends, so that the campaign can be run in pieces; --report
+writes benchmarks/results/crash_campaign.md from all that is noted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import crash_trials as trials
+from crash_ground import Contents, Ground
+
+RESULTS = Path(__file__).parent / "results" / "crash_campaign.md"
+KILLS_PER_ROUND = 4
+DISKS_MEGABYTES = (1, 2, 4, 6, 8)
+PIECES = ("kills", "damage", "twice", "disk", "readers")
+
+
+def main() -> None:
+    """Run the chosen pieces and write the results."""
+    options = _options()
+    ground = Ground(options.work)
+    noted = options.work / "campaign.json"
+    facts: list[dict[str, Any]] = json.loads(noted.read_text()) if noted.exists() else []
+    reference = _reference(ground, options.work / "reference.json")
+    for piece in [options.only] if options.only else PIECES:
+        for trial in _trials(piece, options, ground, reference):
+            start = time.monotonic()
+            found = trial()
+            for one in found if isinstance(found, list) else [found]:
+                facts.append({"piece": piece, "seconds": time.monotonic() - start, **one})
+                print(f"{one['trial']}: {'ok' if one['ok'] else one}", flush=True)
+            noted.write_text(json.dumps(facts, indent=1))
+    if not options.only:
+        _write_results(facts, options.seed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("crash-campaign"), help="folder for homes and notes")
+    parser.add_argument("--only", choices=PIECES)
+    parser.add_argument("--rounds", type=int, default=6, help=f"homes that are killed {KILLS_PER_ROUND} times each")
+    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--readers", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--report", action="store_true", help="only write the results file from what is noted")
+    options = parser.parse_args()
+    options.work = options.work.resolve()
+    if options.report:
+        _write_results(json.loads((options.work / "campaign.json").read_text()), options.seed)
+        raise SystemExit
+    return options
+
+
+def _reference(ground: Ground, file: Path) -> Contents:
+    """Contents of an undisturbed run, made once."""
+    if not file.exists():
+        ground.clear()
+        end = ground.run()
+        assert end.returncode == 0, end.stderr
+        file.write_text(json.dumps(ground.contents()))
+    return {name: [(rows, sha) for rows, sha in parts] for name, parts in json.loads(file.read_text()).items()}
+
+
+def _trials(piece: str, options: argparse.Namespace, ground: Ground, reference: Contents) -> list[Callable[[], Any]]:
+    if piece == "kills":
+        return _kill_rounds(options, ground, reference)
+    if piece == "damage":
+        return [
+            lambda: _finished(ground, reference),
+            *(lambda name=name: trials.damage(ground, reference, name) for name in trials.DAMAGES),
+        ]
+    if piece == "twice":
+        return [lambda apart=a: trials.two_at_once(ground, reference, apart) for a in (0.0, 0.5, 2.0, 6.0, 12.0)]
+    if piece == "disk":
+        return [lambda size=size: trials.full_disk(ground, reference, size) for size in DISKS_MEGABYTES]
+    return [lambda: trials.readers(options.work, options.readers, options.seconds)]
+
+
+def _finished(ground: Ground, reference: Contents) -> dict[str, Any]:
+    end = ground.run()
+    return {"trial": "undisturbed run", "ok": end.returncode == 0 and ground.contents() == reference}
+
+
+def _kill_rounds(options: argparse.Namespace, ground: Ground, reference: Contents) -> list[Callable[[], Any]]:
+    """Every stage about equally often, in random company, each round in the order of the flow."""
+    chance = random.Random(options.seed)
+    needed = options.rounds * KILLS_PER_ROUND
+    drawn: list[str] = []
+    while len(drawn) < needed:
+        drawn += chance.sample(trials.STAGES, len(trials.STAGES))
+    chunks = [drawn[i : i + KILLS_PER_ROUND] for i in range(0, needed, KILLS_PER_ROUND)]
+    ordered = [sorted(set(chunk), key=trials.STAGES.index) for chunk in chunks]
+    seeds = [chance.randrange(2**32) for _ in ordered]
+    return [
+        lambda stages=stages, seed=seed: trials.kill_round(ground, reference, stages, random.Random(seed))
+        for stages, seed in zip(ordered, seeds, strict=True)
+    ]
+
+
+def _write_results(facts: list[dict[str, Any]], seed: int) -> None:
+    kills = [f for f in facts if f["piece"] == "kills" and f["was_running"]]
+    survived = sum(bool(f["ok"]) for f in kills)
+    lines = ["# Crash campaign", "", _conditions(seed), ""]
+    lines.append(
+        f"* kill -9: {survived} of {len(kills)} points survived; the finished tables equal those of an undisturbed run "
+        f"({max((f['partitions'] for f in kills), default=0)} partitions, by the hash of their rows); "
+        f"{sum(len(f['rewritten']) for f in kills)} finished parts computed again."
+    )
+    for piece, title in {"damage": "damage", "twice": "two runs at once", "disk": "full disk"}.items():
+        these = [f for f in facts if f["piece"] == piece]
+        lines.append(f"* {title}: {sum(bool(f['ok']) for f in these)} of {len(these)}.")
+    lines += [
+        f"* {f['trial']}: {f['reads']:,} reads, {f['publications']:,} publications, {len(f['errors'])} errors."
+        for f in facts
+        if f["piece"] == "readers"
+    ]
+    lines += ["", "| trial | held | seconds |", "|---|---|---|"]
+    lines += [f"| {f['trial']} | {_verdict(f)} | {f['seconds']:.0f} |" for f in facts]
+    RESULTS.write_text("\n".join(lines) + "\n")
+    print(f"written: {RESULTS}")
+
+
+def _conditions(seed: int) -> str:
+    return (
+        f"`python benchmarks/crash_campaign.py --seed {seed}` on {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}. The small profile of the acceptance tests, 4 shards a stage; runs are the real "
+        "command line, killed as a process group."
+    )
+
+
+def _verdict(facts: dict[str, Any]) -> str:
+    if facts["piece"] == "kills" and not facts["was_running"]:
+        return "the run had ended before"
+    return {True: "yes", False: "NO", None: "not tried"}[facts["ok"]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Ground of the crash campaign: a small profile, runs of the real command line, kills, and what must be true after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "acceptance")]
+
+from acceptance_home import command, environment, rarecall, write_profile  # noqa: E402
+
+SHARDS = {"[probes]": "[probes]\nshard_size = 8"}
+LIMIT_SECONDS = 600
+
+Contents = dict[str, list[tuple[int, str]]]
+
+
+class Ground:
+    """One folder with a profile and a home that is always at the same path, so that paths in tables are equal too."""
+
+    def __init__(self, root: Path):
+        self.root, self.home = root, root / "home"
+        root.mkdir(parents=True, exist_ok=True)
+        self.profile = root / "profile-0.toml"
+        if not self.profile.exists():
+            write_profile(root, SHARDS)
+
+    def clear(self) -> None:
+        """Remove the home."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """`rarecall run` to its end."""
+        return rarecall(self.home, "run", "-p", self.profile, limit=LIMIT_SECONDS)
+
+    def start(self) -> subprocess.Popen[str]:
+        """`rarecall run` in a process group of its own."""
+        asked = command("run", "-p", self.profile)
+        return subprocess.Popen(
+            asked, env=environment(self.home), cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def kill_when(self, happened: Callable[[], bool], delay: float) -> bool:
+        """Start a run and kill -9 its whole group `delay` seconds after an event; False where it ended before."""
+        process = self.start()
+        end = time.monotonic() + LIMIT_SECONDS
+        try:
+            while process.poll() is None and not happened() and time.monotonic() < end:
+                time.sleep(0.005)
+            time.sleep(delay)
+            was_running = process.poll() is None
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                was_running = False
+            process.communicate()
+        return was_running
+
+    def event(self, name: str) -> Callable[[], bool]:
+        """Whether a stage has begun: its lock is there, or its first file."""
+        patterns = {
+            "start": ".", "dagster": "dagster/*", "catalog": ".rarecall.duckdb.*.tmp", "figures": "report/figures/*",
+            "report": "report/.*.tmp",
+        }  # fmt: skip
+        folder, pattern = self.home, patterns.get(name, f"tables/{name}/*/.lock")
+        if name == "start":
+            return lambda: True
+        before = set(folder.glob(pattern))
+        return lambda: bool(set(folder.glob(pattern)) - before)
+
+    def contents(self) -> Contents:
+        """Rows and their hash, part by part, of every partition of every table."""
+        found: Contents = {}
+        for file in sorted((self.home / "tables").glob("*/*/_manifest.json")):
+            parts = json.loads(file.read_text())["parts"]
+            found[f"{file.parent.parent.name}/{file.parent.name}"] = [(p["row_count"], p["rows_sha256"]) for p in parts]
+        return found
+
+    def intact_parts(self) -> dict[str, int]:
+        """Finished parts by name, waiting or published, with their time of writing in ns; names carry their hash."""
+        return {
+            file.name: file.stat().st_mtime_ns
+            for file in (self.home / "tables").rglob("part-*.parquet")
+            if hashlib.sha256(file.read_bytes()).hexdigest().startswith(file.stem.rpartition("-")[2])
+        }
+
+    def torn(self) -> list[str]:
+        """Published parts that are missing or do not agree with their manifest's checksum: there must never be one."""
+        wrong = []
+        for file in (self.home / "tables").glob("*/*/_manifest.json"):
+            for part in json.loads(file.read_text())["parts"]:
+                path = file.parent / part["name"]
+                if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != part["sha256"]:
+                    wrong.append(f"{file.parent.parent.name}/{file.parent.name}/{path.name}")
+        return wrong
+
+    def leftovers(self) -> list[str]:
+        """Temporary files and unfinished runs, which a finished run must not leave."""
+        from orchestration.instance import open_instance
+        from warehouse.home import Home
+
+        files = [f.name for f in self.home.rglob("*") if f.name.endswith(".tmp") or ".staging" in f.name]
+        with open_instance(Home(self.home)) as instance:
+            return files + [f"run of {run.job_name} in progress" for run in instance.get_runs() if not run.is_finished]
