@@ -12,7 +12,9 @@ _RUN = (
         key=True,
     ),
     Column("objective", "VARCHAR", "unlearn, edit, or none (the unedited model).", key=True),
-    Column("selection", "VARCHAR", "Weights that may move: all, top:share, random:share, head:l.h, …", key=True),
+    Column(
+        "selection", "VARCHAR", "Weights that may move: all, top:share, random:share, head:l.h, and so on.", key=True
+    ),
     Column("target", "VARCHAR", "The target paragraph, the set, or the fold.", key=True),
 )
 _SET = Column(
