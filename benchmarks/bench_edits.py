@@ -83,7 +83,7 @@ def plain(model: Any, target: torch.Tensor, controls: torch.Tensor, others: torc
             optimizer.zero_grad()
             plain_loss(edited, frozen, target, controls).backward()
             for name, parameter in edited.named_parameters():
-                parameter.grad *= masks[name] if name in masks else 0.0
+                parameter.grad *= masks.get(name, 0.0)
             optimizer.step()
         with torch.no_grad():
             logits = edited(torch.cat([target[None], others])[:, :-1], use_cache=False).logits
@@ -181,7 +181,7 @@ def report(taken: list[tuple[float, float]], ratios: list[float], memory: dict[s
         "|---|---|---|",
         f"| whole protocol, wall seconds | {wall:.0f} | < 120 |",
         f"| whole protocol, CPU seconds | {cpu:.0f} | |",
-        f"| CPU time beside the plain loop with two copies, median of {len(ratios)} | {statistics.median(ratios):.2f} | |",
+        f"| CPU time in multiples of the plain loop, median of {len(ratios)} | {statistics.median(ratios):.2f} | |",
         f"| range | {min(ratios):.2f} to {max(ratios):.2f} | |",
     ]
     lines += [

@@ -67,8 +67,8 @@ def weights_hash(scope: Scope) -> str:
 
 
 def memorized(scope: Scope) -> list[str]:
-    asked = f"SELECT paragraph_id FROM edit_scores WHERE evaluation_set = 'targets' AND checkpoint_id = '{scope.checkpoint_id}'"
-    return sorted(query(scope.home, asked)["paragraph_id"].unique())
+    asked = "SELECT DISTINCT paragraph_id FROM edit_scores WHERE evaluation_set = 'targets' AND checkpoint_id = "
+    return sorted(query(scope.home, f"{asked}'{scope.checkpoint_id}'")["paragraph_id"])
 
 
 def test_only_the_last_checkpoint_is_edited_and_the_others_say_why(scope: Scope) -> None:
