@@ -179,7 +179,7 @@ def subjects_of(scope: Scope, cast: Cast) -> list[tuple[str, str, pl.DataFrame]]
     if "set" in settings.protocols:
         found.append(("set", "set", targets))
     clusters = targets["near_duplicate_cluster"]
-    if "held_out" in settings.protocols and clusters.n_unique() >= 2 * settings.folds:
+    if "held_out" in settings.protocols and clusters.n_unique() >= settings.folds:
         fold = folds(clusters.to_list(), settings.folds, scope.profile.probes.seed)
         found += [("held_out", f"fold {k}", targets.filter(pl.Series(fold != k))) for k in range(settings.folds)]
     return found
