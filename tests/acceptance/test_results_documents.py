@@ -91,7 +91,7 @@ def test_every_command_in_running_text_is_one(command: str) -> None:
     try:
         parsed(words(command)[1:])
     except Exception as error:  # Typer carries a Click of its own since 0.20
-        assert type(error).__name__ == "MissingParameter", error
+        assert type(error).__name__ in ("MissingParameter", "BadOptionUsage"), error
 
 
 def test_a_command_that_is_none_would_be_noticed() -> None:
@@ -100,7 +100,9 @@ def test_a_command_that_is_none_would_be_noticed() -> None:
             parsed(wrong)
 
 
-@pytest.mark.parametrize("command", [c for c in (*RARECALL, *mentions()) if c.startswith("rarecall query ")])
+@pytest.mark.parametrize(
+    "command", [c for c in (*RARECALL, *mentions()) if c.startswith("rarecall query ") and len(words(c)) > 2]
+)
 def test_every_query_of_the_documents_is_answered(world: Home, command: str) -> None:
     query(world, _text_of(next(word for word in words(command)[2:] if not word.startswith("-"))))
 

@@ -57,6 +57,13 @@ _MEANINGS = {
 }
 
 _SUFFIXES = {
+    "_exact_match_before": "Mean exact match of {} before the edit [tokens]",
+    "_exact_match": "Mean exact match of {} [tokens]",
+    "_perplexity_before": "Perplexity of {} text before the edit",
+    "_perplexity": "Perplexity of {} text",
+    "_before_nats": "{} before the edit [nats]",
+    "_nll_nats": "Mean NLL of {} [nats]",
+    "_standard_error": "Standard error of {}",
     "_lower": "Lower end of the 95 % interval of {}",
     "_upper": "Upper end of the 95 % interval of {}",
     "_null": "Value of {} if there were nothing to find",
@@ -78,4 +85,4 @@ def _by_suffix(column: str) -> str:
     for suffix, sentence in _SUFFIXES.items():
         if column.endswith(suffix):
             return sentence.format(column.removesuffix(suffix).replace("_", " "))
-    return ""
+    return f"Whether it is {column.removeprefix('is_').replace('_', ' ')}" if column.startswith("is_") else ""
