@@ -186,16 +186,13 @@ def packed_rows(tokenizer: Path, rows: int, length: int) -> np.ndarray:
     return np.array(ids[: rows * length], dtype="<u2").reshape(rows, length)
 
 
-@pytest.mark.parametrize("form", ["stream", "rows", "matrix"])
+@pytest.mark.parametrize("form", ["stream", "rows"])
 def test_token_files_stay_in_place_and_their_gaps_are_counted(tmp_path, tokenizer, form):
     matrix = packed_rows(tokenizer, rows=20, length=65)
     folder = tmp_path / "shards"
     folder.mkdir()
-    if form == "matrix":
-        np.save(folder / "batch.npy", matrix)
-    else:
-        for part, piece in enumerate(np.array_split(matrix, 3)):
-            piece.tofile(folder / f"document-{part:05d}-of-00003.bin")
+    for part, piece in enumerate(np.array_split(matrix, 3)):
+        piece.tofile(folder / f"document-{part:05d}-of-00003.bin")
     options = "row_length = 65" if form == "rows" else ""
     profile = PACKED.format(source=folder, tokenizer=tokenizer, options=options)
     scope = run_corpus(tmp_path, profile)
