@@ -88,7 +88,7 @@ class ProbeSettings(Settings):
     """How models are measured."""
 
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 32
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
@@ -124,6 +124,24 @@ class ReportSettings(Settings):
 
     browser_paragraphs: int = Field(default=1000, ge=1, description="Most paragraphs in the browser.")
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
+
+
+class LocalizationSettings(Settings):
+    """What is patched and taken away."""
+
+    paragraphs: int = Field(
+        default=20, ge=1, description="MP and NMP clusters that are patched and intervened on, the first of the group."
+    )
+    sweeps: tuple[str, ...] = Field(
+        default=("identity_blocks", "identity_range", "identity_heads", "zero_blocks", "zero_heads", "mean_blocks",
+                 "mean_heads", "uniform_blocks", "uniform_heads", "zero_mlps", "mean_mlps"),
+        description="Kind (identity, uniform, zero, mean) and what: blocks, heads, range (last quartile), mlps.",
+    )  # fmt: skip
+    components: tuple[Literal["q", "k", "v", "z"], ...] = ("q", "k", "v", "z")
+    random_choices: int = Field(default=40, ge=1, description="Random choices beside each localization.")
+    harness_tasks: tuple[str, ...] = Field(default=(), description="Tasks of lm-evaluation-harness (extra `harness`).")
+    harness_documents: int | None = Field(default=None, ge=1, description="Documents per task; all where absent.")
+    harness_include: str | None = Field(default=None, description="Folder of further task files.")
 
 
 class WatchSettings(Settings):
@@ -171,11 +189,14 @@ class Profile(Settings):
     paragraphs: ParagraphSettings = ParagraphSettings()
     unigrams: UnigramSettings = UnigramSettings()
     training: TrainingSettings | None = None
-    checkpoints: tuple[str, ...] = Field(default=(), description="Folders or hub ids registered when the profile runs.")
+    checkpoints: tuple[str, ...] = Field(
+        default=(), description="Folders or hub ids (`owner/name@revision`), registered when it runs."
+    )
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
     report: ReportSettings = ReportSettings()
     engine: EngineProfile = EngineProfile()
+    localization: LocalizationSettings = LocalizationSettings()
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:

@@ -10,6 +10,7 @@ from assets import models, plots
 from assets.execute import Shards, materialize, stage_asset
 from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+from probes.errors import ProbeError
 from warehouse.registry import TABLES
 
 
@@ -90,11 +91,18 @@ class _Scorer:
     def score(self, rows: pl.DataFrame) -> Any:
         """Scores of some paragraphs, as `score_with_rescoring` gives them."""
         from probes.scoring_half import score_with_rescoring
+        from probes.scoring_inputs import NonFiniteScore
 
-        return score_with_rescoring(
-            self.model(), self.exact_model, models.token_matrix(rows), self.prefix,
-            margin_bound=self.margin_bound, batch_size=self.batch_size,
-        )  # fmt: skip
+        try:
+            return score_with_rescoring(
+                self.model(), self.exact_model, models.token_matrix(rows), self.prefix,
+                margin_bound=self.margin_bound, batch_size=self.batch_size,
+            )  # fmt: skip
+        except NonFiniteScore as error:
+            raise ProbeError(
+                f"checkpoint {self.scope.checkpoint_id} gives no finite probability to position {error.position} of "
+                f"paragraph {rows['paragraph_id'][error.row]}; look for NaN in its weights, or score in float32."
+            ) from error
 
     def precision(self, shard: int, result: Any) -> pl.DataFrame:
         """The row of `scoring_precision` that goes with a shard."""

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from assets.errors import RequestError
+from assets.fitness import refuse_unfit, split_revision
 from assets.stage import Scope
 from orchestration.arrivals import look_for_arrivals
 from orchestration.flow import (
@@ -46,8 +48,10 @@ def run_flow(
         before_step: called before every step; may raise to stop the flow.
 
     Raises:
-        RequestError: `only` names a checkpoint that is not registered.
+        RequestError: `only` names a checkpoint that is not registered, or a checkpoint that was asked for by name is
+            unfit; no work was done then.
     """
+    refuse_unfit(scope, _asked_for(scope, only))
     register_profile_checkpoints(scope)
     outcome = Outcome()
     lazily = _Executor(scope, profile, before_step)
@@ -72,12 +76,27 @@ def run_flow(
 def register_profile_checkpoints(scope: Scope) -> None:
     """Register the checkpoints a profile names, unless they are."""
     known = registered(scope.home, "checkpoints")
-    for source in scope.profile.checkpoints:
-        name = checkpoint_id_of(source)
+    for name, facts in _named_in(scope).items():
         if name not in known:
-            register(
-                scope.home, "checkpoints", name, {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
-            )
+            register(scope.home, "checkpoints", name, facts)
+
+
+def _named_in(scope: Scope) -> dict[str, dict[str, Any]]:
+    """What is to be registered of the checkpoints that the profile names, by name."""
+    named = {}
+    for text in scope.profile.checkpoints:
+        source, revision = split_revision(text)
+        facts = {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
+        named[checkpoint_id_of(source, revision)] = facts | ({"revision": revision} if revision else {})
+    return named
+
+
+def _asked_for(scope: Scope, only: str | None) -> dict[str, dict[str, Any]]:
+    """Registrations of the checkpoints that somebody named and that are not measured yet."""
+    known = registered(scope.home, "checkpoints")
+    named = _named_in(scope) if only is None else {only: known[only]} if only in known else {}
+    pending = {name for name in named if name not in known or not is_measured(Scope(scope.home, scope.profile, name))}
+    return {name: known.get(name, named[name]) for name in named if name in pending}
 
 
 def checkpoint_id_of(source: str, revision: str | None = None) -> str:

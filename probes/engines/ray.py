@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import pickle
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +15,8 @@ from typing import Any
 from probes.engines.local import sendable
 from probes.engines.schedule import EngineSettings, Outcome, use_threads
 from probes.errors import ProbeError
+
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def _ray() -> Any:
@@ -24,23 +29,46 @@ def _ray() -> Any:
     return ray
 
 
+def _prepare_environment() -> None:
+    """What Ray reads when it is imported, for a cluster of our own: it listens on 127.0.0.1, asks for a token, and
+    reports nothing home.
+
+    The name of the first variable is historical. Without a token in the environment Ray writes one to the user's home
+    folder. What the user chose is kept.
+    """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not any(name in os.environ for name in _AUTHENTICATION) and not _saved_token().exists():
+        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+
+def _saved_token() -> Path:
+    """Where `ray get-auth-token --generate` puts the user's token."""
+    return Path.home() / ".ray" / "auth_token"
+
+
 @contextmanager
 def connected(settings: EngineSettings) -> Iterator[None]:
     """A connection to the cluster; one that was not there before is closed again."""
+    if settings.address is None:
+        _prepare_environment()
     ray = _ray()
     if ray.is_initialized():
         yield
         return
-    quiet = (
-        {"log_to_driver": False, "include_dashboard": False} if settings.address is None else {"log_to_driver": False}
-    )
-    if settings.address is None:
-        quiet["num_cpus"] = max(1, round(settings.workers * settings.cpus_per_worker + 0.499))  # type: ignore[assignment]
-    ray.init(address=settings.address, **quiet)
+    ray.init(address=settings.address, log_to_driver=False, **_own_cluster(settings))
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _own_cluster(settings: EngineSettings) -> dict[str, Any]:
+    """Options of a cluster that is started here: as many processors as the workers ask for."""
+    if settings.address is not None:
+        return {}
+    processors = max(1, math.ceil(settings.workers * settings.cpus_per_worker))
+    return {"num_cpus": processors, "include_dashboard": False}
 
 
 class _Actor:

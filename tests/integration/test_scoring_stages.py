@@ -180,3 +180,15 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
     (tmp_path / "p.toml").write_text('name = "p"\n' + text)
     with pytest.raises(RequestError, match=r"context_lengths must lie in 1..50"):
         load_profile(str(tmp_path / "p.toml"))
+
+
+def test_a_nan_names_checkpoint_and_paragraph(measured):
+    from assets.scores import _Scorer
+    from probes.errors import ProbeError
+
+    scorer, rows = _Scorer(measured), measured.read("paragraphs").head(3)
+    read = [set(ids[:-1]) for ids in rows["token_ids"].to_list()]
+    spoiled = min(read[1] - read[0] - read[2])
+    scorer.model().get_input_embeddings().weight[spoiled] = float("nan")
+    with pytest.raises(ProbeError, match=f"checkpoint llama .* of paragraph {rows['paragraph_id'][1]};"):
+        scorer.score(rows)
