@@ -26,8 +26,8 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from probes.architectures import adapter_for
 from probes.gradients import gradient_norms, parameter_gradients
-from probes.interventions import Intervention, block_sweep, intervened
-from probes.interventions_trunk import clean_trunk, score_tokens
+from probes.interventions import Intervention, block_sweep, outcomes
+from probes.interventions_trunk import score_tokens
 
 PREFIX, LENGTH = 50, 100
 RESULTS = Path(__file__).parent / "results" / "localize.md"
@@ -65,11 +65,8 @@ def forward_and_scores(model: Any, ids: torch.Tensor) -> None:
 def sweep(model: Any, ids: torch.Tensor, interventions: list[Intervention]) -> None:
     """One clean forward, then each intervention from its own block, scored."""
     adapter = adapter_for(model)
-    trunk = clean_trunk(adapter, ids[:, :-1])
-    for intervention in interventions:
-        with intervened(model, intervention):
-            hidden = trunk.resume(intervention.first_layer)
-        score_tokens(adapter, hidden[:, PREFIX - 1 :], ids[:, PREFIX:])
+    bundles = [(intervention,) for intervention in interventions]
+    outcomes(adapter, ids, PREFIX, bundles, None, batch_size=32)
 
 
 def lens_sweep(bridge: Any, ids: torch.Tensor, layers: int) -> None:
