@@ -37,10 +37,10 @@ class Trunk:
             return self.hidden[:, first_position:]
         last = self.adapter.mlp(self.adapter.layer_count - 1)
         with undisturbed(self.adapter.model), torch.no_grad(), _skipping(last, first_position):
-            hidden = None
+            hidden: Tensor = self.calls[layer][0][0]
             for index in range(layer, self.adapter.layer_count):
-                (first, *others), keywords = self.calls[index]
-                output = self.adapter.block(index)(first if hidden is None else hidden, *others, **keywords)
+                (_, *others), keywords = self.calls[index]
+                output = self.adapter.block(index)(hidden, *others, **keywords)
                 hidden = output[0] if isinstance(output, tuple) else output
             return self.adapter.final_norm(hidden[:, first_position:])
 
