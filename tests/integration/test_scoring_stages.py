@@ -110,37 +110,20 @@ def test_the_stages_that_run_a_model_can_be_spread():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"kind": "local", "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S},
-        pytest.param(
-            {
-                "kind": "ray",
-                "workers": 2,
-                "threads": torch.get_num_threads(),
-                "cpus_per_worker": 0.5,
-                "shard_limit_s": LIMIT_S,
-            },
-            marks=needs_ray,
-        ),
-    ],
-    ids=["two processes", "ray"],
-)
-def test_two_workers_write_the_parts_that_one_process_writes(home, measured, tmp_path, config):
-    copy = scoring_homes.rescored(measured, tmp_path / "home", home / "families.toml", config)
-    assert contents(copy) == contents(measured)
-    assert len(copy.store("scores").files("llama")) == 3
-
-
-def test_a_worker_that_dies_loses_nothing(home, measured, tmp_path, monkeypatch):
-    """The worker of the first shard is killed in the middle; another takes the shard over."""
+@pytest.mark.parametrize("kind", ["local", pytest.param("ray", marks=needs_ray)])
+def test_two_workers_one_of_which_is_killed_write_the_parts_that_one_process_writes(
+    home, measured, tmp_path, monkeypatch, kind
+):
+    """The worker of the first shard dies in the middle of it; another takes the shard over."""
     monkeypatch.setenv(scoring_homes.DIE_ONCE, str(tmp_path / "died"))
     monkeypatch.setattr("assets.scores._score_shards", scoring_homes.mortal_shards)
-    config = {"workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
-    copy = scoring_homes.rescored(measured, tmp_path / "home", home / "families.toml", config)
+    config = {"kind": kind, "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
+    copy = scoring_homes.rescored(
+        measured, tmp_path / "home", home / "families.toml", config | {"cpus_per_worker": 0.5}
+    )
     assert (tmp_path / "died").exists()
     assert contents(copy) == contents(measured)
+    assert len(copy.store("scores").files("llama")) == 3
 
 
 def test_the_launchpad_offers_the_settings_and_refuses_others():
