@@ -165,6 +165,23 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
         load_profile(str(tmp_path / "p.toml"))
 
 
+def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost(measured):
+    from assets.scores import _score_shards
+
+    probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
+    halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt2")
+    frames = [_score_shards(halved).compute(shard) for shard in (0, 2)]
+    found = pl.concat([frame["scores"] for frame in frames])
+    exact = Scope(measured.home, measured.profile, "gpt2").read("scores")
+    known = found.select("paragraph_id").join(exact, on="paragraph_id", maintain_order="left")
+    assert found["exact_match"].to_list() == known["exact_match"].to_list()
+    facts = pl.concat([frame["scoring_precision"] for frame in frames])
+    assert facts["shard"].to_list() == [0, 2]
+    assert facts["dtype"].to_list() == ["bfloat16"] * 2
+    assert facts["margin_bound"].n_unique() == 1 and facts["margin_bound"][0] > 0
+    assert facts["rescored_count"].sum() == found["is_rescored"].sum() > 0
+
+
 def test_a_nan_names_checkpoint_and_paragraph(measured):
     from assets.scores import _Scorer
     from probes.errors import ProbeError
