@@ -65,6 +65,30 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([single, mean.select(single.columns)])
 
 
+GRADIENT_COSINES = Stage(("gradient_cosines",), upstream=_UPSTREAM, settings=_settings)
+
+
+@stage_asset(GRADIENT_COSINES, group="localization", kinds={"pytorch", "parquet"})
+def gradient_cosines(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Memorized against other paragraphs, of weights and of activations, beside labels dealt at random."""
+    yield from materialize(context, GRADIENT_COSINES, workspace.scope(context), _cosine_shards)
+
+
+def _cosine_shards(scope: Scope) -> Shards:
+    def compute(_: int) -> Frames:
+        from probes.gradient_cosines import gradient_cosines as measure
+
+        sample = models.measured_sample(scope)
+        first, second = (sample.filter(pl.col("paragraph_group") == name) for name in models.MEASURED_GROUPS)
+        if first.is_empty() or second.is_empty():
+            return {"gradient_cosines": models.no_rows("gradient_cosines")}
+        ids = models.token_matrix(first), models.token_matrix(second)
+        prefix = scope.profile.paragraphs.prefix_length
+        return {"gradient_cosines": measure(models.load_scoped_model(scope), *ids, prefix)}
+
+    return Shards(1, compute, "checkpoints")
+
+
 ACTIVATION_GRADIENTS = Stage(
     ("activation_gradients",),
     upstream=_UPSTREAM,

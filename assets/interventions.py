@@ -13,7 +13,7 @@ from assets.stage import Frames, Scope, Stage
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    return models.model_settings(profile, "paragraphs_per_group", "bootstrap_draws", "seed")
+    return models.localization_settings(profile, "sweeps")
 
 
 def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
@@ -33,8 +33,8 @@ INTERVENTIONS = Stage(
 
 @stage_asset(INTERVENTIONS, group="localization", kinds={"pytorch", "parquet"})
 def interventions(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Identity-attention short-circuit of each block and each head, on memorized and other paragraphs, with the cost to
-    held-out text: selectivity with an interval, and collapse never counted as success."""
+    """Identity short-circuit, uniform attention, zero and mean ablation of blocks, ranges, heads and MLPs, with the
+    cost to held-out text: selectivity with an interval, and collapse never counted as success."""
     drawn = {"interventions": plots.short_circuit_by_layer}
     yield from materialize(context, INTERVENTIONS, workspace.scope(context), _sweep_shard, drawn)
 
@@ -43,25 +43,27 @@ def _sweep_shard(scope: Scope) -> Shards:
     return Shards(1, lambda _: {"interventions": _sweep(scope)}, "checkpoints")
 
 
-def utility_text(scope: Scope, sample: pl.DataFrame) -> pl.DataFrame:
-    """Held-out paragraphs: the ladder's, else those that are not in the sample, at most as many as a group holds."""
+def utility_text(scope: Scope) -> pl.DataFrame:
+    """Held-out paragraphs: the ladder's, else those that are not memorized, as many as a group of the sample holds."""
     paragraphs = scope.read("paragraphs")
     held_out = paragraphs.filter(pl.col("duplication_count") == 0)
-    rest = held_out if held_out.height else paragraphs.join(sample, on="paragraph_id", how="anti")
-    return rest.head(scope.profile.probes.paragraphs_per_group)
+    if held_out.is_empty():
+        memorized = scope.read("scores", ["paragraph_id", "is_memorized"]).filter("is_memorized")
+        held_out = paragraphs.join(memorized, on="paragraph_id", how="anti", maintain_order="left")
+    return held_out.head(scope.profile.localization.paragraphs)
 
 
 def _sweep(scope: Scope) -> pl.DataFrame:
-    from probes.interventions import block_sweep, head_sweep, measure_interventions
+    from probes.interventions import measure_interventions, sweep
 
-    sample, model = models.measured_sample(scope), models.load_scoped_model(scope)
-    groups = {name: rows for (name,), rows in sample.group_by("paragraph_group", maintain_order=True)}
-    utility = utility_text(scope, sample.filter(pl.col("paragraph_group") == "MP"))
-    if not groups or utility.is_empty():
+    groups, utility = models.localization_sample(scope), utility_text(scope)
+    ids = {name: models.token_matrix(rows) for name, rows in groups.items() if name in models.MEASURED_GROUPS}
+    if not ids or utility.is_empty():
         return models.no_rows("interventions")
+    model, probes = models.load_scoped_model(scope), scope.profile.probes
+    # Where nothing is memorized nothing can be forgotten: only the untouched model is measured.
+    todo = sweep(model, scope.profile.localization.sweeps if "MP" in ids else ())
     return measure_interventions(
-        model, {str(name): models.token_matrix(rows) for name, rows in groups.items()}, models.token_matrix(utility),
-        [*block_sweep(model), *head_sweep(model)], scope.profile.paragraphs.prefix_length,
-        batch_size=scope.profile.probes.batch_size, seed=scope.profile.probes.seed,
-        bootstrap_count=scope.profile.probes.bootstrap_draws,
+        model, ids, models.token_matrix(utility), todo, scope.profile.paragraphs.prefix_length,
+        batch_size=probes.batch_size, seed=probes.seed, bootstrap_count=probes.bootstrap_draws,
     )  # fmt: skip

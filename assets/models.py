@@ -38,9 +38,16 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     return window | {name: value for name, value in settings_of(profile.probes).items() if name in kept}
 
 
-def token_matrix(frame: pl.DataFrame) -> np.ndarray:
+def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:
+    """The settings a stage depends on that looks at the localization sample: its size, and the named ones."""
+    kept = {"paragraphs", *names}
+    chosen = {name: value for name, value in settings_of(profile.localization).items() if name in kept}
+    return model_settings(profile, "paragraphs_per_group", "bootstrap_draws", "seed") | {"localization": chosen}
+
+
+def token_matrix(frame: pl.DataFrame, column: str = "token_ids") -> np.ndarray:
     """Token ids of paragraphs, [paragraph, position]."""
-    return np.array(frame["token_ids"].to_list(), dtype=np.int64)
+    return np.array(frame[column].to_list(), dtype=np.int64)
 
 
 def with_paragraph_ids(rows: pl.DataFrame, paragraphs: pl.DataFrame) -> pl.DataFrame:
@@ -80,6 +87,18 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
         for name in MEASURED_GROUPS
     ]
     return pl.concat(groups)
+
+
+def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:
+    """Paragraphs that are patched and intervened on by group, and "other": memorized ones that are none of them.
+
+    Returns:
+        Rows of `measured_sample`; groups without paragraphs are left out.
+    """
+    sample, count = measured_sample(scope), scope.profile.localization.paragraphs
+    groups = {name: sample.filter(pl.col("paragraph_group") == name) for name in MEASURED_GROUPS}
+    found = {name: rows.head(count) for name, rows in groups.items()} | {"other": groups["MP"].slice(count, count)}
+    return {name: rows for name, rows in found.items() if rows.height}
 
 
 def no_rows(table: str) -> pl.DataFrame:

@@ -126,6 +126,24 @@ class ReportSettings(Settings):
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
 
 
+class LocalizationSettings(Settings):
+    """What is patched and taken away."""
+
+    paragraphs: int = Field(
+        default=20, ge=1, description="MP and NMP clusters that are patched and intervened on, the first of the group."
+    )
+    sweeps: tuple[str, ...] = Field(
+        default=("identity_blocks", "identity_range", "identity_heads", "zero_blocks", "zero_heads", "mean_blocks",
+                 "mean_heads", "uniform_blocks", "uniform_heads", "zero_mlps", "mean_mlps"),
+        description="Kind (identity, uniform, zero, mean) and what: blocks, heads, range (last quartile), mlps.",
+    )  # fmt: skip
+    components: tuple[Literal["q", "k", "v", "z"], ...] = ("q", "k", "v", "z")
+    random_choices: int = Field(default=40, ge=1, description="Random choices beside each localization.")
+    harness_tasks: tuple[str, ...] = Field(default=(), description="Tasks of lm-evaluation-harness (extra `harness`).")
+    harness_documents: int | None = Field(default=None, ge=1, description="Documents per task; all where absent.")
+    harness_include: str | None = Field(default=None, description="Folder of further task files.")
+
+
 class WatchSettings(Settings):
     """One place that checkpoints arrive in, beside `<home>/checkpoints`."""
 
@@ -178,6 +196,7 @@ class Profile(Settings):
     probes: ProbeSettings = ProbeSettings()
     report: ReportSettings = ReportSettings()
     engine: EngineProfile = EngineProfile()
+    localization: LocalizationSettings = LocalizationSettings()
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:

@@ -34,7 +34,7 @@ TRIGGER_ANALYSIS = Stage(
     ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
     upstream=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
-        *("head_attention", "activation_gradients", "head_rarity"),
+        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
@@ -80,17 +80,29 @@ def _analyse(scope: Scope) -> Frames:
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
     source = scope.read("checkpoints", ["source"])["source"][0].lower()
+    is_papers_model = source.endswith(PAPERS_MODEL)
     claims = trigger_claims(
         rows, scope.read("head_rarity"), effects, strongest, correlations,
-        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=source.endswith(PAPERS_MODEL),
+        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": claims,
+        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model)]),
     }
+
+
+def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:
+    from probes.claims_localization import localization_claims
+
+    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
+    gradients = scope.read("parameter_gradients").join(clusters, on="paragraph_id", how="left", maintain_order="left")
+    layer_count = scope.read("checkpoints", ["layer_count"])["layer_count"][0]
+    return localization_claims(
+        gradients, scope.read("interventions"), layer_count=layer_count, is_papers_model=is_papers_model
+    )
 
 
 def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:

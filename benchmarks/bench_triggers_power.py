@@ -1,14 +1,16 @@
 """How large an effect of rarity is found with how many clusters? The power curve of the trigger regression.
 
-    python benchmarks/bench_triggers_power.py                       # simulated paragraphs
+    python benchmarks/bench_triggers_power.py                            # simulated paragraphs
     python benchmarks/bench_triggers_power.py --frame triggers.parquet   # memorized paragraphs of a checkpoint
 
-`rarecall query "FROM triggers WHERE is_memorized" --format parquet -o triggers.parquet` writes such a frame.
+`rarecall query "FROM triggers WHERE is_memorized" --format parquet -o triggers.parquet` writes such a frame. The table
+goes to benchmarks/results, the picture to docs/images; docs/power.md says how to read them. No time is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ import polars as pl
 
 from probes.trigger_effect_power import power_curve
 
-RESULTS = Path(__file__).parent / "results" / "triggers_power.md"
-EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 2.0), (10, 30, 100)
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PICTURE = ROOT / "benchmarks" / "results" / "triggers_power.md", ROOT / "docs" / "images" / "trigger_power.png"
+EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0), (10, 30, 100)
 
 
 def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.DataFrame:
@@ -43,22 +46,24 @@ def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.Data
     )
 
 
-def main() -> None:
-    """Simulate, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frame", type=Path, help="Parquet with rows of the view triggers of one checkpoint")
-    parser.add_argument("--repetitions", type=int, default=100)
-    options = parser.parse_args()
-    frame = pl.read_parquet(options.frame) if options.frame else simulated()
-    curve = power_curve(frame, EFFECTS, CLUSTERS, seed=0, repetitions=options.repetitions)
-    source = f"`{options.frame.name}`" if options.frame else "simulated paragraphs"
+def curve_of(frame: pl.DataFrame, repetitions: int) -> pl.DataFrame:
+    """The power curve, one cluster count after the other, saying how far it is."""
+    parts = []
+    for count in CLUSTERS:
+        start = time.perf_counter()
+        parts.append(power_curve(frame, EFFECTS, [count], seed=0, repetitions=repetitions))
+        print(
+            f"{count} clusters: {len(EFFECTS) * repetitions} studies in {time.perf_counter() - start:.0f} s", flush=True
+        )
+    return pl.concat(parts)
+
+
+def as_table(curve: pl.DataFrame, title: str) -> str:
+    """Effects down, cluster counts across."""
     lines = [
         "# Power of the trigger regression",
         "",
-        f"Share of {options.repetitions} studies that find an effect of rarity on EM drop at the 5 % level (95 % "
-        f"Wilson interval), fully adjusted, on {source}: {frame['position'].n_unique()} positions, EM drop "
-        f"{frame['em_drop'].mean():.1f} ± {frame['em_drop'].std():.1f} tokens. Effect: tokens of exact match per "
-        "standard deviation of rarity within the paragraph. Row 0 is the rate of false findings.",
+        title,
         "",
         "| effect | " + " | ".join(f"{count} clusters" for count in CLUSTERS) + " |",
         "|---" * (len(CLUSTERS) + 1) + "|",
@@ -69,9 +74,53 @@ def main() -> None:
             for row in curve.filter(effect=effect).sort("cluster_count").iter_rows(named=True)
         ]
         lines.append(f"| {effect:g} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def draw(curve: pl.DataFrame, path: Path) -> None:
+    """Power against effect, one line per number of clusters, with Wilson bands and the level of the test."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    styles = zip(CLUSTERS, (":", "--", "-"), ("#8fb3d9", "#3b6ea5", "#1b3a5b"), strict=True)
+    for count, line, color in styles:
+        rows = curve.filter(cluster_count=count).sort("effect")
+        ax.plot(rows["effect"], rows["detected_share"], line, marker="o", color=color, label=f"{count} clusters")
+        ax.fill_between(rows["effect"], rows["lower"], rows["upper"], color=color, alpha=0.15, linewidth=0)
+    ax.axhline(0.05, color="#888888", linewidth=0.8)
+    ax.annotate("level of the test, 5 %", (2, 0.05), ha="right", va="bottom", fontsize=8, color="#555555")
+    ax.set(
+        xlabel="planted effect [tokens of EM drop per standard deviation of rarity]",
+        ylabel="share of studies that find it",
+        ylim=(0, 1.02),
+    )
+    ax.legend(frameon=False, loc="center right")
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    """Simulate, print, write the table and draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frame", type=Path, help="Parquet with rows of the view triggers of one checkpoint")
+    parser.add_argument("--repetitions", type=int, default=100)
+    options = parser.parse_args()
+    frame = pl.read_parquet(options.frame) if options.frame else simulated()
+    source = f"`{options.frame.name}`" if options.frame else "simulated paragraphs"
+    title = (
+        f"Share of {options.repetitions} studies that find an effect of rarity on EM drop at the 5 % level (95 % "
+        f"Wilson interval), fully adjusted, on {source}: {frame['position'].n_unique()} positions, EM drop "
+        f"{frame['em_drop'].mean():.1f} ± {frame['em_drop'].std():.1f} tokens. Effect: tokens of exact match per "
+        "standard deviation of rarity within the paragraph. Row 0 is the rate of false findings."
+    )
+    curve = curve_of(frame, options.repetitions)
+    text = as_table(curve, title)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join([*lines, ""]))
-    print("\n".join(lines))
+    RESULTS.write_text(text)
+    draw(curve, PICTURE)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,21 @@ import dagster as dg
 
 from assets.checkpoints import checkpoints
 from assets.continuation_attention import continuation_attention
+from assets.cores import divide_cores, parallel_steps
 from assets.corpora import corpora, tokenizers
 from assets.figures import figures
-from assets.gradients import activation_gradients, parameter_gradients
+from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
+from assets.harness import harness_utility
 from assets.head_attention import head_attention, head_rarity
 from assets.interventions import interventions
 from assets.marts import marts
 from assets.paragraphs import paragraphs
+from assets.patching import patching
 from assets.perturbations import perturbations
 from assets.released import released_paragraphs
 from assets.report import report
 from assets.resources import Workspace
+from assets.score_card import localization_score_card
 from assets.scores import extractability, generations, scores
 from assets.training import training_steps
 from assets.trigger_analysis import trigger_analysis
@@ -29,14 +33,26 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
 ]
+
+
+def chosen_executor() -> dg.ExecutorDefinition:
+    """One process, or as many as the environment says; forked from one that has imported everything."""
+    count = parallel_steps()
+    divide_cores(count)
+    if count == 1:
+        return dg.in_process_executor
+    preloaded = {"preload_modules": ["torch", "transformers", "orchestration.definitions"]}
+    return dg.multiprocess_executor.configured({"max_concurrent": count, "start_method": {"forkserver": preloaded}})
 
 
 def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
     """The code location for a home and a profile; empty means what the environment says.
 
     Steps run in one process by default: a step in a process of its own costs seconds of imports.
+    `$RARECALL_PARALLEL_STEPS` sets how many may run at once, each in its own process with its share of the cores.
     """
     return dg.Definitions(
         assets=ASSETS,
@@ -44,7 +60,7 @@ def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
         jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, everything],
         sensors=[new_checkpoints, refresh_tail_on_change],
         schedules=[refresh_tail, rerun_everything],
-        executor=dg.in_process_executor,
+        executor=chosen_executor(),
     )
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from assets.checkpoints import CHECKPOINT, source_of
 from assets.continuation_attention import CONTINUATION_ATTENTION
 from assets.corpora import CORPORA, TOKENIZERS
-from assets.gradients import ACTIVATION_GRADIENTS, PARAMETER_GRADIENTS
+from assets.gradients import ACTIVATION_GRADIENTS, GRADIENT_COSINES, PARAMETER_GRADIENTS
+from assets.harness import HARNESS_UTILITY
 from assets.head_attention import HEAD_ATTENTION, HEAD_RARITY
 from assets.interventions import INTERVENTIONS
 from assets.paragraphs import PARAGRAPHS
+from assets.patching import PATCHING
 from assets.perturbations import PERTURBATIONS
 from assets.report import is_written
+from assets.score_card import SCORE_CARD
 from assets.scores import EXTRACTABILITY, GENERATIONS, SCORES
 from assets.stage import Scope
 from assets.training import TRAINING
@@ -26,7 +29,8 @@ CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, SUBSET_UNIGRAMS,
 CHECKPOINT_STAGES = (
     *(CHECKPOINT, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
     EXTRACTABILITY,
-    *(PARAMETER_GRADIENTS, ACTIVATION_GRADIENTS, INTERVENTIONS, HEAD_RARITY, TRIGGER_ANALYSIS),
+    *(PARAMETER_GRADIENTS, GRADIENT_COSINES, ACTIVATION_GRADIENTS, PATCHING, INTERVENTIONS, HEAD_RARITY),
+    *(SCORE_CARD, HARNESS_UTILITY, TRIGGER_ANALYSIS),
 )
 
 

@@ -48,7 +48,7 @@ def parameter_gradients(
     labels = piece_labels(adapter)
     blocks = [np.zeros((3, 0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
-        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
+        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), all_maps(adapter))
         rows = [_paragraph_summary(adapter, captures, row) for row in range(len(batch))]
         blocks.append(np.stack(rows, axis=1))
     return _frame(np.concatenate(blocks, axis=1), labels)
@@ -67,37 +67,6 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
 
 
-def gradient_cosine(
-    model: nn.Module, first_ids: Any, second_ids: Any, prefix_length: int = 50, batch_size: int = 32
-) -> pl.DataFrame:
-    """Cosine between the mean gradients of two groups (MPs and NMPs) per component and head (P1 §5.2).
-
-    Args and errors as in `group_gradient`, once for each group. Memory: two extra copies of the blocks' weights.
-
-    Returns:
-        layer, component, head, cosine (in [-1, 1]; null where a gradient vanishes).
-    """
-    import polars as pl
-    import torch
-
-    adapter = adapter_for(model)
-    first, second = (
-        _mean_gradient(adapter, as_paragraphs(ids, prefix_length), prefix_length, batch_size)
-        for ids in (first_ids, second_ids)
-    )
-    cosines = []
-    for layer in range(adapter.layer_count):
-        for _, parts in components(adapter, layer):
-            a, b = (_entries([(part, side[part.module]) for part in parts]).double() for side in (first, second))
-            size = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-            cosines.append((a * b).sum(1) / size)
-    layers, names, heads = zip(*piece_labels(adapter), strict=True)
-    types = {"layer": pl.Int32, "component": pl.String, "head": pl.Int32, "cosine": pl.Float64}
-    columns = (layers, names, heads, torch.cat(cosines).cpu().numpy())
-    frame = pl.DataFrame(dict(zip(types, columns, strict=True)), schema=types)
-    return frame.with_columns(pl.col("cosine").fill_nan(None).clip(-1, 1))
-
-
 def _mean_gradient(adapter: Adapter, ids: Tensor, prefix_length: int, batch_size: int) -> dict[nn.Module, Tensor]:
     """Gradient of the mean loss over all paragraphs, [output, input] of each projection's module."""
     if not len(ids):
@@ -105,7 +74,7 @@ def _mean_gradient(adapter: Adapter, ids: Tensor, prefix_length: int, batch_size
     total: dict[nn.Module, Tensor] = {}
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         weights = continuation_weights(batch, prefix_length) / len(ids)
-        for module, captured in capture(adapter, batch, prefix_length, weights, _maps(adapter)).items():
+        for module, captured in capture(adapter, batch, prefix_length, weights, all_maps(adapter)).items():
             gradient = weight_gradient(captured, slice(None))
             total[module] = total[module].add_(gradient) if module in total else gradient
     return total
@@ -135,7 +104,8 @@ def components(adapter: Adapter, layer: int) -> Iterator[tuple[str, list[Project
     yield from parts.items()
 
 
-def _maps(adapter: Adapter) -> list[nn.Module]:
+def all_maps(adapter: Adapter) -> list[nn.Module]:
+    """The module of every projection of every layer; a fused one once for each component."""
     return [p.module for layer in range(adapter.layer_count) for p in adapter.projections(layer)]
 
 
@@ -162,12 +132,12 @@ def _piece_statistics(parts: list[tuple[Projection, Tensor]]) -> NDArray[Any]:
     """Statistics of one component over the entries of all its parts, [statistic, head]."""
     import torch
 
-    entries = _entries(parts)
+    entries = entries_of(parts)
     size = entries.abs()
     return torch.stack([size.amax(1), size.mean(1), torch.linalg.vector_norm(entries, dim=1)]).double().cpu().numpy()
 
 
-def _entries(parts: list[tuple[Projection, Tensor]]) -> Tensor:
+def entries_of(parts: list[tuple[Projection, Tensor]]) -> Tensor:
     """All gradient entries of one component, [head, entry]."""
     import torch
 
@@ -198,8 +168,8 @@ def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     ‖Σ_t g_t ⊗ x_t‖² = Σ_{t,s} (g_t · g_s)(x_t · x_s), so two [position, position] tables of inner products replace
     every weight-sized gradient (the outer-product identity; Goodfellow 2015, arXiv 1510.01799, over positions).
 
-    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and 2 × head × position² floats for each
-    paragraph; no gradient of a weight exists.
+    Args and errors as in `parameter_gradients`. Memory: that of `capture`, and for each paragraph
+    position × (position + feature) floats; no gradient of a weight exists.
 
     Returns:
         row, layer, component, head, l2 (nats per unit weight), ordered by row.
@@ -210,7 +180,7 @@ def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     labels = piece_labels(adapter)
     blocks = [np.zeros((0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
-        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), _maps(adapter))
+        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), all_maps(adapter))
         blocks.append(_norms(adapter, captures))
     norms = np.concatenate(blocks)
     return _frame(np.stack([norms] * 3), labels).drop("max_abs", "mean_abs")
@@ -239,17 +209,21 @@ class InnerProducts:
         self._table: Tensor | None = None
 
     def __call__(self, features: Tensor) -> Tensor:
-        """[paragraph, position, feature] → [paragraph, position × position]."""
+        """[paragraph, position, feature] → [paragraph, position, position]."""
         if self._table is None or features is not self._of:
             self._of, whole = features, features.float()
-            self._table = (whole @ whole.transpose(1, 2)).flatten(1)
+            self._table = whole @ whole.transpose(1, 2)
         return self._table
 
 
 def _squared_norm(part: Projection, captured: Capture, inner_products: InnerProducts) -> Tensor:
-    """Squared gradient norm of each head of one projection, [paragraph, head], float64."""
+    """Squared gradient norm of each head of one projection, [paragraph, head], float64.
+
+    With K the inner products on the whole side and h the head's side, Σ_{t,s} K[t, s] (h_t · h_s) = Σ_t h_t · (K h)_t:
+    one product for all heads, and no [position, position] table for each of them.
+    """
     on_output = part.heads_on == "output"
     split, whole = (captured.gradient, captured.read) if on_output else (captured.read, captured.gradient)
-    heads = part.split(split).float().transpose(1, 2)  # [paragraph, head, position, size]
-    of_heads = (heads @ heads.transpose(-1, -2)).flatten(2)
-    return (of_heads @ inner_products(whole)[..., None])[..., 0].double()
+    features = split.float()
+    mixed = inner_products(whole) @ features  # [paragraph, position, feature]
+    return part.split(mixed.mul_(features)).sum((1, 3)).double()

@@ -81,7 +81,7 @@ def head_rarity(
     if not len(attention):
         return _nothing(layers, heads, token_ids is not None)
     flat = np.asarray(attention).reshape(len(attention), layers * heads, attention.shape[3])
-    sample = Sample.of(flat, clusters, seed, bootstrap_draws)
+    sample = Sample.of(flat, clusters, seed, bootstrap_draws, permutations)
     tested: list[tuple[Coefficient | str, Tested]] = [
         (name, within_paragraphs(sample, np.asarray(surprisal_bits, dtype=np.float64), name, permutations))
         for name in COEFFICIENTS

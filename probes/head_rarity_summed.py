@@ -83,21 +83,31 @@ def _bootstrap(sample: Sample, sums: np.ndarray) -> np.ndarray:
 def _placebo(sample: Sample, ranks: np.ndarray, rank_count: int, count: int) -> np.ndarray:
     """The coefficient with ranks shuffled within paragraphs, [permutation, head]."""
     heads, length = sample.attention.shape[1:]
-    sums = np.zeros((count, heads, rank_count))
-    for rows in sample.chunks(max(heads, count * rank_count) * length):
-        attention = np.moveaxis(sample.attention[rows], 1, 0).reshape(heads, -1)
+    sums = np.zeros((count, rank_count, heads))
+    for rows in sample.chunks(max(heads, 2 * count) * length):
+        attention = np.moveaxis(sample.attention[rows], 1, 2).reshape(-1, heads)
         shuffled = np.take_along_axis(ranks[rows, None], sample.shuffles(rows, count), axis=-1)
-        flat = np.moveaxis(shuffled, 1, 0).reshape(count, -1)
-        for index, places in enumerate(flat):
-            sums[index] += _per_rank(attention, places, rank_count)
-    return _correlation(sums)
+        sums += _per_rank(attention, np.moveaxis(shuffled, 1, 2).reshape(-1, count), rank_count)
+    return _correlation(np.moveaxis(sums, 1, 2))
 
 
 def _per_rank(attention: np.ndarray, places: np.ndarray, rank_count: int) -> np.ndarray:
-    """[head, place] attention summed by the rank of each place, [head, rank]; a sparse product."""
-    from scipy.sparse import csr_array
+    """[token, head] attention summed by the rank of each token in each shuffle; one sparse product.
 
-    one_hot = csr_array(
-        (np.ones(len(places), attention.dtype), places, np.arange(len(places) + 1)), shape=(len(places), rank_count)
+    Args:
+        attention: [token, head].
+        places: rank of each token, [token, permutation].
+        rank_count: ranks there are.
+
+    Returns:
+        [permutation, rank, head].
+    """
+    from scipy.sparse import csc_array
+
+    tokens, count = places.shape
+    cells = (places + np.arange(count) * rank_count).astype(np.int32)
+    starts = np.arange(tokens + 1, dtype=np.int32) * count
+    member = csc_array(
+        (np.ones(cells.size, attention.dtype), cells.ravel(), starts), shape=(count * rank_count, tokens)
     )
-    return (one_hot.T @ attention.T).T
+    return (member @ attention).reshape(count, rank_count, -1)

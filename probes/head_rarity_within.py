@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from probes.head_rarity_features import Coefficient, cluster_permutations, unit_features
+from probes.head_rarity_features import Coefficient, cluster_permutations, dense_ranks, unit_features
 from probes.inference import LEAST_CLUSTER_COUNT, bootstrap_means, cluster_means, nan_mean, percentile_interval
 from probes.inference_tokens import TokenTest, token_random_effects
 
@@ -17,6 +17,7 @@ _LEAST_EXCEEDANCES = 10
 _CLUSTERS_FOR_NORMAL_TAIL = 30
 _KENDALL_PERMUTATIONS = 200
 _CHUNK = 2**23  # floats of the largest temporary array
+_KEPT_BYTES = 2**27  # of permutations that are kept rather than drawn again
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Sample:
         starts: first sorted paragraph of each cluster, [cluster].
         seed: seed of bootstrap and placebo.
         bootstrap_draws: bootstrap samples.
+        permutations: placebo shuffles of a cluster, at most.
     """
 
     attention: np.ndarray
@@ -38,15 +40,19 @@ class Sample:
     starts: np.ndarray
     seed: int
     bootstrap_draws: int
+    permutations: int
+    _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, attention: np.ndarray, clusters: np.ndarray, seed: int, bootstrap_draws: int) -> Sample:
+    def of(
+        cls, attention: np.ndarray, clusters: np.ndarray, seed: int, bootstrap_draws: int, permutations: int
+    ) -> Sample:
         """Sort [paragraph, head, position] attention by cluster."""
         _, number = np.unique(np.asarray(clusters), return_inverse=True)
         order = np.argsort(number, kind="stable")
         labels = number[order]
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
-        return cls(attention[order], order, labels, starts, seed, bootstrap_draws)
+        return cls(attention[order], order, labels, starts, seed, bootstrap_draws, permutations)
 
     def chunks(self, floats_per_paragraph: int) -> Iterator[slice]:
         """Slices of sorted paragraphs that keep temporaries small."""
@@ -56,8 +62,17 @@ class Sample:
     def shuffles(self, rows: slice, count: int) -> np.ndarray:
         """Position permutations of the paragraphs in `rows`, [paragraph, permutation, position]."""
         labels, index = np.unique(self.labels[rows], return_inverse=True)
+        return np.stack([self._of_cluster(int(label))[:count] for label in labels])[index]
+
+    def _of_cluster(self, label: int) -> np.ndarray:
+        """Permutations of one cluster, [permutation, position]; kept for the next coefficient while they are few."""
+        if label in self._known:
+            return self._known[label]
         length = self.attention.shape[-1]
-        return np.stack([cluster_permutations(int(c), count, length, self.seed) for c in labels])[index]
+        drawn = cluster_permutations(label, self.permutations, length, self.seed)
+        if len(self._known) * drawn.nbytes < _KEPT_BYTES:
+            self._known[label] = drawn
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -84,8 +99,11 @@ def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficie
     if len(sample.starts) < LEAST_CLUSTER_COUNT:
         return Tested(estimate, nothing, nothing, 0.0, nothing, nothing, nothing, nothing)
     lower, upper = percentile_interval(bootstrap_means(means, sample.bootstrap_draws, sample.seed))
-    count = min(permutations, _KENDALL_PERMUTATIONS) if coefficient == "kendall" else permutations
-    placebo = _placebo(sample, rarity, coefficient, count, _weights(sample, values))
+    weights = _weights(sample, values)
+    if coefficient == "kendall":
+        placebo = _kendall_placebo(sample, rarity, min(permutations, _KENDALL_PERMUTATIONS), weights)
+    else:
+        placebo = _placebo(sample, rarity, coefficient, permutations, weights)
     return tested(estimate, (lower, upper), 0.0, placebo, len(sample.starts))
 
 
@@ -175,13 +193,52 @@ def _weights(sample: Sample, values: np.ndarray) -> np.ndarray:
 def _placebo(
     sample: Sample, rarity: np.ndarray, coefficient: Coefficient, count: int, weights: np.ndarray
 ) -> np.ndarray:
-    """The estimate with rarity shuffled within paragraphs, [permutation, head]."""
+    """The estimate with rarity shuffled within paragraphs, [permutation, head].
+
+    Centred values and ranks of a shuffled vector are the shuffled values and ranks, so they are computed once.
+    """
     heads, length = sample.attention.shape[1:]
     total = np.zeros((heads, count))
-    for rows in sample.chunks(max(heads, count) * _feature_count(length, coefficient)):
-        attended = unit_features(sample.attention[rows].astype(np.float32), coefficient)
-        attended *= weights[rows, :, None].astype(np.float32)
-        shuffled = np.take_along_axis(rarity[rows, None].astype(np.float32), sample.shuffles(rows, count), axis=-1)
-        features = unit_features(shuffled, coefficient)
-        total += np.tensordot(attended, features, axes=([0, 2], [0, 2]))
+    expected = unit_features(rarity.astype(np.float32), coefficient)
+    for rows in sample.chunks(max(heads, count) * length):
+        attended = _weighted_features(sample, rows, coefficient, weights)
+        shuffled = np.take_along_axis(expected[rows, None], sample.shuffles(rows, count), axis=-1)
+        total += np.tensordot(attended, shuffled, axes=([0, 2], [0, 2]))
     return total.T
+
+
+def _kendall_placebo(sample: Sample, rarity: np.ndarray, count: int, weights: np.ndarray) -> np.ndarray:
+    """As `_placebo`, for Kendall's tau-b, [permutation, head].
+
+    With antisymmetric pairs of attention, the sum over pairs of their product with the sign of a difference in rarity
+    is the sum over ordered pairs whose first token is the rarer one: a comparison and a matrix product.
+    """
+    heads, length = sample.attention.shape[1:]
+    total = np.zeros((heads, count))
+    ranks = dense_ranks(rarity).astype(np.uint8 if length <= 256 else np.uint16)
+    pairs = np.count_nonzero(np.triu(ranks[:, :, None] != ranks[:, None, :], k=1), axis=(1, 2))
+    scale = np.divide(1, np.sqrt(pairs), out=np.zeros(len(pairs)), where=pairs > 0)
+    for rows in sample.chunks(heads * length * length * 2):
+        attended = _ordered_pairs(_weighted_features(sample, rows, "kendall", weights), length)
+        for features, factor, own, orders in zip(
+            attended, scale[rows], ranks[rows], sample.shuffles(rows, count), strict=True
+        ):
+            shuffled = own[orders]
+            rarer = (shuffled[:, :, None] > shuffled[:, None, :]).reshape(count, -1)
+            total += factor * (features @ rarer.T.astype(np.float32))
+    return total.T
+
+
+def _ordered_pairs(features: np.ndarray, length: int) -> np.ndarray:
+    """Features of pairs i < j, [..., pair], as an antisymmetric matrix, flat: [..., position x position]."""
+    first, second = np.triu_indices(length, k=1)
+    matrix = np.zeros((*features.shape[:-1], length, length), features.dtype)
+    matrix[..., first, second] = features
+    matrix[..., second, first] = -features
+    return matrix.reshape(*features.shape[:-1], length * length)
+
+
+def _weighted_features(sample: Sample, rows: slice, coefficient: Coefficient, weights: np.ndarray) -> np.ndarray:
+    """Features of attention times what each paragraph weighs, [paragraph, head, feature], float32."""
+    attended = unit_features(sample.attention[rows].astype(np.float32), coefficient)
+    return attended * weights[rows, :, None].astype(np.float32)

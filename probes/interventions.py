@@ -24,9 +24,11 @@ from probes.interventions_hooks import (
     head_sweep,
     intervened,
     last_quartile,
+    sweep,
 )
 from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.interventions_trunk import TokenScores, clean_trunk, score_tokens
+from probes.scoring_fused import fused
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +45,7 @@ __all__ = [
     "intervened",
     "last_quartile",
     "measure_interventions",
+    "sweep",
 ]
 
 
@@ -79,10 +82,11 @@ def measure_interventions(
     Returns:
         kind, part, layer (lowest), last_layer, head (null: all), paragraph_group, paragraph_count, cluster_count,
         em_mean (tokens), nll_nats, token_accuracy_share, entropy_nats, utility_nll_nats, utility_perplexity,
-        utility_accuracy_share, memorization_drop_share, utility_drop_share, selectivity, lower, upper,
-        is_collapsed, is_selective. Utility drop is the larger of two relative drops, of next-token accuracy and of
-        the geometric mean of the probability of the true token; selectivity is null where the untouched model
-        recites nothing. is_selective: the interval lies above 0 and the model has not collapsed (drop < 0.5).
+        utility_accuracy_share, memorization_drop_share, utility_drop_share (each with _lower, _upper), selectivity,
+        lower, upper, is_collapsed, is_selective. Utility drop is the larger of two relative drops, of next-token
+        accuracy and of the geometric mean of the probability of the true token; selectivity is null where the
+        untouched model recites nothing. is_selective: the interval lies above 0 and the model has not collapsed
+        (drop < 0.5).
 
     Raises:
         ProbeError: no paragraphs in a group or in utility_ids, clusters that do not fit, impossible interventions.
@@ -145,9 +149,26 @@ def outcomes(
     means: Means | None,
     batch_size: int,
 ) -> list[Outcome]:
-    """Outcome of each bundle of simultaneous interventions on all paragraphs; one clean forward per batch."""
+    """Outcome of each bundle of simultaneous interventions on all paragraphs; one clean forward per batch.
+
+    Everything, the untouched model too, runs on fused kernels: logits equal transformers' own to rounding.
+    """
     import numpy as np
 
+    with fused(adapter.model):
+        parts = _outcomes(adapter, ids, prefix_length, bundles, means, batch_size)
+    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
+
+
+def _outcomes(
+    adapter: Adapter,
+    ids: Tensor,
+    prefix_length: int,
+    bundles: Sequence[Sequence[Intervention]],
+    means: Means | None,
+    batch_size: int,
+) -> list[list[Outcome]]:
+    """Outcomes by bundle and batch."""
     parts: list[list[Outcome]] = [[] for _ in bundles]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         trunk = clean_trunk(adapter, batch[:, :-1])
@@ -159,7 +180,7 @@ def outcomes(
                     stack.enter_context(intervened(adapter.model, intervention, means))
                 hidden = trunk.resume(start)[:, prefix_length - 1 :]
             parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
-    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
+    return parts
 
 
 def _outcome(scores: TokenScores) -> Outcome:

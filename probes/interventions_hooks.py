@@ -9,10 +9,10 @@ in parallel GPT-NeoX blocks the MLP reads the block's input and changes only fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
@@ -67,6 +67,33 @@ def head_sweep(model: nn.Module, kind: Kind = "identity") -> list[Intervention]:
     return [
         Intervention(kind, (layer,), head) for layer in range(adapter.layer_count) for head in range(adapter.head_count)
     ]
+
+
+SWEEPS = (
+    *(f"{kind}_{what}" for kind in ("identity", "uniform", "zero", "mean") for what in ("blocks", "heads", "range")),
+    *("zero_mlps", "mean_mlps"),
+)
+"""Names of sweeps: a kind at each block, at each head, at the last quartile of the blocks, at each MLP."""
+
+
+def sweep(model: nn.Module, names: Iterable[str]) -> list[Intervention]:
+    """Interventions of the named sweeps, see SWEEPS; each once, though the last quartile may be a single block.
+
+    Raises:
+        ProbeError: a name is not in SWEEPS.
+    """
+    found: list[Intervention] = []
+    for name in names:
+        if name not in SWEEPS:
+            raise ProbeError(f"sweep {name!r} does not exist; choose from {', '.join(SWEEPS)}.")
+        kind, what = cast("tuple[Kind, str]", name.split("_"))
+        if what == "range":
+            found.append(last_quartile(model, kind))
+        elif what == "heads":
+            found += head_sweep(model, kind)
+        else:
+            found += block_sweep(model, kind, "mlp" if what == "mlps" else "attention")
+    return list(dict.fromkeys(found))
 
 
 def last_quartile(model: nn.Module, kind: Kind = "identity") -> Intervention:

@@ -9,7 +9,7 @@ from probes.architectures import Adapter, HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.interventions import cluster_units, outcomes, some
 from probes.interventions_hooks import Intervention, Kind, Means, activation_means, check
-from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
+from probes.interventions_selectivity import bootstrap_weights, selectivity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,16 +47,17 @@ def score_card(
         bootstrap_count: resamples of clusters behind lower and upper.
 
     Returns:
-        choice, paragraph_group, head_count, em_mean, memorization_drop_share, utility_drop_share, selectivity, lower,
-        upper, is_collapsed, is_selective (as in `measure_interventions`), random_mean, random_lower, random_upper
-        (mean, 2.5 % and 97.5 % quantile of the random choices' selectivity) and p_value: share of random choices at
-        least as selective, the choice itself counted, so at least 1 / (random_count + 1).
+        One row per choice and evaluation, an evaluation being a group or "unrelated", the held-out text: choice,
+        heads (`layer.head`, spaces between), head_count, evaluation, paragraph_count, drop_share, drop_lower,
+        drop_upper (relative loss of exact match, of utility where unrelated), random_drop_mean, random_drop_lower,
+        random_drop_upper (mean, 2.5 % and 97.5 % quantile over random choices), drop_p_value; selectivity, lower,
+        upper, random_mean, random_lower, random_upper, p_value (null where unrelated), is_collapsed, is_selective as
+        in `measure_interventions`. A p value is the share of random choices that do at least as much, the choice
+        itself counted, so at least 1 / (random_count + 1).
 
     Raises:
         ProbeError: an empty choice, a head that does not exist, no paragraphs.
     """
-    import polars as pl
-
     adapter = adapter_for(model)
     means = activation_means(model, utility_ids, batch_size) if kind == "mean" else None
     named = [(name, tuple(heads)) for name, heads in choices.items()]
@@ -67,6 +68,7 @@ def score_card(
     utility = outcomes(adapter, some(utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
     of_use = bootstrap_weights(cluster_units(None, utility[0], "utility_ids"), seed + 1, bootstrap_count)
     rows: list[dict[str, Any]] = []
+    unrelated: list[dict[str, Any]] = []
     for group, token_ids in groups.items():
         recital = outcomes(adapter, some(token_ids, prefix_length, group), prefix_length, bundles, means, batch_size)
         units = cluster_units((clusters or {}).get(group), recital[0], group)
@@ -74,9 +76,28 @@ def score_card(
         scored = [
             selectivity(m, recital[0], u, utility[0], draws) for m, u in zip(recital[1:], utility[1:], strict=True)
         ]
-        rows += _rows(group, named, rivals, scored, recital[1:])
-    flags = dict.fromkeys(("is_collapsed", "is_selective"), pl.Boolean)
-    types = {"choice": pl.String, "paragraph_group": pl.String, "head_count": pl.Int32} | flags
+        rows += _rows(group, len(units), named, rivals, scored)
+        unrelated = unrelated or _rows("unrelated", len(utility[0].nll), named, rivals, _of_use(scored))
+    return _frame(rows + unrelated)
+
+
+def _of_use(scored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same choices, looked at for what they cost the held-out text alone."""
+    names = ("share", "lower", "upper")
+    nothing = dict.fromkeys(("selectivity", "lower", "upper"))
+    return [
+        row | nothing | {f"memorization_drop_{name}": row[f"utility_drop_{name}"] for name in names} for row in scored
+    ]
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    import polars as pl
+
+    types = (
+        dict.fromkeys(("choice", "heads", "evaluation"), pl.String)
+        | dict.fromkeys(("head_count", "paragraph_count"), pl.Int32)
+        | dict.fromkeys(("is_collapsed", "is_selective"), pl.Boolean)
+    )
     return pl.DataFrame(rows, schema={name: types.get(name, pl.Float64) for name in (rows[0] if rows else types)})
 
 
@@ -106,37 +127,50 @@ def _rivals(adapter: Adapter, named: list[tuple[str, Heads]], count: int, seed: 
 
 
 def _rows(
-    group: str,
+    evaluation: str,
+    paragraph_count: int,
     named: list[tuple[str, Heads]],
     rivals: dict[int, list[Heads]],
     scored: list[dict[str, Any]],
-    recital: list[Outcome],
 ) -> list[dict[str, Any]]:
-    """One row per choice; `scored` and `recital` hold the choices, then the random ones size by size."""
+    """One row per choice; `scored` holds the choices, then the random ones size by size."""
     random, start = {}, len(named)
     for size, drawn in rivals.items():
-        random[size] = [row["selectivity"] for row in scored[start : start + len(drawn)]]
+        random[size] = scored[start : start + len(drawn)]
         start += len(drawn)
     return [
-        {"choice": name, "paragraph_group": group, "head_count": len(heads)}
-        | {"em_mean": float(outcome.exact_match.mean())}
-        | row
-        | _against(row["selectivity"], random[len(heads)])
-        for (name, heads), row, outcome in zip(named, scored[: len(named)], recital, strict=False)
+        {"choice": name, "heads": " ".join(map(str, heads)), "head_count": len(heads), "evaluation": evaluation}
+        | {"paragraph_count": paragraph_count}
+        | _compared(row, random[len(heads)])
+        for (name, heads), row in zip(named, scored[: len(named)], strict=True)
     ]
 
 
+def _compared(row: dict[str, Any], random: list[dict[str, Any]]) -> dict[str, Any]:
+    """Drop and selectivity of a choice, each beside those of random choices."""
+    drops = {f"drop_{name}": row[f"memorization_drop_{name}"] for name in ("share", "lower", "upper")}
+    of_drop = _against(row["memorization_drop_share"], [other["memorization_drop_share"] for other in random])
+    of_selectivity = _against(row["selectivity"], [other["selectivity"] for other in random])
+    kept = {name: row[name] for name in ("selectivity", "lower", "upper")}
+    flags = {name: row[name] for name in ("is_collapsed", "is_selective")}
+    named = {f"random_drop_{name}": of_drop[name] for name in ("mean", "lower", "upper")}
+    rest = {f"random_{name}": of_selectivity[name] for name in ("mean", "lower", "upper")}
+    return (
+        drops | named | {"drop_p_value": of_drop["p_value"]} | kept | rest | {"p_value": of_selectivity["p_value"]}
+    ) | flags
+
+
 def _against(ours: float | None, random: list[float | None]) -> dict[str, float | None]:
-    """Where a selectivity stands among those of the random choices."""
+    """Where a number stands among those of the random choices: their mean and quantiles, and a p value."""
     import numpy as np
 
     known = np.array([value for value in random if value is not None])
     if ours is None or not len(known):
-        return dict.fromkeys(("random_mean", "random_lower", "random_upper", "p_value"))
+        return dict.fromkeys(("mean", "lower", "upper", "p_value"))
     lower, upper = np.quantile(known, [0.025, 0.975])
     return {
-        "random_mean": float(known.mean()),
-        "random_lower": float(lower),
-        "random_upper": float(upper),
+        "mean": float(known.mean()),
+        "lower": float(lower),
+        "upper": float(upper),
         "p_value": float((1 + (known >= ours).sum()) / (1 + len(known))),
     }

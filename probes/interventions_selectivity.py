@@ -43,20 +43,30 @@ def selectivity(
     less_accurate = relative_drop(of_use @ use.accuracy, of_use @ clean_use.accuracy)
     less_likely = -np.expm1((of_use @ (clean_use.nll - use.nll)) / of_use.sum(1))
     spoiled = np.fmax(less_accurate, less_likely)
-    kept = lost - spoiled
-    defined = kept[1:][np.isfinite(kept[1:])]
-    is_known = bool(np.isfinite(kept[0])) and len(defined) > 0
-    lower, upper = np.quantile(defined, [0.025, 0.975]) if is_known else (None, None)
     is_collapsed = bool(spoiled[0] >= COLLAPSE_SHARE)
-    return {
-        "memorization_drop_share": float(lost[0]) if np.isfinite(lost[0]) else None,
-        "utility_drop_share": float(spoiled[0]),
-        "selectivity": float(kept[0]) if is_known else None,
-        "lower": None if lower is None else float(lower),
-        "upper": None if upper is None else float(upper),
-        "is_collapsed": is_collapsed,
-        "is_selective": lower is not None and bool(lower > 0) and not is_collapsed,
-    }
+    named: dict[str, float | bool | None] = {}
+    for name, values in (("memorization_drop", lost), ("utility_drop", spoiled)):
+        estimate, lower, upper = with_interval(values)
+        named |= {f"{name}_share": estimate, f"{name}_lower": lower, f"{name}_upper": upper}
+    estimate, lower, upper = with_interval(lost - spoiled)
+    is_selective = lower is not None and lower > 0 and not is_collapsed
+    of_selectivity = {"selectivity": estimate, "lower": lower, "upper": upper}
+    return named | of_selectivity | {"is_collapsed": is_collapsed, "is_selective": is_selective}
+
+
+def with_interval(values: NDArray[Any]) -> tuple[float | None, float | None, float | None]:
+    """Estimate and the 2.5 % and 97.5 % quantile of its bootstrap; nothing where there is no estimate.
+
+    Args:
+        values: the estimate, then its resamples, [1 + draw]; not a number where undefined.
+    """
+    import numpy as np
+
+    defined = values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(values[0]) or not len(defined):
+        return None, None, None
+    lower, upper = np.quantile(defined, [0.025, 0.975])
+    return float(values[0]), float(lower), float(upper)
 
 
 def relative_drop(after: NDArray[Any], before: NDArray[Any]) -> NDArray[Any]:

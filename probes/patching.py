@@ -16,6 +16,7 @@ from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
 from probes.gradients_capture import as_paragraphs, recorded, rows_per_pass
 from probes.interventions_trunk import Trunk, clean_trunk
+from probes.scoring_fused import fused
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,9 +83,10 @@ def activation_patching(
     step = rows_per_pass(adapter, memorized, batch_size)
     nothing = torch.zeros(0)
     frames = [_rows(nothing, "MP", 0, "q", 0, nothing, nothing)]
-    for start in range(0, len(memorized), step):
-        batch = slice(start, start + step)
-        frames += _both_ways(adapter, memorized[batch], perturbed[batch], where, batch, components)
+    with fused(adapter.model):
+        for start in range(0, len(memorized), step):
+            batch = slice(start, start + step)
+            frames += _both_ways(adapter, memorized[batch], perturbed[batch], where, batch, components)
     return pl.concat(frames).sort("row", "receiver", "layer", "component", "head")
 
 

@@ -8,7 +8,7 @@ values of the unchanged tokens before it: 3725 instead of 4950 token positions f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +16,11 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.generation import greedy_continuations
-from probes.perturbation_passes import Edit, match_edited, read_context, second_choices
+from probes.perturbation_passes import Branches, Context, edited_prefixes, read_context, second_choices
 from probes.perturbation_plan import Piece, Plan, check_request, vocabulary_count
 from probes.perturbation_policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
+from probes.scoring_batches import in_batches
+from probes.scoring_fused import fused
 from probes.scoring_head import refuse_unusual_head
 from probes.scoring_inputs import as_paragraphs
 
@@ -76,7 +78,8 @@ def sweep(
         prefix_length: tokens of the prefix.
         token_counts: occurrences in the corpus, [token]; for frequency_matched.
         excluded_ids: never drawn at random, e.g. special ids.
-        batch_size: sequences per forward pass.
+        batch_size: sequences per forward pass; fewer on a processor (`in_batches`). Neighbouring positions of few
+            paragraphs fill a pass together.
         tile: tokens whose logits are held at a time.
 
     Returns:
@@ -92,16 +95,20 @@ def sweep(
     prefix = as_paragraphs(token_ids, longer_than=0)[:, :prefix_length]
     reference = as_paragraphs(reference_ids, longer_than=0)
     places = range(1, prefix_length) if positions is None else positions
-    plan = Plan(policy, tuple(places), draws, seed, prefix_length, tile)
+    plan = Plan(policy, tuple(places), draws, seed, prefix_length, tile, batch_size, reference.shape[1])
     pools = _pools(model, policy, token_counts, excluded_ids)
     check_request(model, plan, prefix, reference, pools)
+
+    def measure(start: int, stop: int) -> Piece:
+        rows = slice(start, stop)
+        return _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
+
     with torch.inference_mode():
         if len(prefix):
             refuse_unusual_head(model, prefix)
-        pieces = [
-            _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
-            for rows in _batches(len(prefix), max(1, batch_size // draws))
-        ]
+        length = (prefix_length + reference.shape[1]) * draws
+        with fused(model):
+            pieces = list(in_batches(len(prefix), max(1, batch_size // draws), length, model.device, measure))
     return _finite(_frame(plan, prefix.numpy(), reference.shape[1], pieces))
 
 
@@ -115,10 +122,6 @@ def _finite(frame: pl.DataFrame) -> pl.DataFrame:
             "NaN in the weights, or measure in float32."
         )
     return frame
-
-
-def _batches(rows: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, rows, size))
 
 
 def _pools(
@@ -141,15 +144,30 @@ def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix
         replacements = second_choices(model, context, prefix, plan.draws, plan.tile)
     else:
         replacements = _drawn(plan, pools, prefix)
-    shape = (len(prefix), len(plan.positions), plan.draws)
-    exact_match, nll_nats = np.empty(shape, dtype=np.int32), np.empty(shape)
-    for index, position in enumerate(plan.positions):
-        edit = Edit(position, None if plan.policy == "deletion" else replacements[:, position])
-        match = match_edited(model, context, edit, prefix, reference, plan.tile)
-        exact_match[:, index] = match.exact_match.view(-1, plan.draws).cpu().numpy()
-        nll_nats[:, index] = match.nll_nats.view(-1, plan.draws).cpu().numpy()
+    exact_match, nll_nats = _match_edits(model, plan, context, prefix, replacements, reference)
     kept = replacements[:, list(plan.positions)].cpu().numpy()
     return Piece(kept, exact_match, nll_nats, context.match.nll_nats.cpu().numpy())
+
+
+def _match_edits(
+    model: PreTrainedModel, plan: Plan, context: Context, prefix: Tensor, replacements: Tensor, reference: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exact match and NLL of every edit, each [row, position, draw]; positions from the last to the first."""
+    removes = plan.policy == "deletion"
+    shape = (len(plan.positions), plan.draws, len(prefix))
+    exact_match, nll_nats = np.empty(shape, dtype=np.int32), np.empty(shape)
+    group = plan.group_size(len(prefix), prefix.device.type)
+    branches = Branches(context, group * plan.draws, prefix.shape[1] - removes + reference.shape[1] - 1)
+    order = np.argsort(plan.positions)[::-1]
+    for chosen in (order[start : start + group] for start in range(0, len(order), group)):
+        places = tuple(plan.positions[index] for index in chosen)
+        edited = edited_prefixes(prefix, places, None if removes else replacements)
+        # Where the last token is deleted the one before it runs once more: its output predicts the continuation.
+        reused = min(*places, edited.shape[1] - 1)
+        found = branches.match(model, edited, reference, reused, plan.tile)
+        numbers = (values.view(len(chosen), plan.draws, -1).cpu().numpy() for values in found)
+        exact_match[chosen], nll_nats[chosen] = numbers
+    return exact_match.transpose(2, 0, 1), nll_nats.transpose(2, 0, 1)
 
 
 def _drawn(plan: Plan, pools: Pools | None, prefix: Tensor) -> Tensor:

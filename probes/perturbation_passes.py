@@ -1,9 +1,16 @@
-"""Forward passes of the sweep: one for the unchanged paragraph, then one per edit from the edited position on."""
+"""Forward passes of the sweep: one for the unchanged paragraphs, then one per group of neighbouring positions.
+
+The positions of a group start from the keys and values of the unchanged tokens before the first of them. Groups go from
+the end of the prefix to its beginning: what a pass writes lies behind everything that later passes reuse, so that one
+buffer of keys and values, filled once, serves all of them and nothing is copied between passes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from probes.scoring_head import greedy_matches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,14 +23,6 @@ class Match:
 
     exact_match: Tensor
     nll_nats: Tensor
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One changed prefix position: the new tokens, [row, variant], or None where the token is left out."""
-
-    position: int
-    replacement_ids: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -55,58 +54,118 @@ def read_context(model: PreTrainedModel, prefix: Tensor, reference: Tensor, tile
     return Context(hidden, keys_values, _match(model, hidden[:, prefix.shape[1] - 1 :], reference, tile))
 
 
-def match_edited(
-    model: PreTrainedModel, context: Context, edit: Edit, prefix: Tensor, reference: Tensor, tile: int
-) -> Match:
-    """The reference under an edited prefix; rows of the result are [row x variant].
+def edited_prefixes(prefix: Tensor, positions: tuple[int, ...], replacements: Tensor | None) -> Tensor:
+    """Every edit written out.
 
-    Only positions from the edit on are run; a deleted last token needs the one before it once more, because its
-    output predicts the first reference token.
+    Args:
+        prefix: token ids, [row, position].
+        positions: which to change.
+        replacements: new tokens, [row, position, draw] over all positions; None where the token is left out.
+
+    Returns:
+        Token ids, [edit x draw x row, position], one position shorter for deletions.
     """
     import torch
 
-    variants = 1 if edit.replacement_ids is None else edit.replacement_ids.shape[1]
-    reused = min(edit.position, prefix.shape[1] - 1 - (edit.replacement_ids is None))
-    reference = reference.repeat_interleave(variants, dim=0)
-    before, after = (part.repeat_interleave(variants, dim=0) for part in _around(prefix, edit.position, reused))
-    new = before[:, :0] if edit.replacement_ids is None else edit.replacement_ids.reshape(-1, 1)
-    suffix = torch.cat([before, new, after, reference[:, :-1]], dim=1)
-    cache = _branch(context, reused, variants)
-    output = model.base_model(input_ids=suffix, past_key_values=cache, use_cache=cache is not None)
-    return _match(model, output.last_hidden_state[:, -reference.shape[1] :], reference, tile)
+    if replacements is None:
+        rest = [[place for place in range(prefix.shape[1]) if place != gone] for gone in positions]
+        return prefix[:, torch.tensor(rest, device=prefix.device)].transpose(0, 1).flatten(0, 1)
+    draws = replacements.shape[2]
+    edited = prefix.repeat(len(positions), draws, 1, 1)  # [edit, draw, row, position]
+    for index, place in enumerate(positions):
+        edited[index, :, :, place] = replacements[:, place].T
+    return edited.flatten(0, 2)
 
 
-def _around(prefix: Tensor, position: int, reused: int) -> tuple[Tensor, Tensor]:
-    """Prefix tokens between the reused ones and the edit, and those after the edit."""
-    return prefix[:, reused:position], prefix[:, position + 1 :]
+class Branches:
+    """Many edits of the same few paragraphs, from the last position to the first.
+
+    Args:
+        context: the unchanged paragraphs.
+        copies: edits of a paragraph that one pass takes, at most.
+        length: tokens of a paragraph as it is read, edit included.
+    """
+
+    def __init__(self, context: Context, copies: int, length: int) -> None:
+        self.context, self.copies, self.length = context, copies, length
+        self.buffers: list[tuple[Tensor, Tensor]] = []
+
+    def match(
+        self, model: PreTrainedModel, edited: Tensor, reference: Tensor, reused: int, tile: int
+    ) -> tuple[Tensor, Tensor]:
+        """The reference under edited prefixes.
+
+        Args:
+            model: the model that read the context.
+            edited: what `edited_prefixes` returns.
+            reference: [row, continuation].
+            reused: leading positions that no edit of this pass has changed; never more than in the pass before.
+            tile: tokens whose logits are held at a time.
+
+        Returns:
+            Exact match and mean NLL, each [edit, row].
+        """
+        import torch
+
+        copies = len(edited) // len(reference)
+        followed = reference.repeat(copies, 1)
+        suffix = torch.cat([edited[:, reused:], followed[:, :-1]], dim=1)
+        cache = self._cache(len(edited), reused) if reused else None
+        output = model.base_model(input_ids=suffix, past_key_values=cache, use_cache=cache is not None)
+        match = _match(model, output.last_hidden_state[:, -reference.shape[1] :], followed, tile)
+        return match.exact_match.view(copies, -1), match.nll_nats.view(copies, -1)
+
+    def _cache(self, rows: int, reused: int) -> Cache:
+        """Keys and values of the first `reused` positions, with room for the rest."""
+        from transformers import DynamicCache
+
+        if not self.buffers:
+            self.buffers = [
+                (self._filled(keys, reused), self._filled(values, reused)) for keys, values in self.context.keys_values
+            ]
+        cache = DynamicCache()
+        layer_type: Any = _buffer_layer()
+        cache.layers = [layer_type(keys[:rows], values[:rows], reused) for keys, values in self.buffers]
+        return cache
+
+    def _filled(self, values: Tensor, reused: int) -> Tensor:
+        """A buffer [edit x row, head, position, size] whose first positions hold those of the unchanged paragraphs."""
+        rows, heads, _, size = values.shape
+        buffer = values.new_empty(self.copies, rows, heads, self.length, size)
+        buffer[..., :reused, :] = values[None, ..., :reused, :]
+        return buffer.flatten(0, 1)
 
 
-def _branch(context: Context, reused: int, variants: int) -> Cache | None:
-    """Keys and values of the first `reused` positions, each paragraph repeated for its variants."""
-    from transformers import DynamicCache
+def _buffer_layer() -> type:
+    """A layer of a cache that writes into room it was given; transformers is imported late."""
+    from transformers.cache_utils import DynamicLayer
 
-    if not reused:
-        return None
+    class BufferLayer(DynamicLayer):
+        """Keys and values in a buffer [row, head, position, size], of which the first `read` positions are known."""
 
-    def cut(values: Tensor) -> Tensor:
-        kept = values[:, :, :reused]
-        return kept.repeat_interleave(variants, dim=0) if variants > 1 else kept
+        def __init__(self, keys: Tensor, values: Tensor, read: int) -> None:
+            super().__init__()
+            self.buffers, self.read = (keys, values), read
+            self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+            self.keys, self.values = keys[:, :, :read], values[:, :, :read]
 
-    return DynamicCache([(cut(keys), cut(values)) for keys, values in context.keys_values])
+        def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+            """Write new keys and values behind the known ones, in place."""
+            end = self.read + key_states.shape[2]
+            for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
+                buffer[:, :, self.read : end] = states
+            self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
+            self.read = end
+            return self.keys, self.values
+
+    return BufferLayer
 
 
 def _match(model: PreTrainedModel, hidden: Tensor, reference: Tensor, tile: int) -> Match:
-    """Apply the output head `tile` tokens at a time; [row, continuation, hidden] and [row, continuation]."""
-    import torch
-
-    head = model.get_output_embeddings()
-    hits, nll = [], []
-    for rows, targets in zip(hidden.flatten(0, 1).split(tile), reference.flatten().split(tile), strict=True):
-        logits = head(rows).float()
-        hits.append(logits.argmax(dim=-1) == targets)
-        nll.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
-    leading = torch.cat(hits).view(reference.shape).long().cumprod(dim=1).sum(dim=1)
-    return Match(leading, torch.cat(nll).view(reference.shape).double().mean(dim=1))
+    """Apply the output head to [row, continuation, hidden] and compare with [row, continuation]."""
+    hits, nll = greedy_matches(model, hidden.flatten(0, 1), reference.flatten(), tile)
+    leading = hits.view(reference.shape).long().cumprod(dim=1).sum(dim=1)
+    return Match(leading, nll.view(reference.shape).mean(dim=1))
 
 
 def second_choices(model: PreTrainedModel, context: Context, prefix: Tensor, draws: int, tile: int) -> Tensor:

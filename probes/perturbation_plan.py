@@ -9,6 +9,7 @@ import numpy as np
 
 from probes.errors import ProbeError
 from probes.perturbation_policies import POLICIES, Policy, Pools
+from probes.scoring_batches import PROCESSOR_TOKENS
 from probes.scoring_inputs import refuse_unreadable
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ class Plan:
     seed: int
     prefix_length: int
     tile: int
+    batch_size: int
+    continuation_length: int
+
+    def group_size(self, rows: int, device_type: str) -> int:
+        """Positions that one pass over `rows` paragraphs takes together."""
+        most = self.batch_size
+        if device_type == "cpu":
+            most = min(most, PROCESSOR_TOKENS // (self.prefix_length + self.continuation_length))
+        return min(len(self.positions), max(1, most // (rows * self.draws)))
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,32 @@ def greedy_ids(model: PreTrainedModel, hidden: Tensor, tile: int) -> tuple[Tenso
     return torch.cat(ids), torch.cat(margins)
 
 
+def greedy_matches(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, tile: int) -> tuple[Tensor, Tensor]:
+    """Whether each target is the most likely next token, and its NLL; `tile` tokens at a time.
+
+    Args:
+        model: gives the output head.
+        hidden: [token, hidden].
+        target_ids: [token].
+        tile: tokens per tile.
+
+    Returns:
+        Truth values and NLL in nats (float64, float32 where the device has no other), both [token].
+    """
+    import torch
+
+    pieces = []
+    for rows, targets in zip(hidden.split(tile), target_ids.split(tile), strict=True):
+        top, total = _Top(targets), _LogTotal(targets)
+        for first_id, logits in _logit_tiles(model, rows):
+            best = logits.amax(dim=-1)
+            top.add(logits, best, first_id)
+            total.add(logits, best)  # overwrites the logits, so it comes last
+        pieces.append((top.argmax_id == targets, total.nats() - top.target))
+    hits, nll = zip(*pieces, strict=True)
+    return torch.cat(hits), torch.cat(nll)
+
+
 def _logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
     """First token id and logits [token, id] of each stretch of the vocabulary.
 
@@ -136,6 +162,31 @@ class _Top:
         self.argmax_id[rows] = torch.where(ahead, index + first_id, self.argmax_id[rows])
         self.first[rows] = torch.maximum(first, value)
         self.second[rows] = torch.where(ahead, torch.maximum(first, runner_up), torch.maximum(second, value))
+
+
+class _LogTotal:
+    """Sum of exp(logit) over the vocabulary so far, relative to the largest logit so far."""
+
+    def __init__(self, target_ids: Tensor) -> None:
+        import torch
+
+        exact = torch.float32 if target_ids.device.type == "mps" else torch.float64  # mps has no float64
+        self.top = torch.full_like(target_ids, -torch.inf, dtype=torch.float32)
+        self.total = torch.zeros_like(target_ids, dtype=exact)
+
+    def add(self, logits: Tensor, best: Tensor) -> None:
+        """Take in [token, id] logits whose largest are `best` [token]; the logits are overwritten."""
+        import torch
+
+        top = torch.maximum(self.top, best)
+        self.total *= torch.where(self.top == -torch.inf, 0.0, self.top - top).exp()
+        self.top = top
+        logits -= top[:, None]
+        self.total += logits.exp_().sum(dim=-1)
+
+    def nats(self) -> Tensor:
+        """Log of the sum, [token]."""
+        return self.total.log() + self.top
 
 
 class _Moments:

@@ -102,13 +102,12 @@ def _adjusted(
 ) -> Iterator[dict[str, Any]]:
     """Rows of one adjustment: every outcome and model."""
     projection = Projection.of(panel, adjustment)
-    for outcome in outcomes:
-        y = panel.scaled(panel.outcomes[outcome])
-        for model, of_model in _MODELS.items():
-            contrasts = {term: contrast for term, contrast in of_model.items() if term in terms}
-            if not contrasts:
-                continue
-            fitted = _fit_model(panel, projection, y, model, orders)
+    ys = np.stack([panel.scaled(panel.outcomes[outcome]) for outcome in outcomes], axis=1)
+    for model, of_model in _MODELS.items():
+        contrasts = {term: contrast for term, contrast in of_model.items() if term in terms}
+        if not contrasts:
+            continue
+        for outcome, y, fitted in zip(outcomes, ys.T, _fit_model(panel, projection, ys, model, orders), strict=True):
             for term, contrast in contrasts.items():
                 row: dict[str, Any] = {"outcome": outcome, "adjustment": adjustment, "term": term}
                 row |= _counts(panel, term)
@@ -150,23 +149,32 @@ class _Fitted:
     placebo: np.ndarray
 
 
-def _fit_model(panel: Panel, projection: Projection, y: np.ndarray, model: str, orders: np.ndarray) -> _Fitted | None:
-    """Fit one model; None where the data do not identify it.
+def _fit_model(
+    panel: Panel, projection: Projection, ys: np.ndarray, model: str, orders: np.ndarray
+) -> list[_Fitted | None]:
+    """Fit one model to [token, outcome], one fit per outcome; None where the data do not identify it.
 
     The placebo shuffles what the controls leave of rarity: shuffled rarity as such would no longer share variation with
     the controls, would vary more and so look more certain than the estimate beside it.
     """
     columns = _regressors(panel, panel.rarity, model)
     if not projection.identifies(columns):
-        return None
-    fit = projection.fit(y, columns, panel.cluster)
+        return [None] * ys.shape[1]
     left = projection.residual(panel.scaled(panel.rarity)) / panel.root_weight
     parts = [
-        projection.coefficients(y, _regressors(panel, left[chunk], model))
+        projection.coefficients(ys, _regressors(panel, left[chunk], model))
         for chunk in np.array_split(orders, max(1, orders.size // _CHUNK))
     ]
-    count = columns.shape[1]
-    return _Fitted(fit.params[:count], np.asarray(fit.cov_params())[:count, :count], np.concatenate(parts))
+    placebo = np.moveaxis(np.concatenate(parts), 2, 0)
+    return [_fitted(projection, y, columns, panel.cluster, drawn) for y, drawn in zip(ys.T, placebo, strict=True)]
+
+
+def _fitted(
+    projection: Projection, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray, placebo: np.ndarray
+) -> _Fitted:
+    """The fit of one outcome beside its placebo."""
+    fit, count = projection.fit(y, columns, cluster), columns.shape[1]
+    return _Fitted(fit.params[:count], np.asarray(fit.cov_params())[:count, :count], placebo)
 
 
 def _regressors(panel: Panel, rarity: np.ndarray, model: str) -> np.ndarray:

@@ -157,13 +157,21 @@ class Projection:
             return OLS(y, design).fit()
         return OLS(y, design).fit(cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True)
 
-    def coefficients(self, y: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Least-squares coefficients of many designs [permutation, token, coefficient] at once (Frisch and Waugh)."""
-        residual = self.residual(y)
-        explained = np.einsum("tb,ktc->kbc", self.basis, columns, optimize=True)
-        gram = np.einsum("ktc,ktd->kcd", columns, columns) - np.einsum("kbc,kbd->kcd", explained, explained)
-        moment = np.einsum("ktc,t->kc", columns, residual)
-        return np.linalg.solve(gram, moment[..., None])[..., 0]
+    def coefficients(self, ys: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Least-squares coefficients of many designs at once (Frisch and Waugh).
+
+        Args:
+            ys: weighted outcomes, [token, outcome].
+            columns: weighted designs, [permutation, token, coefficient].
+
+        Returns:
+            [permutation, coefficient, outcome].
+        """
+        flat = np.moveaxis(columns, 1, 0)  # [token, permutation, coefficient]
+        explained = np.tensordot(self.basis, flat, axes=(0, 0))
+        gram = np.einsum("tkc,tkd->kcd", flat, flat) - np.einsum("bkc,bkd->kcd", explained, explained)
+        moment = np.moveaxis(np.tensordot(self.residual(ys), flat, axes=(0, 0)), 0, 2)
+        return np.linalg.solve(gram, moment)
 
     def residual_square(self, y: np.ndarray, columns: np.ndarray | None) -> float:
         """Sum of squares that controls and [token, coefficient] leave of [token]."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
+COOKBOOK = "adhoc/cookbook"
+
 
 @dataclass(frozen=True)
 class Query:
@@ -27,6 +29,11 @@ class Query:
             lines.append(line.removeprefix("--").strip())
         return " ".join(lines)
 
+    @property
+    def title(self) -> str:
+        """The first comment line: the question it answers, or what a row is."""
+        return self.text.partition("\n")[0].removeprefix("--").strip()
+
 
 def load(folder: str) -> dict[str, Query]:
     """All queries of a folder by name, sorted."""
@@ -43,3 +50,8 @@ def load_one(folder: str, name: str) -> Query:
         KeyError: there is none of that name.
     """
     return load(folder)[name]
+
+
+def questions() -> dict[str, Query]:
+    """Every named SELECT one can ask by name: the cookbook first, then those behind the report."""
+    return load(COOKBOOK) | load("adhoc")

@@ -21,6 +21,7 @@ from warehouse.home import Home
 from warehouse.macros import Macro
 from warehouse.parts import TableStore, partition_lock
 from warehouse.registry import TABLES, Table
+from warehouse.registry.derived import meaning
 
 STORAGE_VERSION = "v1.5.0"
 _RECORD = "catalog.json"
@@ -226,6 +227,15 @@ def _create_object(connection: duckdb.DuckDBPyConnection, kind: str, query: sql.
     except duckdb.Error as error:
         raise WarehouseError(f"sql/…/{query.name}.sql failed ({error}); the published catalog is unchanged.") from error
     connection.execute(f"COMMENT ON {kind} {identifier(query.name)} IS {literal(query.description)}")
+    if not kind.startswith("MACRO"):
+        _comment_columns(connection, query.name)
+
+
+def _comment_columns(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    rows = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [name]).fetchall()
+    for (column,) in rows:
+        if said := meaning(column, TABLES):
+            connection.execute(f"COMMENT ON COLUMN {identifier(name)}.{identifier(column)} IS {literal(said)}")
 
 
 def _violations(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[tuple[object, ...]]]]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.catalog import limits, published_root
+from warehouse.catalog import identifier, limits, published_root
 from warehouse.errors import QueryError
+from warehouse.hints import hint
 from warehouse.home import Home
 
 if TYPE_CHECKING:
@@ -41,18 +42,31 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBP
     return connection
 
 
-def query(home: Home, text: str, parameters: list[Any] | dict[str, Any] | None = None) -> pl.DataFrame:
+def query(
+    home: Home,
+    text: str,
+    parameters: list[Any] | dict[str, Any] | None = None,
+    variables: dict[str, str] | None = None,
+) -> pl.DataFrame:
     """Answer of one reading statement, as a polars frame.
+
+    Args:
+        home: whose published catalog is asked.
+        text: one SELECT or EXPLAIN.
+        parameters: bound to `?` or `$name`.
+        variables: what `getvariable` gives, and so the macros chosen_checkpoint() and chosen_paragraph().
 
     Raises:
         QueryError: it writes, is more than one statement, or is wrong.
     """
     with connect(home) as connection:
         require_reading(connection, text)
+        for name, value in (variables or {}).items():
+            connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
         try:
             return to_polars(connection.sql(text, params=parameters))
         except duckdb.Error as error:
-            raise QueryError(_explain(error)) from error
+            raise QueryError(_explain(error) + hint(connection, str(error))) from error
 
 
 def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

@@ -1,11 +1,12 @@
 """All declared figures in the order of the report."""
 
-from assets.figures import dynamics, edits, localization, memorization, series, triggers
+from assets.figures import axis, dynamics, edits, localization, memorization, series, triggers
 
 FIGURES = (
     *memorization.FIGURES,
     *triggers.FIGURES,
     *localization.FIGURES,
+    *axis.FIGURES,
     *edits.FIGURES,
     *series.FIGURES,
     *dynamics.FIGURES,

@@ -11,7 +11,7 @@ from typing import Any
 
 import sql
 from assets.figures.catalogue import FIGURES
-from assets.figures.files import inline_svg
+from assets.figures.files import folder, inline_svg
 from assets.figures.spec import SECTIONS, FigureSpec
 from assets.figures.style import css_variables
 from assets.findings import Finding, findings
@@ -20,6 +20,8 @@ from assets.report.browser import as_script, browser_data, shown_token
 from assets.report.provenance import tables_of, versions
 from warehouse.home import Home
 from warehouse.queries import mapping, query
+
+_NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
 
 
 def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings) -> str:
@@ -95,8 +97,9 @@ def _section(
 ) -> tuple[list[tuple[FigureSpec, str]], list[tuple[FigureSpec, str]]]:
     """Figures drawn, with their SVG, and figures left out, with the reason."""
     specs = [spec for spec in FIGURES if spec.section == section]
-    drawn = [(spec, inline_svg(home, spec)) for spec in specs if spec.name not in omitted]
-    return drawn, [(spec, omitted[spec.name]) for spec in specs if spec.name in omitted]
+    missing = {s.name: _NOT_DRAWN for s in specs if not (folder(home) / f"{s.name}.svg").exists()} | omitted
+    drawn = [(spec, inline_svg(home, spec)) for spec in specs if spec.name not in missing]
+    return drawn, [(spec, missing[spec.name]) for spec in specs if spec.name in missing]
 
 
 def _rows(home: Home, name: str, checkpoint_id: str) -> list[dict[str, Any]]:

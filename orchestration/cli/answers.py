@@ -12,6 +12,9 @@ from assets.errors import RequestError
 from warehouse.atomic import replace_file
 
 SHOWN_ROWS = 200
+SHOWN_CHARACTERS = 160
+"""Longest text of a cell in a table for people; csv, json and parquet hold everything."""
+
 PIPED_WIDTH = 240
 """Columns of a table that no terminal shows: wide, so that programs like grep see whole rows."""
 
@@ -82,4 +85,5 @@ def _shown(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    return str(value).replace("\n", "⏎").replace("\t", "⇥")
+    text = str(value).replace("\n", "⏎").replace("\t", "⇥")
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

@@ -10,6 +10,7 @@ from assets.errors import RequestError
 from corpus_stats.errors import CorpusError
 from probes.errors import ProbeError
 from warehouse.errors import RefusedError, WarehouseError
+from warehouse.secrets import without_secrets
 
 _OURS = (RequestError, CorpusError, ProbeError, WarehouseError)
 _REQUEST = (RequestError, RefusedError)
@@ -57,7 +58,7 @@ def say_failure(error: BaseException) -> int:
 
 def say(sentence: str, code: int) -> int:
     """Print one sentence to stderr; returns the exit code it goes with."""
-    print(f"rarecall: {sentence}", file=sys.stderr)
+    print(f"rarecall: {without_secrets(sentence)}", file=sys.stderr)
     return code
 
 

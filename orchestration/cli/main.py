@@ -7,7 +7,13 @@ import sys
 
 import typer
 
-from orchestration.cli import corpus_commands, housekeeping_commands, registry_commands, run_commands
+from orchestration.cli import (
+    corpus_commands,
+    housekeeping_commands,
+    query_command,
+    registry_commands,
+    run_commands,
+)
 from orchestration.cli.failures import INTERRUPTED, say, say_failure
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
@@ -21,13 +27,12 @@ app = typer.Typer(
     name="rarecall",
     help="Which paragraphs does a language model recite, which tokens trigger it, and where does it live?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(registry_commands.checkpoints_app, name="checkpoints")
 app.add_typer(corpus_commands.app, name="corpus")
 app.add_typer(corpus_commands.import_app, name="import")
-for command in (run_commands.run, run_commands.ui, run_commands.query, run_commands.report, run_commands.doctor):
+for command in (run_commands.run, run_commands.ui, query_command.query, run_commands.report, run_commands.doctor):
     app.command()(command)
 app.command()(housekeeping_commands.gc)
 app.command()(housekeeping_commands.relocate)

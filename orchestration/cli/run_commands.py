@@ -1,8 +1,7 @@
-"""Commands that do and show: run, ui, query, report, doctor."""
+"""Commands that do and show: run, ui, report, doctor."""
 
 from __future__ import annotations
 
-import enum
 import os
 import sys
 import traceback
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
     from orchestration.flow import Step
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
-
-
-class Format(enum.StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
 
 
 def run(
@@ -94,18 +84,6 @@ def ui(
     home = Home.locate().prepare()
     load_profile(profile or None)
     raise typer.Exit(serve(home, host, port, profile))
-
-
-def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT over the published warehouse.")],
-    format: Annotated[Format, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
-) -> None:
-    """Ask the published warehouse, read-only, also while a run is writing."""
-    from orchestration.cli.answers import write_answer
-    from warehouse.queries import query as ask
-
-    write_answer(ask(Home.locate(), sql), format.value, output)
 
 
 def report(

@@ -117,7 +117,7 @@ def test_before_the_first_run_the_next_step_is_named(empty: Path, words: tuple[s
 
 
 @pytest.mark.parametrize(
-    "words", [("frobnicate",), ("run", "--nope"), ("query",), ("query", "-f", "xml", "SELECT 1"), ("ui", "--port", "x")]
+    "words", [("frobnicate",), ("run", "--nope"), ("query", "-f", "xml", "SELECT 1"), ("ui", "--port", "x")]
 )
 def test_wrong_words_point_to_the_help(empty: Path, words: tuple[str, ...]) -> None:
     result = rarecall(empty, *words)

@@ -12,7 +12,8 @@ import torch
 from probes.activations import activation_gradients
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.gradients import gradient_cosine, gradient_norms, group_gradient, parameter_gradients
+from probes.gradient_cosines import cosine_of_folds, gradient_cosines
+from probes.gradients import gradient_norms, group_gradient, parameter_gradients
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -103,10 +104,49 @@ def test_group_gradient_equals_backward_of_the_mean(family):
 def test_cosine_equals_that_of_plain_gradients(family):
     model, first, second = small_model(family), paragraphs(3), paragraphs(4, seed=8)
     one, two = reference(model, first), reference(model, second)
-    for layer, component, head, cosine in gradient_cosine(model, first, second, PREFIX, batch_size=2).iter_rows():
+    frame = gradient_cosines(model, first, second, PREFIX, batch_size=2)
+    labels = frame.filter(space="parameter").select("layer", "component", "head", "cosine")
+    for layer, component, head, cosine in labels.iter_rows():
         a, b = (unfused(family, gradients, layer, component, head).flatten() for gradients in (one, two))
         assert cosine == pytest.approx(float(torch.cosine_similarity(a, b, dim=0)), abs=1e-4)
-    assert gradient_cosine(model, first, first, PREFIX)["cosine"].min() == pytest.approx(1.0)
+    assert gradient_cosines(model, first, first, PREFIX)["cosine"].min() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("family", ["gpt_neo", "gpt_neox", "llama"])
+def test_cosine_of_activations_equals_that_of_gradients_kept_by_autograd(family):
+    model = small_model(family)
+    adapter = adapter_for(model)
+    groups = [paragraphs(3), paragraphs(4, seed=8)]
+    frame = gradient_cosines(model, *groups, PREFIX).filter(space="activation", layer=1)
+    names = {"v": "W_V", "mlp_out": "W_out"}
+    for component, written_by in names.items():
+        means = []
+        (projection,) = adapter.component(1, written_by)
+        for token_ids in groups:
+            kept = []
+            handle = projection.module.register_forward_hook(lambda m, i, o, kept=kept: kept.append(o))
+            loss = continuation_nll(model, token_ids)
+            handle.remove()
+            (gradient,) = torch.autograd.grad(loss, kept)
+            means.append(gradient.mean(0)[:PREFIX])
+        a, b = (projection.split(mean)[:, 1].flatten() if component == "v" else mean.flatten() for mean in means)
+        row = frame.filter(pl.col("component") == component, pl.col("head").fill_null(1) == 1)
+        assert row["cosine"].item() == pytest.approx(float(torch.cosine_similarity(a, b, dim=0)), abs=1e-4)
+    heads = frame["component"].value_counts()
+    assert dict(heads.iter_rows())["k"] == adapter.key_value_head_count
+
+
+def test_cosine_interval_and_placebo_tell_two_directions_from_one():
+    rng = np.random.default_rng(0)
+    one, other = np.eye(2, 50)
+    apart = np.concatenate([one + 0.02 * rng.normal(size=(4, 50)), other + 0.02 * rng.normal(size=(4, 50))])
+    alike = one + 0.02 * rng.normal(size=(8, 50))
+    found = cosine_of_folds(apart @ apart.T)
+    assert found.lower < found.cosine < found.upper < found.placebo_lower
+    same = cosine_of_folds(alike @ alike.T)
+    assert same.placebo_lower <= same.cosine <= same.placebo_upper
+    assert cosine_of_folds(apart[[0, 4]] @ apart[[0, 4]].T).lower is None
+    assert cosine_of_folds(np.zeros((8, 8))).cosine is None
 
 
 @pytest.mark.parametrize("family", FAMILIES)

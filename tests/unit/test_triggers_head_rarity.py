@@ -58,6 +58,24 @@ def test_estimates_equal_scipys_averaged_over_clusters(seed, paragraphs):
             assert of(frame, name)["estimate"][head] == pytest.approx(expected, abs=1e-6)
 
 
+def test_placebos_equal_the_estimate_on_every_shuffle():
+    """Shuffled features and ordered pairs stand in for shuffling first and correlating then."""
+    arrays, count = world(6, 2, 12, 5), 9
+    frame = head_rarity(**arrays, seed=4, bootstrap_draws=50, permutations=count)
+    _, number = np.unique(arrays["clusters"], return_inverse=True)
+    orders = np.stack([cluster_permutations(int(c), count, 12, 4) for c in number])
+    shuffled = [
+        {name: np.take_along_axis(arrays[name], orders[:, index], 1) for name in ("surprisal_bits", "rarity_rank")}
+        for index in range(count)
+    ]
+    drawn = pl.concat(head_rarity(**(arrays | one), seed=4, bootstrap_draws=50, permutations=2) for one in shuffled)
+    for (name, head), rows in drawn.group_by("coefficient", "head"):
+        found = of(frame, str(name)).filter(pl.col("head") == head).row(0, named=True)
+        assert found["placebo"] == pytest.approx(rows["estimate"].mean(), abs=1e-6)
+        low, high = np.quantile(rows["estimate"], [0.025, 0.975])
+        assert (found["placebo_lower"], found["placebo_upper"]) == pytest.approx((low, high), abs=1e-6)
+
+
 def test_summed_by_rank_is_the_construction_of_the_paper():
     arrays = world(9, 2, 16, 3)
     frame = of(head_rarity(**arrays, seed=0, bootstrap_draws=50, permutations=20), "summed_by_rank")

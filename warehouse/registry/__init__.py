@@ -5,6 +5,7 @@ from warehouse.registry import (
     corpus,
     corpus_detail,
     localization,
+    localization_axis,
     memorization,
     scoring,
     training,
@@ -14,7 +15,10 @@ from warehouse.registry.schema import Column, Table
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for module in (corpus, corpus_detail, training, memorization, scoring, localization, triggers, analysis)
+    for module in (
+        *(corpus, corpus_detail, training, memorization, scoring),
+        *(localization, localization_axis, triggers, analysis),
+    )
     for table in module.TABLES
 }
 

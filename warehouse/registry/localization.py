@@ -1,6 +1,6 @@
 """Tables of where recital lives: perturbations, attention, gradients."""
 
-from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table
+from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table, with_interval
 
 PERTURBATIONS = Table(
     "perturbations",
@@ -148,14 +148,15 @@ INTERVENTIONS = Table(
         Column("utility_nll_nats", "DOUBLE", "Mean NLL of held-out text.", "nats"),
         Column("utility_perplexity", "DOUBLE", "Perplexity of held-out text."),
         Column("utility_accuracy_share", "DOUBLE", "Next-token accuracy on held-out text.", "share"),
-        Column("memorization_drop_share", "DOUBLE", "Relative drop of exact match.", "share", nullable=True),
-        Column("utility_drop_share", "DOUBLE", "Relative drop of utility.", "share", nullable=True),
+        *with_interval("memorization_drop", "_share", "Relative drop of exact match."),
+        *with_interval("utility_drop", "_share", "Relative drop of utility."),
         Column("selectivity", "DOUBLE", "Memorization drop minus utility drop.", "share", nullable=True),
         Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
         Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
         Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True),
         Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
     ),
+    version=2,
 )
 
 TABLES = (

@@ -72,6 +72,12 @@ class Table:
         return tuple(c.name for c in self.columns if c.key)
 
 
+def with_interval(name: str, suffix: str, description: str, unit: str = "share") -> tuple[Column, ...]:
+    """An estimate that may be missing, `<name><suffix>`, and its 95 % interval, `<name>_lower` and `<name>_upper`."""
+    texts = {suffix: description, "_lower": "Lower end of its 95 % interval.", "_upper": "Upper end of the same."}
+    return tuple(Column(name + end, "DOUBLE", text, unit, nullable=True) for end, text in texts.items())
+
+
 CORPUS_ID = Column("corpus_id", "VARCHAR", "Corpus the row belongs to.", key=True)
 CHECKPOINT_ID = Column("checkpoint_id", "VARCHAR", "Checkpoint the row was measured on.", key=True)
 PARAGRAPH_ID = Column("paragraph_id", "VARCHAR", "Content hash of the paragraph's token ids.", key=True)

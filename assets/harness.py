@@ -1,0 +1,64 @@
+"""Harness stage: utility by tasks of lm-evaluation-harness, where the profile names some (extra `harness`)."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets import models
+from assets.execute import Shards, materialize, stage_asset
+from assets.profile import Profile
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    chosen = profile.localization
+    tasks = {"tasks": chosen.harness_tasks, "documents": chosen.harness_documents, "include": chosen.harness_include}
+    return models.model_settings(profile, "seed") | tasks if chosen.harness_tasks else {"tasks": []}
+
+
+HARNESS_UTILITY = Stage(("harness_utility",), upstream=("checkpoints",), settings=_settings)
+
+
+@stage_asset(HARNESS_UTILITY, group="localization", kinds={"pytorch", "parquet"})
+def harness_utility(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """The untouched model, each block's attention short-circuited, and the last quartile's at once."""
+    yield from materialize(context, HARNESS_UTILITY, workspace.scope(context), _harness_shards)
+
+
+def _harness_shards(scope: Scope) -> Shards:
+    if not scope.profile.localization.harness_tasks:
+        return Shards(1, lambda _: {"harness_utility": models.no_rows("harness_utility")}, "interventions")
+    from probes.interventions import NOTHING, sweep
+
+    model, tokenizer = models.load_scoped_model(scope), _tokenizer(scope)
+    todo = [NOTHING, *sweep(model, ("identity_blocks", "identity_range"))]
+
+    def compute(shard: int) -> Frames:
+        return {"harness_utility": _scored(scope, model, tokenizer, todo[shard])}
+
+    return Shards(len(todo), compute, "interventions")
+
+
+def _tokenizer(scope: Scope) -> Any:
+    from transformers import AutoTokenizer
+
+    row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
+    return AutoTokenizer.from_pretrained(row["source"], revision=row["revision"] or "main")
+
+
+def _scored(scope: Scope, model: Any, tokenizer: Any, intervention: Any) -> pl.DataFrame:
+    from probes.interventions_harness import harness_utility as measure
+
+    chosen = scope.profile.localization
+    frame = measure(
+        model, tokenizer, chosen.harness_tasks, intervention, batch_size=scope.profile.probes.batch_size,
+        document_limit=chosen.harness_documents, include_path=chosen.harness_include, seed=scope.profile.probes.seed,
+    )  # fmt: skip
+    is_nothing = intervention.kind == "none"
+    return frame.with_columns(
+        kind=pl.lit(intervention.kind),
+        layer=pl.lit(None if is_nothing else intervention.first_layer, pl.Int32),
+        last_layer=pl.lit(None if is_nothing else max(intervention.layers), pl.Int32),
+    )

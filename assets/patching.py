@@ -1,0 +1,77 @@
+"""Patching stage: which head, fed what it held in the other run, carries the recital to the impact token."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets import models
+from assets.execute import Shards, materialize, stage_asset
+from assets.profile import Profile
+from assets.resources import Workspace
+from assets.stage import Frames, Scope, Stage
+
+PAIRS_PER_SHARD = 16
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return models.localization_settings(profile, "components")
+
+
+def _both_ways(_: Scope, frames: Frames) -> list[str]:
+    key = ("paragraph_id", "layer", "component", "head")
+    single = frames["patching"].group_by(key).len().filter(pl.col("len") != 2)
+    return [f"paragraph {row[0]} layer {row[1]} {row[2]} head {row[3]} lacks a direction" for row in single.iter_rows()]
+
+
+PATCHING = Stage(
+    ("patching",),
+    upstream=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
+    settings=_settings,
+    checks={"patching.both_directions_are_there": _both_ways},
+)
+
+
+@stage_asset(PATCHING, group="localization", kinds={"pytorch", "parquet"})
+def patching(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Each memorized paragraph with its own minimal perturbation; one head and component at a time."""
+    yield from materialize(context, PATCHING, workspace.scope(context), _patching_shards)
+
+
+def matched_pairs(scope: Scope) -> pl.DataFrame:
+    """Memorized paragraphs of the localization sample whose one changed token changed what the model writes.
+
+    Returns:
+        Columns of paragraphs, position, impact_position and perturbed_ids (changed prefix and what followed it).
+    """
+    memorized = models.localization_sample(scope).get("MP")
+    if memorized is None:
+        return pl.DataFrame()
+    names = ("paragraph_id", "position", "prefix_ids", "generated_ids", "impact_position", "replacement_id")
+    joined = memorized.join(scope.read("minimal_perturbations", [*names]), on="paragraph_id", maintain_order="left")
+    perturbed = pl.concat_list("prefix_ids", "generated_ids").alias("perturbed_ids")
+    return joined.drop_nulls(["impact_position", "replacement_id"]).with_columns(perturbed)
+
+
+def _patching_shards(scope: Scope) -> Shards:
+    pairs = matched_pairs(scope)
+    model = models.load_scoped_model(scope) if pairs.height else None
+
+    def compute(shard: int) -> Frames:
+        return {"patching": _patched(scope, model, models.shard_of(pairs, shard, PAIRS_PER_SHARD))}
+
+    return Shards(models.shard_count(pairs.height, PAIRS_PER_SHARD), compute)
+
+
+def _patched(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
+    from probes.patching import activation_patching
+
+    if pairs.is_empty():
+        return models.no_rows("patching")
+    perturbed = models.token_matrix(pairs, "perturbed_ids")
+    positions, impacts = (pairs[name].to_list() for name in ("position", "impact_position"))
+    frame = activation_patching(
+        model, models.token_matrix(pairs), perturbed, positions, impacts, scope.profile.localization.components,
+        batch_size=scope.profile.probes.batch_size,
+    )  # fmt: skip
+    return models.with_paragraph_ids(frame, pairs)

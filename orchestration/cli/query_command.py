@@ -1,0 +1,127 @@
+"""`rarecall query`: one's own SELECT, a question of the cookbook by name, or the list of questions."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    import sql as queries
+
+_NAME = re.compile(r"[a-z0-9_]+")
+
+
+class Format(enum.StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def completions(incomplete: str) -> list[str]:
+    """What the shell offers: questions for the first word; tables, views and marts inside a SELECT."""
+    import sql as queries
+    from warehouse.registry import TABLES
+
+    head, space, word = incomplete.rpartition(" ")
+    tables = {*TABLES, *queries.load("views"), *queries.load("marts")}
+    names = tables if space else tables | queries.questions().keys()
+    return sorted(head + space + name for name in names if name.startswith(word))
+
+
+def query(
+    sql: Annotated[
+        str,
+        typer.Argument(
+            help="One SELECT over the published warehouse, the name of a question, or - to read it from stdin; without "
+            "it the questions are listed.",
+            autocompletion=completions,
+        ),
+    ] = "",
+    format: Annotated[Format, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint the question is about; default: trained longest.")] = "",
+    paragraph: Annotated[str, typer.Option(help="Paragraph it is about, by the beginning of its id.")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for a $NAME in the SELECT.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the SELECT of a question instead of asking it.")] = False,
+) -> None:
+    """Ask the published warehouse, read-only, also while a run is writing."""
+    from orchestration.cli.answers import write_answer
+    from warehouse.queries import query as ask
+
+    if not sql:
+        _list_questions()
+        return
+    text = _text_of(sql)
+    if show:
+        print(text)
+        return
+    home = Home.locate()
+    variables = {"checkpoint": checkpoint, "paragraph": paragraph}
+    parameters = _parameters(home, text, checkpoint, set_ or [])
+    write_answer(ask(home, text, parameters, {n: v for n, v in variables.items() if v}), format.value, output)
+
+
+def _text_of(asked: str) -> str:
+    """The SELECT itself, the text of a named question, or what stdin holds.
+
+    Raises:
+        RequestError: a single word names neither a question nor a table.
+    """
+    import sql as queries
+    from assets.errors import RequestError
+
+    if asked == "-":
+        return sys.stdin.read()
+    if not _NAME.fullmatch(asked.strip()):
+        return asked
+    name, known = asked.strip(), queries.questions()
+    if name in known:
+        return known[name].text
+    if name in completions(name):
+        return f"FROM {name}"
+    close = difflib.get_close_matches(name, completions(""), n=3)
+    said = f"did you mean {' or '.join(close)}" if close else "`rarecall query` lists the questions"
+    raise RequestError(f"there is no question or table {name!r}; {said}?")
+
+
+def _parameters(home: Home, text: str, checkpoint: str, settings: list[str]) -> dict[str, str] | None:
+    """Values of the $names in a SELECT: those set, and for $checkpoint_id the chosen or the last checkpoint.
+
+    Raises:
+        RequestError: a setting is not NAME=VALUE.
+    """
+    from assets.errors import RequestError
+    from assets.findings import latest_checkpoint
+
+    given = dict(item.partition("=")[::2] for item in settings)
+    if not all("=" in item for item in settings):
+        raise RequestError("--set needs NAME=VALUE, as in --set limit=20.")
+    if re.search(r"\$checkpoint_id\b", text):
+        given.setdefault("checkpoint_id", checkpoint or latest_checkpoint(home) or "")
+    return given or None
+
+
+def _list_questions() -> None:
+    import sql as queries
+
+    print("Ask one with `rarecall query NAME`, see its SELECT with `rarecall query NAME --show`.\n")
+    for heading, folder in (("Cookbook", queries.COOKBOOK), ("Behind the report", "adhoc")):
+        _list(heading, queries.load(folder))
+
+
+def _list(heading: str, found: dict[str, queries.Query]) -> None:
+    width = max(len(name) for name in found)
+    print(f"{heading}")
+    for name, question in found.items():
+        print(f"  {name:<{width}}  {question.title}")

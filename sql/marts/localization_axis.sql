@@ -1,0 +1,50 @@
+-- One row per checkpoint, layer and measure: every localization of the same memorized paragraphs on one axis.
+-- measure: gradient_share (of the paragraph's sum of largest entries), patching_effect (NLL of the impact token, nats,
+-- mean over the layer's heads of q, k and v patched one by one), recall_drop, utility_drop and selectivity (relative
+-- losses with the block's attention short-circuited). null_value: what a layer would show that is like all others
+-- (shares), or that does nothing (effects). Intervals: 95 %, near-duplicate clusters as units.
+WITH memorized AS (
+    SELECT checkpoint_id, paragraph_id, layer, sum(max_abs) AS size
+    FROM parameter_gradients
+    WHERE paragraph_id IS NOT NULL AND paragraph_group = 'MP'
+      AND (checkpoint_id, paragraph_id) IN (SELECT checkpoint_id, paragraph_id FROM patching)
+    GROUP BY ALL
+),
+by_paragraph AS (
+    SELECT checkpoint_id, paragraph_id, layer, 'gradient_share' AS measure,
+           size / nullif(sum(size) OVER (PARTITION BY checkpoint_id, paragraph_id), 0)        AS amount,
+           1.0 / count(*) OVER (PARTITION BY checkpoint_id, paragraph_id)                     AS null_value
+    FROM memorized
+    UNION ALL
+    SELECT checkpoint_id, paragraph_id, layer, 'patching_effect', avg(delta_nll_nats), 0
+    FROM patching
+    WHERE receiver = 'MP' AND component IN ('q', 'k', 'v')
+    GROUP BY ALL
+),
+summary AS (
+    SELECT checkpoint_id, layer, measure, avg(amount) AS estimate,
+           1.96 * stddev_samp(amount) / sqrt(count(*)) AS margin, any_value(null_value) AS null_value,
+           count(*) AS cluster_count
+    FROM by_paragraph
+    GROUP BY ALL
+),
+short_circuit AS (
+    SELECT *
+    FROM interventions
+    WHERE kind = 'identity' AND head IS NULL AND layer = last_layer AND paragraph_group = 'MP'
+)
+SELECT checkpoint_id, layer, measure, estimate, estimate - margin AS lower, estimate + margin AS upper, null_value,
+       cluster_count, NULL::BOOLEAN AS is_collapsed
+FROM summary
+UNION ALL
+SELECT checkpoint_id, layer, 'recall_drop', memorization_drop_share, memorization_drop_lower, memorization_drop_upper, 0,
+       cluster_count, is_collapsed
+FROM short_circuit
+UNION ALL
+SELECT checkpoint_id, layer, 'utility_drop', utility_drop_share, utility_drop_lower, utility_drop_upper, 0,
+       cluster_count, is_collapsed
+FROM short_circuit
+UNION ALL
+SELECT checkpoint_id, layer, 'selectivity', selectivity, lower, upper, 0, cluster_count, is_collapsed
+FROM short_circuit
+ORDER BY checkpoint_id, measure, layer

@@ -1,0 +1,116 @@
+"""Verdicts on where recital lives follow the numbers, whichever way they point."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from probes.claims_localization import localization_claims
+from probes.localizations import best_block, by_query_head, gradient_heads, patching_heads, rare_token_heads, top_heads
+
+LAYERS = 4
+P1_RELATIONS = ("gradient_lies_lower", "gradient_smaller", "gradient_smaller_in_every_layer")
+P2 = (
+    "deep_short_circuit_cuts_recital",
+    "deep_short_circuit_costs_little",
+    "first_block_collapses",
+    "deep_more_selective_than_first",
+)
+
+
+def gradients(memorized, other, rows=12, seed=0):
+    """Table parameter_gradients with the given mean size by layer, value weights on top where `memorized`."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for group, sizes in (("MP", memorized), ("NMP", other)):
+        for paragraph in range(rows):
+            for layer, size in enumerate(sizes):
+                for component, head in (("W_V", 0), ("W_V", 1), ("W_Q", 0), ("W_Q", 1), ("W_in", None)):
+                    boost = 2.0 if component == "W_V" else 1.0
+                    amount = size * boost * rng.uniform(0.9, 1.1)
+                    name = f"{group}{paragraph}"
+                    found.append((name, group, paragraph + 100 * (group == "NMP"), layer, component, head, amount))
+    columns = ("paragraph_id", "paragraph_group", "near_duplicate_cluster", "layer", "component", "head", "max_abs")
+    return pl.DataFrame(found, schema=list(columns), orient="row")
+
+
+def short_circuits(recall, utility, width=0.05):
+    """Table interventions with one block's attention out at a time."""
+    rows = []
+    for layer, (lost, spoiled) in enumerate(zip(recall, utility, strict=True)):
+        row = {"kind": "identity", "part": "attention", "layer": layer, "last_layer": layer, "head": None}
+        row |= {"paragraph_group": "MP", "is_collapsed": spoiled >= 0.5, "selectivity": lost - spoiled}
+        row |= {"lower": lost - spoiled - width, "upper": lost - spoiled + width}
+        for name, value in (("memorization", lost), ("utility", spoiled)):
+            row |= {f"{name}_drop_share": value, f"{name}_drop_lower": value - width}
+            row |= {f"{name}_drop_upper": value + width}
+        rows.append(row)
+    return pl.DataFrame(rows, schema_overrides={"head": pl.Int32})
+
+
+def verdicts(gradient_frame, intervention_frame, **options):
+    frame = localization_claims(gradient_frame, intervention_frame, layer_count=LAYERS, **options)
+    return dict(frame.select("claim_id", "verdict").iter_rows())
+
+
+def test_a_world_like_the_papers_supports_them():
+    found = verdicts(gradients((4, 3, 1, 1), (5, 6, 9, 9)), short_circuits((1, 0.6, 0.5, 0.6), (0.9, 0.3, 0.1, 0.02)))
+    assert len(found) == 13
+    assert {found[name] for name in (*P1_RELATIONS, *P2, "value_weights_most_salient")} == {"supported"}
+    assert found["value_of_head_1_2_most_salient"] == found["gradient_sum_mp"] == "not testable here"
+
+
+def test_the_opposite_world_contradicts_them():
+    found = verdicts(gradients((5, 6, 9, 9), (4, 3, 1, 1)), short_circuits((0.9, 0.6, 0.5, 0.3), (0.1, 0.3, 0.1, 0.6)))
+    assert {found[name] for name in (*P1_RELATIONS, *P2)} == {"contradicted"}
+
+
+def test_one_layer_that_does_not_differ_leaves_every_layer_undecided():
+    found = verdicts(gradients((4, 3, 1, 9), (5, 6, 9, 9)), short_circuits((0.1,) * 4, (0.1,) * 4))
+    assert found["gradient_smaller"] == "supported"
+    assert found["gradient_smaller_in_every_layer"] == "undecided"
+    assert found["deep_short_circuit_cuts_recital"] == found["deep_more_selective_than_first"] == "undecided"
+
+
+def test_collapse_is_no_success_however_selective():
+    found = verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 1), (0.6,) * 4))
+    assert found["deep_short_circuit_cuts_recital"] == "contradicted"
+
+
+def test_without_memorized_paragraphs_nothing_is_testable():
+    nothing = short_circuits((1,), (1,)).clear()
+    frame = gradients((1,) * 4, (1,) * 4).filter(pl.col("paragraph_group") == "NMP")
+    assert set(verdicts(frame, nothing).values()) == {"not testable here"}
+    assert set(verdicts(frame.clear(), nothing, is_papers_model=True).values()) == {"not testable here"}
+
+
+def test_the_papers_numbers_are_compared_on_the_papers_model_only():
+    frame = gradients((1,) * 4, (1,) * 4)
+    found = verdicts(frame, short_circuits((1,) * 4, (0,) * 4), is_papers_model=True)
+    assert found["gradient_sum_mp"] == "contradicted"
+    assert found["gradient_lower_share_mp"] == "contradicted"
+
+
+def test_localizations_name_the_heads_their_tables_show():
+    frame = gradients((1, 9, 1, 1), (1,) * 4).filter(pl.col("paragraph_group") == "MP")
+    assert {head.layer for head in gradient_heads(frame, 2)} == {1}
+    card = short_circuits((0.2, 0.9, 0.8, 0.7), (0.1, 0.8, 0.1, 0.1))
+    assert [str(head) for head in best_block(card, 2)] == ["2.0", "2.1"]
+    assert best_block(short_circuits((1,), (0.9,)), 2) == []
+    patched = pl.DataFrame({"receiver": ["MP", "MP", "PMP"], "layer": [0, 2, 3], "component": ["v", "z", "v"]})
+    patched = patched.with_columns(head=pl.Series([0, 1, 1]), delta_nll_nats=pl.Series([0.1, 0.5, 9.0]))
+    assert [str(head) for head in patching_heads(patched, 2)][:1] == ["2.1"]
+    rarity = pl.DataFrame({"coefficient": ["spearman"] * 2, "paragraph_group": ["all"] * 2, "layer": [0, 3]})
+    assert (
+        str(rare_token_heads(rarity.with_columns(head=pl.Series([1, 0]), estimate=pl.Series([0.1, 0.4])), 1)[0])
+        == "3.0"
+    )
+
+
+def test_key_value_heads_count_for_every_query_head_that_reads_them():
+    scores = pl.DataFrame({"layer": [0] * 6, "component": ["W_V", "W_V", "W_Q", "W_Q", "W_Q", "W_Q"]})
+    scores = scores.with_columns(head=pl.Series([0, 1, 0, 1, 2, 3]), score=pl.Series([1.0, 5.0, 2.0, 0.5, 7.0, 0.1]))
+    by_head = by_query_head(scores, 4)
+    assert by_head["score"].to_list() == pytest.approx([2.0, 1.0, 7.0, 5.0])
+    assert [str(head) for head in top_heads(by_head, 2)] == ["0.2", "0.3"]
