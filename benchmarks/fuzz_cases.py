@@ -59,7 +59,7 @@ def call(*words: str) -> Answer:
     """The command line in this process: the same entry as the installed script."""
     from orchestration.cli.main import main
 
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    out, err, before = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO(), sys.argv
     sys.argv = ["rarecall", *words]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -70,7 +70,9 @@ def call(*words: str) -> Answer:
                 code = end.code or 0
     finally:
         sys.argv = before
-    return Answer(code if isinstance(code, int) else 1, out.getvalue(), err.getvalue())
+    out.flush()
+    said = out.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
+    return Answer(code if isinstance(code, int) else 1, said, err.getvalue())
 
 
 @dataclass
