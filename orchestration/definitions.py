@@ -6,6 +6,7 @@ from assets.checkpoints import checkpoints
 from assets.continuation_attention import continuation_attention
 from assets.cores import divide_cores, parallel_steps
 from assets.corpora import corpora, tokenizers
+from assets.edits import edit_summaries, edited_checkpoints, edits
 from assets.figures import figures
 from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
 from assets.harness import harness_utility
@@ -30,9 +31,10 @@ from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *(released_paragraphs, tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
     *(paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(edits, edit_summaries),
     *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
 ]
