@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test ui lint docs clean
+.PHONY: run test ui lint docs cookbook clean
 
 run: $(VENV)/installed
 	@$(BIN)/rarecall run
@@ -22,6 +22,10 @@ lint: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python -m warehouse.registry.document > docs/tables.md
+	$(BIN)/python -m orchestration.picture > docs/images/flow.svg
+
+cookbook: $(VENV)/installed
+	$(BIN)/python -m assets.cookbook > docs/cookbook.md
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "rarecall needs Python 3.11 or newer on the PATH; install one, or run make PYTHON=/path/to/python."; exit 2; }

@@ -150,6 +150,18 @@ def _short_circuit(frame: pl.DataFrame) -> str:
     )
 
 
+def _unlearning(frame: pl.DataFrame) -> str:
+    by = {row["evaluation_set"]: row for row in frame.iter_rows(named=True)}
+    if "targets" not in by or "controls" not in by:
+        return "Not testable here: no paragraph was unlearned."
+    target, control = by["targets"], by["controls"]
+    return (
+        f"Unlearning with {_percent(float(target['selection'].partition(':')[2]))} of the weights leaves the target {target['estimate']:.1f} of {target['before']:.0f} tokens "
+        f"({_interval(target['lower'], target['upper'], 1)}; as many random weights {target['random_estimate'] or 0:.1f}, all weights {target['all_estimate'] or 0:.1f}) "
+        f"and not memorized text {control['estimate']:.1f} of {control['before']:.0f} ({_interval(control['lower'], control['upper'], 1)}; random {control['random_estimate'] or 0:.1f}, all {control['all_estimate'] or 0:.1f})."
+    )
+
+
 _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_duplication": ("Duplication", _duplication),
     "finding_rarity": ("Rarity of recited text", _rarity),
@@ -159,4 +171,5 @@ _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_heads": ("Attention", _heads),
     "finding_gradients": ("Gradients", _gradients),
     "finding_short_circuit": ("Short-circuit", _short_circuit),
+    "finding_unlearning": ("Unlearning", _unlearning),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.figures.edits import draw_selections
 from assets.figures.localization import draw_short_circuit
 from assets.figures.style import GROUPS, NothingToShowError
 from assets.figures.triggers import draw_head_ranking
@@ -133,3 +134,11 @@ def gradient_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
 def short_circuit_by_layer(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     """Relative drops of recital and utility when a block's attention is short-circuited."""
     draw_short_circuit(ax, rows)
+
+
+@_plot
+def edits_by_selection(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
+    """Exact match of the targets after each run, by selection; the unedited model recites all of them."""
+    last = pl.col("step") == pl.col("step").max()
+    draw_selections(ax, rows.filter((pl.col("evaluation_set") == "targets") & last).sort("selection"))
+    ax.set(xlabel="weights that may move", ylabel="exact match of targets [tokens]")

@@ -144,6 +144,33 @@ class LocalizationSettings(Settings):
     harness_include: str | None = Field(default=None, description="Folder of further task files.")
 
 
+class EditSettings(Settings):
+    """Unlearning and editing; the defaults are those of Stoehr et al. 2024, section 5.3."""
+
+    every_checkpoint: bool = Field(default=False, description="Also those before the last of a training run.")
+    objectives: tuple[Literal["unlearn", "edit"], ...] = ("unlearn", "edit")
+    selections: tuple[str, ...] = Field(default=("all", "top:0.001", "random:0.001"), min_length=1)
+    protocols: tuple[Literal["single", "set", "held_out"], ...] = ("single", "held_out")
+    targets: int = Field(default=20, ge=1, description="Memorized paragraphs, one per cluster.")
+    controls: int = Field(default=10, ge=0, description="Paragraphs whose distribution the KL term keeps.")
+    evaluated: int = Field(default=20, ge=1, description="Paragraphs of every other evaluation set.")
+    folds: int = Field(default=2, ge=2, description="Folds of the protocol held_out.")
+    steps: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=1e-5, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    nll_weight: float = Field(default=0.1, gt=0)
+    kl_weight: float = Field(default=1.0, ge=0)
+    watched_steps: tuple[int, ...] = Field(default=(1, 2, 5), description="Steps at which the front is read.")
+    perturbed_prefixes: int = Field(default=4, ge=0)
+    shorter_by: int = Field(default=10, ge=0, description="Tokens the shorter prefix lacks at its start.")
+    longer_by: int = Field(default=10, ge=0, description="Continuation tokens the longer prefix is given.")
+    temperatures: tuple[float, ...] = Field(default=(1.0, 0.7), min_length=1)
+    relearning_limit: int = Field(default=20, ge=0, description="Most steps of fine-tuning on the targets.")
+    noise_strengths: tuple[float, ...] = (0.0, 0.0025, 0.005, 0.0075)
+    noise_regions: Literal["heads", "components"] = "heads"
+    noise_share: float = Field(default=1.0, gt=0, le=1, description="Top part of each region that carries noise.")
+
+
 class WatchSettings(Settings):
     """One place that checkpoints arrive in, beside `<home>/checkpoints`."""
 
@@ -194,6 +221,7 @@ class Profile(Settings):
     )
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Where further checkpoints arrive.")
     probes: ProbeSettings = ProbeSettings()
+    edits: EditSettings | None = Field(default=None, description="Without it nothing is unlearned or edited.")
     report: ReportSettings = ReportSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()

@@ -35,6 +35,7 @@ TRIGGER_ANALYSIS = Stage(
     upstream=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
         *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
+        "edit_summaries",
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
@@ -70,6 +71,7 @@ def _analysis_shard(scope: Scope) -> Shards:
 
 
 def _analyse(scope: Scope) -> Frames:
+    from probes.claims_editing import editing_claims
     from probes.claims_triggers import trigger_claims
     from probes.trigger_effect import trigger_effect
     from probes.trigger_effect_summaries import head_correlations, strongest_triggers
@@ -85,12 +87,13 @@ def _analyse(scope: Scope) -> Frames:
         rows, scope.read("head_rarity"), effects, strongest, correlations,
         continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
+    edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model)]),
+        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model), edited]),
     }
 
 

@@ -4,7 +4,9 @@ import dagster as dg
 
 from assets.checkpoints import checkpoints
 from assets.continuation_attention import continuation_attention
+from assets.cores import divide_cores, parallel_steps
 from assets.corpora import corpora, tokenizers
+from assets.edits import edit_summaries, edited_checkpoints, edits
 from assets.figures import figures
 from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
 from assets.harness import harness_utility
@@ -29,18 +31,30 @@ from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *(released_paragraphs, tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
     *(paragraphs, training_steps),
-    *(checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
+    *(edits, edit_summaries),
     *(gradient_cosines, patching, localization_score_card, harness_utility),
     *(marts, figures, report),
 ]
+
+
+def chosen_executor() -> dg.ExecutorDefinition:
+    """One process, or as many as the environment says; forked from one that has imported everything."""
+    count = parallel_steps()
+    divide_cores(count)
+    if count == 1:
+        return dg.in_process_executor
+    preloaded = {"preload_modules": ["torch", "transformers", "orchestration.definitions"]}
+    return dg.multiprocess_executor.configured({"max_concurrent": count, "start_method": {"forkserver": preloaded}})
 
 
 def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
     """The code location for a home and a profile; empty means what the environment says.
 
     Steps run in one process by default: a step in a process of its own costs seconds of imports.
+    `$RARECALL_PARALLEL_STEPS` sets how many may run at once, each in its own process with its share of the cores.
     """
     return dg.Definitions(
         assets=ASSETS,
@@ -48,7 +62,7 @@ def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
         jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, everything],
         sensors=[new_checkpoints, refresh_tail_on_change],
         schedules=[refresh_tail, rerun_everything],
-        executor=dg.in_process_executor,
+        executor=chosen_executor(),
     )
 
 

@@ -12,7 +12,14 @@ from warehouse.home import Home
 if TYPE_CHECKING:
     import dagster as dg
 
-SETTINGS = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+SETTINGS = """telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 1  # a run uses all cores; the next one waits in the queue
+"""
 
 
 _PROCESS, _HOST = "rarecall/process", "rarecall/host"

@@ -212,7 +212,7 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
         hidden_size=config.hidden_size,
         context_length=config.max_position_embeddings,
         vocabulary_size=config.vocab_size,
-        parameter_count=_count_parameters(config),
+        parameter_count=_count_parameters(folder, config),
         weights_sha256=weights_sha256(folder),
     )
 
@@ -251,12 +251,18 @@ def read_config(folder: Path) -> PretrainedConfig:
         ) from error
 
 
-def _count_parameters(config: PretrainedConfig) -> int:
+def _count_parameters(folder: Path, config: PretrainedConfig) -> int:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # an unknown activation is a KeyError, a wrong width an assertion, and so on
+        raise ProbeError(
+            f"{folder / 'config.json'} describes no model that can be built ({type(error).__name__}: "
+            f"{_first_line(error)}); use the configuration that was saved with the weights."
+        ) from error
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
@@ -86,7 +87,7 @@ def _read_weights(folder: Path, dtype: str, attention: str, allow_pickle: bool) 
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, UnpicklingError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ProbeError(f"checkpoint {folder} cannot be loaded: {reason}.") from error
     model, report = loaded

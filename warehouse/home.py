@@ -68,6 +68,11 @@ class Home:
         """Where training runs of rarecall put checkpoints, and the folder the sensor watches."""
         return self.root / "checkpoints"
 
+    @property
+    def edited_folder(self) -> Path:
+        """Where `rarecall edit --save` puts checkpoints; not watched, they register themselves."""
+        return self.root / "edited"
+
     def sources(self, kind: str) -> Path:
         """Registrations (small JSON files) of corpora or checkpoints."""
         return self.root / "sources" / kind

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from assets.errors import RequestError
 from corpus_stats.errors import CorpusError
 from probes.errors import ProbeError
 from warehouse.errors import RefusedError, WarehouseError
+from warehouse.home import Home
+from warehouse.secrets import without_secrets
 
 _OURS = (RequestError, CorpusError, ProbeError, WarehouseError)
 _REQUEST = (RequestError, RefusedError)
+_TOO_LITTLE_BYTES = 256 * 1024
 INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "Abort")
 INTERRUPTED = "interrupted; run again to resume from the finished parts."
 
@@ -37,9 +42,19 @@ def sentence_of(error: BaseException) -> str:
     ours = [e for e in chain if isinstance(e, _OURS)]
     if ours:
         return str(ours[0])
+    if disk_is_full(Home.locate().root):  # even the note of what went wrong may not have found room
+        return f"the disk of {Home.locate().root} is full; what was there is kept, free space and run again."
     last = chain[-1]
     text = " ".join(str(last).split())
     return f"{type(last).__name__}: {text[:300]} (use `rarecall --debug …` for the traceback)."
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Whether nothing of use can be written there any more."""
+    try:
+        return shutil.disk_usage(folder).free < _TOO_LITTLE_BYTES
+    except OSError:
+        return False
 
 
 def exit_code(error: BaseException) -> int:
@@ -57,7 +72,7 @@ def say_failure(error: BaseException) -> int:
 
 def say(sentence: str, code: int) -> int:
     """Print one sentence to stderr; returns the exit code it goes with."""
-    print(f"rarecall: {sentence}", file=sys.stderr)
+    print(f"rarecall: {without_secrets(sentence)}", file=sys.stderr)
     return code
 
 

@@ -9,6 +9,7 @@ import typer
 
 from orchestration.cli import (
     corpus_commands,
+    edit_command,
     housekeeping_commands,
     query_command,
     registry_commands,
@@ -34,6 +35,7 @@ app.add_typer(corpus_commands.app, name="corpus")
 app.add_typer(corpus_commands.import_app, name="import")
 for command in (run_commands.run, run_commands.ui, query_command.query, run_commands.report, run_commands.doctor):
     app.command()(command)
+app.command()(edit_command.edit)
 app.command()(housekeeping_commands.gc)
 app.command()(housekeeping_commands.relocate)
 

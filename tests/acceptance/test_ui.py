@@ -1,104 +1,70 @@
-"""The Dagster UI in a real browser: the graph, an asset's page, one asset materialized, nothing left behind."""
+"""The Dagster UI in a real browser: the graph, an asset's page, one asset materialized, a failing check, a backfill."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance_home import REPOSITORY, command, environment
+from acceptance_home import contents
 from conftest import Finished
+from ui_browser import (
+    FLAGS,
+    GROUPS,
+    SHOTS,
+    backfill,
+    descendants,
+    latest_run,
+    launch,
+    listening,
+    plot_drawn,
+    press,
+    shown,
+    status_of_backfill,
+    status_of_run,
+    user_interface,
+    wait_for,
+)
 
 selenium = pytest.importorskip("selenium", reason="selenium drives the browser; install the extra `dev`")
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 
-SHOTS = REPOSITORY / "tests" / "output"
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--window-size=1500,1100"),
-)
-GROUPS = ("corpus", "training", "checkpoints", "memorization", "localization", "analysis", "marts", "report")
-LATEST = "{assetOrError(assetKey:{path:[%s]}){... on Asset{assetMaterializations(limit:1){timestamp runId}}}}"
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+SERIES = ["small-step-00000", "small-step-00044"]
+INDEPENDENT = ["generations", "head_attention"]
+CHECK = "memorized_means_full_match"
 
 
-def wait_for(what: str, ask: Callable[[], Any], limit: float) -> Any:
-    """The first truthy answer; an assertion that names what did not happen when the time is over."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        try:
-            if answer := ask():
-                return answer
-        except (OSError, selenium.common.exceptions.WebDriverException):
-            pass
-        time.sleep(0.25)
-    raise AssertionError(f"{what} did not happen within {limit:.0f} s")
+@dataclass(frozen=True)
+class Interface:
+    """A running UI over a copy of the finished home; one for all tests of this file, which build on each other."""
+
+    home: Path
+    url: str
+    process: Any
+    below: set[int]
 
 
-@contextmanager
-def user_interface(home: Path, profile: Path) -> Iterator[tuple[str, subprocess.Popen[str], set[int]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (home.parent / "ui.log").open("w")
-    asked = command("ui", "--port", port, "-p", profile)
-    process = subprocess.Popen(asked, env=environment(home), cwd=home.parent, stdout=log, stderr=log, text=True)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200, 90)
-        yield url, process, descendants(process.pid)
-    finally:
-        for number in descendants(process.pid):
-            os.kill(number, signal.SIGKILL)
-        process.kill()
-        process.wait(10)
+@pytest.fixture(scope="module")
+def ui(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
+    home = finished.copy(tmp_path_factory.mktemp("ui") / "home")
+    with user_interface(home, finished.profile) as (url, process, below):
+        yield Interface(home, url, process, below)
 
 
-def descendants(pid: int) -> set[int]:
-    """Living processes below a process."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-    found: set[int] = set()
-    while more := {child for child, parent in parents.items() if parent in found | {pid}} - found:
-        found |= more
-    return found
-
-
-def graphql(url: str, query: str) -> Any:
-    body = json.dumps({"query": query}).encode()
-    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)["data"]
-
-
-def latest_run(url: str, asset: str) -> str | None:
-    """Run id of the newest materialization."""
-    found = graphql(url, LATEST % json.dumps(asset))["assetOrError"].get("assetMaterializations")
-    return found[0]["runId"] if found else None
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     driver.set_page_load_timeout(45)
@@ -109,59 +75,89 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         driver.quit()
 
 
-def body_of(browser: Any) -> str:
-    return browser.find_element("tag name", "body").text
+def look(browser: Any, address: str, shot: str, *texts: str) -> None:
+    """Open a page, wait until it shows the texts, and keep a picture either way."""
+    browser.get(address)
+    try:
+        wait_for(f"{texts} on {address}", lambda: shown(browser, *texts), 60)
+    finally:
+        browser.save_screenshot(str(SHOTS / f"ui-{shot}.png"))
 
 
-def shown(browser: Any, *texts: str) -> bool:
-    page = body_of(browser).lower()
-    return all(text.lower() in page for text in texts)
+def test_the_graph_loads_in_its_groups(ui: Interface, browser: Any) -> None:
+    look(browser, f"{ui.url}/asset-groups", "graph", *GROUPS)
 
 
-def press(browser: Any, label: str) -> bool:
-    """Click the enabled button that carries this label."""
-    for button in browser.find_elements("xpath", f"//button[contains(., '{label}')]"):
-        if button.is_displayed() and button.get_attribute("disabled") is None:
-            button.click()
-            return True
-    return False
+def test_an_asset_shows_its_schema(ui: Interface, browser: Any) -> None:
+    look(browser, f"{ui.url}/assets/unigrams", "asset", "unigrams", "surprisal_bits", "Row count")
 
 
-def plot_drawn(browser: Any) -> bool:
-    """Open the plot's dialog; whether it holds an image that the browser could decode."""
-    drawn = "return [...document.images].some(image => image.src.startsWith('data:') && image.naturalWidth > 100)"
-    if browser.execute_script(drawn):
-        return True
-    browser.find_element("xpath", "//*[text()='[Show Markdown]']").click()
-    return False
+def test_nothing_listens_beyond_this_machine(ui: Interface) -> None:
+    found = listening({ui.process.pid, *descendants(ui.process.pid)})
+    assert found and found <= LOOPBACK
 
 
-def test_graph_page_and_materialization(finished: Finished, tmp_path: Path, browser: Any) -> None:
-    home = finished.copy(tmp_path / "home")
-    with user_interface(home, finished.profile) as (url, process, below):
-        browser.get(f"{url}/asset-groups")
-        try:
-            wait_for("the asset graph", lambda: shown(browser, *GROUPS), 40)
-        finally:
-            browser.save_screenshot(str(SHOTS / "ui-graph.png"))
-        browser.get(f"{url}/assets/unigrams")
-        try:
-            wait_for("the page of an asset", lambda: shown(browser, "unigrams", "surprisal_bits", "Row count"), 40)
-        finally:
-            browser.save_screenshot(str(SHOTS / "ui-asset.png"))
-        before = latest_run(url, "unigrams")
-        wait_for("the button", lambda: press(browser, "Materialize"), 20)
-        try:
-            wait_for("the materialization", lambda: latest_run(url, "unigrams") != before, 90)
-        finally:
-            browser.get(f"{url}/assets/unigrams?view=events")
-            wait_for("the events of the asset", lambda: shown(browser, "plot", "preview"), 30)
-            browser.save_screenshot(str(SHOTS / "ui-materialize.png"))
-        try:
-            wait_for("the plot", lambda: plot_drawn(browser), 20)
-        finally:
-            browser.save_screenshot(str(SHOTS / "ui-plot.png"))
-        below |= descendants(process.pid)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)
+def test_an_asset_materialized_from_its_page_turns_green_with_plot(ui: Interface, browser: Any) -> None:
+    before = latest_run(ui.url, "unigrams")
+    browser.get(f"{ui.url}/assets/unigrams")
+    wait_for("the button", lambda: press(browser, "Materialize"), 40)
+    run_id = wait_for("the materialization", lambda: _other(latest_run(ui.url, "unigrams"), before), 120)
+    wait_for("the end of the run", lambda: status_of_run(ui.url, run_id) == "SUCCESS", 30)
+    look(browser, f"{ui.url}/assets/unigrams?view=events", "materialize", "plot", "preview", "Materialized")
+    try:
+        wait_for("the plot", lambda: plot_drawn(browser), 20)
+    finally:
+        browser.save_screenshot(str(SHOTS / "ui-plot.png"))
+
+
+def _other(now: str | None, before: str | None) -> str | None:
+    return now if now != before else None
+
+
+def test_a_backfill_over_the_series_measures_again_what_is_missing(ui: Interface, finished: Finished) -> None:
+    """Two checkpoints, two stages that do not depend on each other, two steps at once in processes of their own."""
+    for table in INDEPENDENT:
+        shutil.rmtree(ui.home / "tables" / table)
+    started = backfill(ui.url, INDEPENDENT, SERIES)
+    wait_for("the backfill", lambda: status_of_backfill(ui.url, started).startswith("COMPLETED"), 240)
+    assert status_of_backfill(ui.url, started) == "COMPLETED_SUCCESS"
+    again, before = contents(ui.home), contents(finished.home)
+    for table in INDEPENDENT:
+        for name in SERIES:
+            assert again[table, name] == before[table, name]
+
+
+def test_a_failing_check_shows_its_rows(ui: Interface, browser: Any) -> None:
+    paragraph = _claim_full_match(ui.home, SERIES[1])
+    run_id = launch(ui.url, "tail")
+    wait_for("the run", lambda: status_of_run(ui.url, run_id) in ("SUCCESS", "FAILURE"), 120)
+    assert status_of_run(ui.url, run_id) == "FAILURE"
+    look(browser, f"{ui.url}/assets/catalog?view=checks&checkDetail={CHECK}", "check", CHECK, "Failed")
+    try:
+        wait_for("the violating rows", lambda: plot_drawn(browser) or shown(browser, paragraph[:12]), 30)
+    finally:
+        browser.save_screenshot(str(SHOTS / "ui-check-rows.png"))
+    assert shown(browser, paragraph[:12])
+
+
+def _claim_full_match(home: Path, checkpoint_id: str) -> str:
+    """Write scores in which one paragraph counts as memorized although it is not; returns its id."""
+    import polars as pl
+
+    from warehouse.home import Home
+    from warehouse.parts import TableStore
+
+    store = TableStore.of(Home(home), "scores")
+    rows, manifest = store.read(checkpoint_id), store.manifest(checkpoint_id)
+    chosen = rows.filter(pl.col("exact_match") < 10)["paragraph_id"][0]
+    writer = store.writer(checkpoint_id, {**manifest.inputs, "spoilt": True}, 1)
+    writer.write(0, rows.with_columns(is_memorized=pl.col("is_memorized") | (pl.col("paragraph_id") == chosen)))
+    writer.finish()
+    return str(chosen)
+
+
+def test_stopping_it_leaves_nothing_behind(ui: Interface) -> None:
+    below = ui.below | descendants(ui.process.pid)
+    ui.process.send_signal(signal.SIGINT)
+    assert ui.process.wait(40) == 0
+    wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)

@@ -4,7 +4,6 @@ import shutil
 
 import duckdb
 import pytest
-from results_world import published_world
 
 import sql
 from assets.errors import RequestError
@@ -17,8 +16,8 @@ COOKBOOK = sql.load(sql.COOKBOOK)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return published_world(tmp_path_factory.mktemp("world"))
+def home(world):
+    return world
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import polars as pl
 import pytest
-from results_world import CONTINUATION, HOSTILE, PREFIX, SECRET, published_world
+from results_world import CONTINUATION, HOSTILE, PREFIX, SECRET
 
 from assets.findings import latest_checkpoint
 from assets.profile import ReportSettings
@@ -20,8 +20,8 @@ from warehouse.queries import query
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return published_world(tmp_path_factory.mktemp("world"))
+def home(world):
+    return world
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from warehouse.registry import (
     analysis,
     corpus,
     corpus_detail,
+    edits,
     localization,
     localization_axis,
     memorization,
@@ -17,7 +18,7 @@ TABLES: dict[str, Table] = {
     table.name: table
     for module in (
         *(corpus, corpus_detail, training, memorization, scoring),
-        *(localization, localization_axis, triggers, analysis),
+        *(localization, localization_axis, edits, triggers, analysis),
     )
     for table in module.TABLES
 }
