@@ -77,7 +77,7 @@ def families_home(root: Path) -> Any:
 
     source, library = root / "texts", Path(sysconfig.get_path("stdlib"))
     source.mkdir(parents=True)
-    texts = [(library / f"{name}.py").read_text(encoding="utf-8")[:40_000] for name in ("argparse", "ast", "typing")]
+    texts = [(library / f"{name}.py").read_text(encoding="utf-8")[:20_000] for name in ("argparse", "ast", "typing")]
     for index, text in enumerate(texts):
         (source / f"{index}.txt").write_text(text)
     tokenizer = train_tokenizer(texts, 400)
@@ -89,11 +89,19 @@ def families_home(root: Path) -> Any:
     full.write_text(PROFILE.format(checkpoints=", ".join(f'"{folder}"' for folder in folders), **names))
     home = Home(root / "home").prepare()
     corpus_only = Scope(home, load_profile(str(empty)))
-    run_flow(corpus_only, str(empty))
+    make_corpus(corpus_only, empty)
     ids = torch.tensor(corpus_only.read("paragraphs")["token_ids"].to_list())
     for folder, family in zip(folders, FAMILIES, strict=True):
         save_reciting(folder, family, tokenizer, ids[::2])
     return run_flow(Scope(home, load_profile(str(full))), str(full))
+
+
+def make_corpus(scope: Scope, profile: Path) -> None:
+    """Materialize text, tokens and paragraphs, and nothing behind them."""
+    from orchestration.definitions import build_definitions
+
+    job = build_definitions(str(scope.home.root), str(profile)).resolve_job_def("corpus")
+    assert job.execute_in_process(run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}}).success
 
 
 def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any]) -> Scope:

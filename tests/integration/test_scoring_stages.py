@@ -110,37 +110,20 @@ def test_the_stages_that_run_a_model_can_be_spread():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"kind": "local", "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S},
-        pytest.param(
-            {
-                "kind": "ray",
-                "workers": 2,
-                "threads": torch.get_num_threads(),
-                "cpus_per_worker": 0.5,
-                "shard_limit_s": LIMIT_S,
-            },
-            marks=needs_ray,
-        ),
-    ],
-    ids=["two processes", "ray"],
-)
-def test_two_workers_write_the_parts_that_one_process_writes(home, measured, tmp_path, config):
-    copy = scoring_homes.rescored(measured, tmp_path / "home", home / "families.toml", config)
-    assert contents(copy) == contents(measured)
-    assert len(copy.store("scores").files("llama")) == 3
-
-
-def test_a_worker_that_dies_loses_nothing(home, measured, tmp_path, monkeypatch):
-    """The worker of the first shard is killed in the middle; another takes the shard over."""
+@pytest.mark.parametrize("kind", ["local", pytest.param("ray", marks=needs_ray)])
+def test_two_workers_one_of_which_is_killed_write_the_parts_that_one_process_writes(
+    home, measured, tmp_path, monkeypatch, kind
+):
+    """The worker of the first shard dies in the middle of it; another takes the shard over."""
     monkeypatch.setenv(scoring_homes.DIE_ONCE, str(tmp_path / "died"))
     monkeypatch.setattr("assets.scores._score_shards", scoring_homes.mortal_shards)
-    config = {"workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
-    copy = scoring_homes.rescored(measured, tmp_path / "home", home / "families.toml", config)
+    config = {"kind": kind, "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
+    copy = scoring_homes.rescored(
+        measured, tmp_path / "home", home / "families.toml", config | {"cpus_per_worker": 0.5}
+    )
     assert (tmp_path / "died").exists()
     assert contents(copy) == contents(measured)
+    assert len(copy.store("scores").files("llama")) == 3
 
 
 def test_the_launchpad_offers_the_settings_and_refuses_others():
@@ -180,6 +163,23 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
     (tmp_path / "p.toml").write_text('name = "p"\n' + text)
     with pytest.raises(RequestError, match=r"context_lengths must lie in 1..50"):
         load_profile(str(tmp_path / "p.toml"))
+
+
+def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost(measured):
+    from assets.scores import _score_shards
+
+    probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
+    halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt2")
+    frames = [_score_shards(halved).compute(shard) for shard in (0, 2)]
+    found = pl.concat([frame["scores"] for frame in frames])
+    exact = Scope(measured.home, measured.profile, "gpt2").read("scores")
+    known = found.select("paragraph_id").join(exact, on="paragraph_id", maintain_order="left")
+    assert found["exact_match"].to_list() == known["exact_match"].to_list()
+    facts = pl.concat([frame["scoring_precision"] for frame in frames])
+    assert facts["shard"].to_list() == [0, 2]
+    assert facts["dtype"].to_list() == ["bfloat16"] * 2
+    assert facts["margin_bound"].n_unique() == 1 and facts["margin_bound"][0] > 0
+    assert facts["rescored_count"].sum() == found["is_rescored"].sum() > 0
 
 
 def test_a_nan_names_checkpoint_and_paragraph(measured):
