@@ -25,7 +25,7 @@ def _both_ways(_: Scope, frames: Frames) -> list[str]:
 
 
 PATCHING = Stage(
-    ("patching",),
+    ("patching", "impact_gradients"),
     upstream=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
     settings=_settings,
     checks={"patching.both_directions_are_there": _both_ways},
@@ -34,7 +34,8 @@ PATCHING = Stage(
 
 @stage_asset(PATCHING, group="localization", kinds={"pytorch", "parquet"})
 def patching(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Each memorized paragraph with its own minimal perturbation; one head and component at a time."""
+    """Memorized paragraphs, each with its own minimal perturbation: one head and component at a time, both ways; and
+    what the impact token depends on at every prefix token."""
     yield from materialize(context, PATCHING, workspace.scope(context), _patching_shards)
 
 
@@ -58,7 +59,8 @@ def _patching_shards(scope: Scope) -> Shards:
     model = models.load_scoped_model(scope) if pairs.height else None
 
     def compute(shard: int) -> Frames:
-        return {"patching": _patched(scope, model, models.shard_of(pairs, shard, PAIRS_PER_SHARD))}
+        rows = models.shard_of(pairs, shard, PAIRS_PER_SHARD)
+        return {"patching": _patched(scope, model, rows), "impact_gradients": _gradients(scope, model, rows)}
 
     return Shards(models.shard_count(pairs.height, PAIRS_PER_SHARD), compute)
 
@@ -75,3 +77,20 @@ def _patched(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
         batch_size=scope.profile.probes.batch_size,
     )  # fmt: skip
     return models.with_paragraph_ids(frame, pairs)
+
+
+def _gradients(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Activation gradients of both losses, of everything that is written at the prefix."""
+    from probes.activations import activation_gradients
+
+    if pairs.is_empty():
+        return models.no_rows("impact_gradients")
+    ids, prefix = models.token_matrix(pairs), scope.profile.paragraphs.prefix_length
+    losses: dict[str, Any] = {"impact": pairs["impact_position"].to_list(), "continuation": "continuation"}
+    frames = [
+        activation_gradients(
+            model, ids, prefix, scope.profile.probes.batch_size, loss, ("q", "k", "v", "attention_out", "mlp_out")
+        ).with_columns(loss=pl.lit(name))
+        for name, loss in losses.items()
+    ]
+    return models.with_paragraph_ids(pl.concat(frames), pairs)

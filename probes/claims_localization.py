@@ -168,7 +168,7 @@ def _short_circuit_claims(memorized: pl.DataFrame, layer_count: int) -> Iterator
     claim = Claim(
         "deep_more_selective_than_first", _P2,
         "The attention of the deepest quarter of the blocks is more specific to recital than that of the first block "
-        "(difference of selectivity).",
+        "(difference of selectivity; a collapsed model counts as 0, for collapse is no success).",
     )  # fmt: skip
     yield _judged(claim, _selectivity_difference(deep, first), "greater")
 
@@ -192,7 +192,8 @@ def _drop(row: dict[str, Any], name: str, null: float) -> Measured:
 
 def _selectivity_difference(one: dict[str, Any], other: dict[str, Any]) -> Measured:
     """Difference of two selectivities; the ends add as if independent, which is cautious for the same paragraphs."""
-    numbers = [row.get(name) for row in (one, other) for name in ("selectivity", "lower", "upper")]
+    names = ("selectivity", "lower", "upper")
+    numbers = [0.0 if row.get("is_collapsed") else row.get(name) for row in (one, other) for name in names]
     if any(value is None for value in numbers):
         return Measured(null_value=0.0)
     a, a_low, a_high, b, b_low, b_high = (float(value) for value in numbers if value is not None)

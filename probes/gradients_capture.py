@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
+from probes.scoring_fused import fused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -114,30 +115,6 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _fused_gelu(model: nn.Module) -> Iterator[None]:
-    """While open, transformers' GELU in eight elementwise steps is the same function in one: a fifth less time.
-
-    Six tensors as wide as the MLP are no longer kept for the backward of each layer.
-    """
-    import torch
-    from transformers.activations import NewGELUActivation
-
-    owners = [
-        (module, name, child)
-        for module in model.modules()
-        for name, child in module.named_children()
-        if type(child) is NewGELUActivation
-    ]
-    for module, name, _ in owners:
-        setattr(module, name, torch.nn.GELU(approximate="tanh"))
-    try:
-        yield
-    finally:
-        for module, name, child in owners:
-            setattr(module, name, child)
-
-
-@contextmanager
 def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, tuple[Tensor, Tensor]]]:
     """While open, the last input and output of each module, keyed by module."""
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
@@ -171,7 +148,7 @@ def capture(
 
     modules = list(dict.fromkeys(modules))
     ids = token_ids.to(adapter.embedding.weight.device)
-    with undisturbed(adapter.model), _fused_gelu(adapter.model):
+    with undisturbed(adapter.model), fused(adapter.model):
         # Embeddings that ask for a gradient keep the graph alive even where every parameter is frozen.
         embeddings = adapter.embedding(ids[:, :-1]).detach().requires_grad_()
         with recorded(modules) as seen:

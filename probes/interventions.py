@@ -178,7 +178,7 @@ def _outcomes(
             with ExitStack() as stack:
                 for intervention in real:
                     stack.enter_context(intervened(adapter.model, intervention, means))
-                hidden = trunk.resume(start)[:, prefix_length - 1 :]
+                hidden = trunk.resume(start, prefix_length - 1)
             parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
     return parts
 

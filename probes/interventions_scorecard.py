@@ -84,7 +84,7 @@ def score_card(
 def _of_use(scored: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same choices, looked at for what they cost the held-out text alone."""
     names = ("share", "lower", "upper")
-    nothing = dict.fromkeys(("selectivity", "lower", "upper"))
+    nothing = dict.fromkeys(("selectivity", "lower", "upper", "is_selective"))
     return [
         row | nothing | {f"memorization_drop_{name}": row[f"utility_drop_{name}"] for name in names} for row in scored
     ]

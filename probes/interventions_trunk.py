@@ -25,22 +25,43 @@ class Trunk:
     calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
     hidden: Tensor
 
-    def resume(self, layer: int) -> Tensor:
-        """Hidden states after the final norm, [paragraph, position, hidden], computed from block `layer` on.
+    def resume(self, layer: int, first_position: int = 0) -> Tensor:
+        """Hidden states after the final norm, [paragraph, position from first_position, hidden], from block `layer` on.
 
-        Hooks on that block and those above take effect. Without any, the result is bit-equal to a whole forward.
+        Hooks on that block and those above take effect. Without any, the result is bit-equal to a whole forward. The
+        last MLP, two thirds of the last block's work, computes only the positions that are asked for.
         """
         import torch
 
         if layer == self.adapter.layer_count:
-            return self.hidden
-        with undisturbed(self.adapter.model), torch.no_grad():
-            hidden = None
+            return self.hidden[:, first_position:]
+        last = self.adapter.mlp(self.adapter.layer_count - 1)
+        with undisturbed(self.adapter.model), torch.no_grad(), _skipping(last, first_position):
+            hidden: Tensor = self.calls[layer][0][0]
             for index in range(layer, self.adapter.layer_count):
-                (first, *others), keywords = self.calls[index]
-                output = self.adapter.block(index)(first if hidden is None else hidden, *others, **keywords)
+                (_, *others), keywords = self.calls[index]
+                output = self.adapter.block(index)(hidden, *others, **keywords)
                 hidden = output[0] if isinstance(output, tuple) else output
-            return self.adapter.final_norm(hidden)
+            return self.adapter.final_norm(hidden[:, first_position:])
+
+
+@contextmanager
+def _skipping(module: nn.Module, first_position: int) -> Iterator[None]:
+    """While open, the module computes positions from first_position on and gives zeros before; axis 1 is position."""
+    import torch
+
+    def later(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0][:, first_position:].contiguous(), *inputs[1:])
+
+    def padded(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return torch.nn.functional.pad(output, (0, 0, first_position, 0))
+
+    handles = [module.register_forward_pre_hook(later), module.register_forward_hook(padded)] if first_position else []
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def clean_trunk(adapter: Adapter, token_ids: Tensor) -> Trunk:

@@ -8,8 +8,8 @@ from assets.figures.spec import FigureSpec
 from assets.figures.style import CATEGORIES, MARKERS, NULL, NothingToShowError, bars, legend
 
 _PANELS = (
-    ("gradient_share", "share of gradient"),
-    ("patching_effect", "patching, nats"),
+    ("gradient_share", "gradient share"),
+    ("patching_effect", "patching (nats)"),
     ("recall_drop", "recital lost"),
     ("utility_drop", "utility lost"),
     ("selectivity", "selectivity"),
@@ -72,7 +72,7 @@ FIGURES = (
         "figure_localization_axis",
         localization_axis,
         panels=5,
-        height=1.25,
+        height=1.4,
     ),
     FigureSpec(
         "localization_score_card",

@@ -217,6 +217,34 @@ def test_continuation_attention_equals_output_attentions(scope):
     assert np.allclose(np.array(rows["attention"].to_list()), expected, atol=1e-5)
 
 
+def test_every_localization_of_the_last_checkpoint_is_on_the_axis(scope):
+    frame = ask(scope, "SELECT * FROM localization_axis WHERE checkpoint_id <> 'flow-step-00000' ORDER BY layer")
+    measures = {"gradient_share", "patching_effect", "recall_drop", "utility_drop", "selectivity"}
+    assert dict(frame.group_by("measure").len().iter_rows()) == dict.fromkeys(measures, 2)
+    shares = frame.filter(measure="gradient_share")
+    assert shares["estimate"].sum() == pytest.approx(1) and shares["null_value"].to_list() == [0.5, 0.5]
+    drops = [frame.filter(measure=name)["estimate"] for name in ("recall_drop", "utility_drop", "selectivity")]
+    assert np.allclose(drops[0] - drops[1], drops[2])
+    assert ask(scope, "SELECT count(*) AS n FROM patching WHERE checkpoint_id = 'flow-step-00000'")["n"][0] == 0
+
+
+def test_the_score_card_compares_choices_of_one_size_with_random_heads(scope):
+    card = ask(scope, "SELECT * FROM localization_score_card")
+    assert set(card["choice"]) == {"gradient", "patching", "short_circuit", "rare_token_attention", "block"}
+    assert {"self", "unrelated"} <= set(card["evaluation"])
+    assert card["head_count"].unique().to_list() == [2]
+    assert card["random_drop_mean"].null_count() == 0
+    assert card["drop_p_value"].is_between(1 / 41, 1).all()
+
+
+def test_claims_of_both_papers_have_a_verdict_for_every_checkpoint(scope):
+    claims = ask(scope, "SELECT * FROM claims")
+    ours = claims.filter(pl.col("paper").str.contains("Menta") | pl.col("paper").str.contains("section 5.1"))
+    assert ours.group_by("checkpoint_id").len()["len"].to_list() == [13, 13]
+    untrained = ours.filter(pl.col("paper").str.contains("Menta"), checkpoint_id="flow-step-00000")
+    assert untrained["verdict"].unique().to_list() == ["not testable here"]
+
+
 def test_a_second_run_has_nothing_to_do(scope):
     from orchestration.flow import checkpoint_steps, corpus_steps, tail_steps
 
@@ -225,7 +253,7 @@ def test_a_second_run_has_nothing_to_do(scope):
 
 def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
     html = scope.home.report.read_text()
-    assert "Findings" in html and html.count("data:image/png;base64,") >= 9
+    assert "Findings" in html and html.count("<figure id=") >= 9
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "<script" not in html.lower()
 

@@ -17,7 +17,9 @@ from probes.interventions import (
     intervened,
     last_quartile,
     measure_interventions,
+    sweep,
 )
+from probes.interventions_hooks import SWEEPS
 from probes.interventions_trunk import clean_trunk
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
@@ -219,6 +221,17 @@ def test_resuming_at_a_block_is_bit_equal_to_the_whole_forward(family, attention
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_positions_that_are_not_asked_for_do_not_change_the_others(family):
+    model, token_ids = small_model(family), paragraphs(3)
+    trunk = clean_trunk(adapter_for(model), token_ids)
+    means = activation_means(model, token_ids)
+    for intervention in (Intervention("uniform", (1,)), Intervention("mean", (2,), part="mlp")):
+        with intervened(model, intervention, means):
+            whole, later = trunk.resume(1), trunk.resume(1, PREFIX)
+        torch.testing.assert_close(later, whole[:, PREFIX:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_exact_match_under_intervention_equals_greedy_decoding(family):
     """The reference is transformers' own generate with the hooks on."""
     model = small_model(family)
@@ -267,6 +280,17 @@ def test_the_same_call_gives_the_same_table_and_nothing_recited_means_no_selecti
     silent = frame.filter(frame["memorization_drop_share"].is_null())
     assert silent["selectivity"].null_count() == silent.height
     assert not silent["is_selective"].any()
+
+
+def test_sweeps_name_every_intervention_once():
+    model = small_model("gpt_neo", layers=3)
+    blocks, ranged = sweep(model, ["identity_blocks"]), sweep(model, ["identity_blocks", "identity_range"])
+    assert blocks == ranged == block_sweep(model)  # the last quartile of three blocks is the last one
+    every = sweep(model, SWEEPS)
+    assert len(every) == len(set(every)) == 4 * (3 + 9) + 2 * 3
+    assert sweep(small_model("gpt2", layers=8), ["zero_range"]) == [Intervention("zero", (6, 7))]
+    with pytest.raises(ProbeError, match="sweep 'zero_everything' does not exist"):
+        sweep(model, ["zero_everything"])
 
 
 def test_impossible_interventions_say_why():

@@ -76,6 +76,8 @@ def test_one_layer_that_does_not_differ_leaves_every_layer_undecided():
 def test_collapse_is_no_success_however_selective():
     found = verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 1), (0.6,) * 4))
     assert found["deep_short_circuit_cuts_recital"] == "contradicted"
+    found = verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 0.4), (0.55, 0.1, 0.1, 0.1)))
+    assert found["deep_more_selective_than_first"] == "supported"  # 0.3 beats a collapse, whatever that "selected"
 
 
 def test_without_memorized_paragraphs_nothing_is_testable():

@@ -83,6 +83,7 @@ def test_the_score_card_tells_the_planted_head_from_random_heads(world):
     assert card["choice"].to_list() == list(choices) * 3
     unrelated, card = card.filter(evaluation="unrelated"), card.filter(pl.col("evaluation") != "unrelated")
     assert unrelated["drop_share"].max() < 0.1
+    assert unrelated["is_selective"].null_count() == unrelated["selectivity"].null_count() == 3
     assert (card.filter(choice="planted")["drop_share"] > 0.3).all()
     found, missed = card.filter(pl.col("choice") != "wrong"), card.filter(choice="wrong")
     # One head in twelve is the planted one, two heads hold it one time in six: no p value can be smaller.

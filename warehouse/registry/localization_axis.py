@@ -35,6 +35,24 @@ PATCHING = Table(
     ),
 )
 
+IMPACT_GRADIENTS = Table(
+    "impact_gradients",
+    "checkpoint",
+    "one per checkpoint, patched paragraph, loss, layer, component, head and prefix position",
+    "How strongly a loss of the memorized paragraph depends on what each part writes at each prefix token: the NLL of "
+    "the impact token (Stoehr et al. 2024, section 6.1), and the mean over the continuation.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("loss", "VARCHAR", "impact (NLL of the impact token) or continuation (mean NLL).", key=True),
+        LAYER,
+        Column("component", "VARCHAR", "q, k, v (per head), attention_out or mlp_out.", key=True),
+        _HEAD,
+        Column("position", "INTEGER", "Prefix position, 0-based.", "position", key=True),
+        Column("score", "FLOAT", "Largest absolute gradient over the features.", "nats per unit activation"),
+    ),
+)
+
 GRADIENT_COSINES = Table(
     "gradient_cosines",
     "checkpoint",
@@ -103,4 +121,4 @@ HARNESS_UTILITY = Table(
     ),
 )
 
-TABLES = (PATCHING, GRADIENT_COSINES, SCORE_CARD, HARNESS_UTILITY)
+TABLES = (PATCHING, IMPACT_GRADIENTS, GRADIENT_COSINES, SCORE_CARD, HARNESS_UTILITY)
