@@ -40,13 +40,15 @@ class LogTask:
         """Count, and say so when it is time."""
         self.done += amount
         now = time.monotonic()
-        if now - self.last >= self.interval or self.done >= self.total:
+        if now - self.last >= self.interval or self.done >= self.total > 0:
             self.last = now
             self.context.log.info(self.line(now, note))
 
     def line(self, now: float, note: str) -> str:
-        """For example `scores: 512/1024 paragraphs, 260/s, 2 s left`."""
+        """For example `scores: 512/1024 paragraphs, 260/s, 2 s left`; without a total what is done and the rate."""
         rate = self.done / max(now - self.start, 1e-9)
+        if not self.total:
+            return f"{self.label}: {self.done} {self.unit}, {rate:,.1f}/s {note}".rstrip()
         left = (self.total - self.done) / max(rate, 1e-9)
         return f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:,.1f}/s, {left:,.0f} s left {note}".rstrip()
 
@@ -71,7 +73,7 @@ def install(reporter: Reporter) -> None:
 
 @contextmanager
 def task(context: dg.AssetExecutionContext, label: str, total: int, unit: str) -> Iterator[Task]:
-    """Progress of one piece of work; checkpoint partitions are named in the label."""
+    """Progress of one piece of work, total 0 when nobody knows it; checkpoint partitions are named in the label."""
     where = f"{label} {context.partition_key}" if context.has_partition_key else label
     with _reporter.task(context, where, total, unit) as running:
         yield running

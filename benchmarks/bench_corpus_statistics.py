@@ -26,7 +26,7 @@ from corpus_stats.minhash import minhash_signatures, shingle_hashes
 from corpus_stats.near_duplicates import near_duplicate_clusters
 from corpus_stats.occurrences import count_occurrences
 from corpus_stats.token_stream import TokenStream
-from corpus_stats.unigrams import count_tokens
+from corpus_stats.unigrams import count_by_subset, count_tokens
 
 VOCABULARY = 50_257
 RESULTS = Path(__file__).parent / "results"
@@ -94,6 +94,35 @@ def counting(stream: TokenStream, repeats: int) -> Iterator[Row]:
         },
         repeats,
         "unigram counts",
+        "tokens/s",
+    )
+
+
+def counting_by_subset(stream: TokenStream, repeats: int) -> Iterator[Row]:
+    """Counting by subset (documents of 1,000 tokens in turn from 23 subsets), beside a DuckDB group by."""
+    import duckdb
+    import polars as pl
+
+    count = stream.token_count // 1000
+    documents = pl.DataFrame(
+        {
+            "subset": [f"subset {number % 23}" for number in range(count)],
+            "token_offset": np.arange(count) * 1000,
+            "token_count": [1000] * count,
+        }
+    )
+    ids = np.asarray(stream.shards[0][: count * 1000])
+    table = pl.DataFrame({"id": ids, "subset": np.repeat(np.arange(count) % 23, 1000).astype(np.uint8)}).to_arrow()
+    connection = duckdb.connect(config={"threads": 1})
+    connection.register("ids", table)
+    grouped = "SELECT subset, id, count(*) FROM ids GROUP BY ALL"
+    yield from paired(
+        {
+            "count_by_subset": (len(ids), lambda: count_by_subset(stream, documents, VOCABULARY)),
+            "DuckDB group by, labels given": (len(ids), lambda: connection.sql(grouped).fetchnumpy()),
+        },
+        max(1, repeats // 2),
+        "unigram counts by subset (23 subsets)",
         "tokens/s",
     )
 
@@ -217,6 +246,29 @@ def recall_table() -> list[str]:
     return lines
 
 
+def crowd(rows: int, private: int) -> np.ndarray:
+    """Texts of one template that differ in a run of `private` tokens, [paragraph, position]."""
+    generator = np.random.default_rng(private)
+    texts = np.repeat(generator.integers(0, VOCABULARY, (1, 100)), rows, axis=0)
+    texts[:, 30 : 30 + private] = generator.integers(0, VOCABULARY, (rows, private))
+    return texts
+
+
+def crowd_table() -> list[str]:
+    """Seconds for crowds in which every pair shares the template."""
+    lines = ["| 20,000 rows of one template | pairwise Jaccard | clusters | seconds |", "|---" * 4 + "|"]
+    for private in (37, 10, 3):
+        texts = crowd(20_000, private)
+        begin = time.perf_counter()
+        labels = near_duplicate_clusters(texts)
+        seconds = time.perf_counter() - begin
+        shared = 96 - min(96, private + 4)
+        lines.append(
+            f"| {private} tokens differ | {shared / (192 - shared):.2f} | {labels.max() + 1:,} | {seconds:.1f} |"
+        )
+    return lines
+
+
 def growth(stream: TokenStream, figure: Path) -> list[str]:
     """Seconds against size for every statistic, as a plot and a table of exponents."""
     planted = {rows: mutated(rows // 4, 4, seed=rows) for rows in (1000, 2000, 4000, 8000, 16000)}
@@ -306,6 +358,7 @@ def main() -> None:
         rows = np.asarray(stream.shards[0][: 20_000 * 100]).reshape(-1, 100)
         table = [
             *counting(stream, arguments.repeats),
+            *counting_by_subset(stream, arguments.repeats),
             *occurrences(stream, arguments.windows, arguments.repeats),
             *signatures(rows, arguments.repeats),
         ]
@@ -313,10 +366,17 @@ def main() -> None:
             ["| task | method | speed | ours is faster by |", "|---" * 4 + "|"]
             + [f"| {r.task} | {r.method} | {r.speed:,.0f} {r.unit} | {r.ratio} |" for r in table],
             recall_table(),
+            crowd_table(),
             growth(stream, RESULTS / "corpus_statistics.svg"),
             memory_growth(Path(folder)),
         ]
-    headings = ("Speed on one core", "Near-duplicate recall", "Growth of cost with size", "Memory")
+    headings = (
+        "Speed on one core",
+        "Near-duplicate recall",
+        "Crowds of near duplicates",
+        "Growth of cost with size",
+        "Memory",
+    )
     text = f"# Corpus statistics\n\n{machine()}\n"
     text += f"Medians of {arguments.repeats} paired runs over {arguments.tokens:,} tokens, at a load average of "
     text += f"{os.getloadavg()[0]:.0f}: compare ratios, not absolute speeds, with another machine.\n"

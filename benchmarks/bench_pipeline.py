@@ -50,9 +50,8 @@ def _home(options: argparse.Namespace, work: Path) -> tuple[Path, Path]:
     home = work / "home"
     if options.home:
         shutil.copytree(options.home, home, symlinks=True)
-        assert _run(home, "relocate").returncode == 0
-        return home, options.profile
-    profile = write_profile(work)
+        _run(home, "relocate")
+    profile = options.profile or write_profile(work)
     _run(home, "run", "-p", profile)
     return home, profile
 

@@ -189,7 +189,8 @@ def open_corpus(folder: Path) -> TokenizedCorpus:
         CorpusError: the folder holds no complete corpus.
     """
     stream = TokenStream(folder)
-    fields = {field.name: stream.description[field.name] for field in dataclasses.fields(TokenizedCorpus)}
+    names = [field.name for field in dataclasses.fields(TokenizedCorpus)]
+    fields = {name: stream.description[name] for name in names if name in stream.description}
     return TokenizedCorpus(**{**fields, "documents_file": Path(folder) / fields["documents_file"]})
 
 

@@ -16,6 +16,7 @@ import filelock
 
 import sql
 from warehouse.atomic import digest, disk_error, is_alive, write_json
+from warehouse.consistency import consistent_partitions
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
 from warehouse.macros import Macro
@@ -166,12 +167,12 @@ def reads_of(query: sql.Query, names: set[str]) -> set[str]:
 
 
 def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogReport:
-    report = CatalogReport()
+    report, shown = CatalogReport(), consistent_partitions(home)
     with connect_workspace() as connection:
         connection.execute(f"ATTACH {literal(path)} AS catalog (STORAGE_VERSION {literal(STORAGE_VERSION)})")
         connection.execute("USE catalog")
         for table in TABLES.values():
-            _create_table_view(connection, home, table)
+            _create_table_view(connection, home, table, shown[table.name])
         for kind, query in _objects("macros", "views", "marts"):
             _create_object(connection, kind, query)
             if kind != "MACRO":
@@ -185,10 +186,14 @@ def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogR
     return report
 
 
-def _create_table_view(connection: duckdb.DuckDBPyConnection, home: Home, table: Table) -> None:
+def _create_table_view(
+    connection: duckdb.DuckDBPyConnection, home: Home, table: Table, shown: set[str] | None = None
+) -> None:
+    """A view over the partitions named in `shown`, else over all; the published one leaves out stale rows."""
     store = TableStore.of(home, table.name)
     # What an older rarecall wrote and this one has not written again lacks columns.
     readable = [partition for partition in store.partitions() if store.is_readable(partition)]
+    readable = [partition for partition in readable if shown is None or partition in shown]
     files = [file for partition in readable for file in store.files(partition)]
     names = ", ".join(identifier(column.name) for column in table.columns)
     if files:

@@ -51,7 +51,7 @@ class TerminalReporter:
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns) as progress:
-            yield _Bar(progress, progress.add_task(label, total=total, unit=unit, note=""), self.check)
+            yield _Bar(progress, progress.add_task(label, total=total or None, unit=unit, note=""), self.check)
 
 
 class _Line(LogTask):
@@ -63,7 +63,7 @@ class _Line(LogTask):
         self.check()
         self.done += amount
         now = time.monotonic()
-        if now - self.last >= self.interval or self.done == self.total:
+        if now - self.last >= self.interval or self.done == self.total > 0:
             self.last = now
             print(self.line(now, note), file=sys.stderr, flush=True)
 

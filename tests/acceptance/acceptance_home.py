@@ -13,6 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("json", "email", "logging", "unittest")
 LIMIT_SECONDS = 240
+SECRET = "hf_ThisTokenMustNeverBeWrittenAnywhere"
 
 PROFILE = """
 name = "small"
@@ -66,7 +67,7 @@ def environment(home: Path) -> dict[str, str]:
     """Environment of a subprocess that works in `home` and never asks a network."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RARECALL", "DAGSTER", "PYTEST"))}
     more = {"RARECALL_HOME": str(home), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return kept | more | {"COLUMNS": "160", "NO_COLOR": "1"}
+    return kept | more | {"COLUMNS": "160", "NO_COLOR": "1", "HF_TOKEN": SECRET}
 
 
 def command(*words: object) -> list[str]:

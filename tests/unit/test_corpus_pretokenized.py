@@ -76,10 +76,28 @@ def test_rows_of_a_matrix_are_documents(tokenizer, tmp_path, dtype):
     assert count_occurrences(stream, matrix).tolist() == [1] * 40
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=9), chunk=st.integers(1, 20)
+)
+def test_rows_and_end_of_text_both_end_documents(rows, chunk, tmp_path_factory):
+    folder, flat = tmp_path_factory.mktemp("rows"), [token for row in rows for token in row]
+    np.array(flat, dtype=np.uint16).tofile(folder / "a.bin")
+    stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(flat)}]})
+    before, pretokenized._CHUNK_TOKENS = pretokenized._CHUNK_TOKENS, chunk
+    try:
+        found = list(pretokenized._Scan(stream, np.zeros(4, dtype=np.int64), 0, 6).documents())
+    finally:
+        pretokenized._CHUNK_TOKENS = before
+    expected = [part for row in rows for part in "".join(map(str, row)).split("0") if part]
+    assert ["".join(map(str, part)) for _, part in found] == expected
+    assert all(flat[offset : offset + len(part)] == part.tolist() for offset, part in found)
+
+
 def test_broken_token_files(tokenizer, tmp_path):
-    def refused(name, match):
+    def refused(name, match, **options):
         with pytest.raises(CorpusError, match=match):
-            register_token_files(str(tmp_path / name), tokenizer, tmp_path / "out")
+            register_token_files(str(tmp_path / name), tokenizer, tmp_path / "out", **options)
         assert not list((tmp_path / "out").iterdir()), "never half a corpus"
 
     (tmp_path / "odd.bin").write_bytes(b"\1\0\1")
@@ -96,6 +114,9 @@ def test_broken_token_files(tokenizer, tmp_path):
     np.save(tmp_path / "floats.npy", np.ones((2, 2)))
     refused("floats.npy", "no matrix of integers")
     refused("absent.bin", "does not exist")
+    np.arange(1, 9, dtype=np.uint16).tofile(tmp_path / "rows.bin")
+    refused("rows.bin", "8 tokens, no multiple of rows of 3", row_length=3)
+    refused("rows.bin", "end-of-text id 300 lies outside", end_of_text_id=300)
 
 
 class _Bomb:

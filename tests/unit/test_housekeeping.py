@@ -12,6 +12,7 @@ import pytest
 
 from warehouse import layout, parts
 from warehouse.catalog import is_published, publish_catalog
+from warehouse.consistency import consistent_partitions
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.garbage import find_garbage, remove_garbage
 from warehouse.home import Home
@@ -198,3 +199,16 @@ def test_waiting_parts_outlive_a_week_of_absence_but_not_more(home: Home) -> Non
         os.utime(path, (then, then))
     (found,) = find_garbage(home, older_than_days=7)
     assert found.path == writer.staging
+
+
+def test_rows_about_something_that_is_gone_are_kept_but_not_shown(home: Home) -> None:
+    write(home, "c1")
+    store = TableStore.of(home, LADDER)
+    write(home, "over-c1", inputs={"upstream": {LADDER: store.manifest("c1").content_sha256}}, copies=2)
+    write(home, "over-nothing", inputs={"upstream": {LADDER: "0" * 64}}, copies=3)
+    write(home, "over-that", inputs={"upstream": {LADDER: store.manifest("over-nothing").content_sha256}}, copies=4)
+    assert consistent_partitions(home)[LADDER] == {"c1", "over-c1"}
+    publish_catalog(home)
+    publish_catalog(home)
+    assert set(query(home, f"SELECT DISTINCT corpus_id FROM {LADDER}")["corpus_id"]) == {"c1", "over-c1"}
+    assert all(file.exists() for file in store.files("over-that")) and is_published(home)

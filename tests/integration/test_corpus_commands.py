@@ -1,0 +1,113 @@
+"""`rarecall corpus` and `rarecall import` as typed: what they register, print and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from assets.errors import RequestError
+from assets.profile import load_profile
+from orchestration.cli.failures import exit_code, sentence_of
+from orchestration.cli.main import app
+from warehouse.home import Home
+from warehouse.queries import query
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RARECALL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "240")
+    return Home.locate()
+
+
+def type_in(*words: object) -> str:
+    """Output of a command that works."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.exception
+    return result.output
+
+
+def refused(*words: object) -> str:
+    """The sentence of a command that is a wrong request."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exception is not None and exit_code(result.exception) == 2, result.output
+    return sentence_of(result.exception)
+
+
+def texts_in(folder: Path) -> Path:
+    file = folder / "texts.jsonl"
+    file.write_text("".join(json.dumps({"content": f"text number {i}", "set": "s"}) + "\n" for i in range(5)))
+    return file
+
+
+def test_add_list_and_remove(home, tmp_path):
+    assert "no corpus has been read yet" in refused("corpus", "list")
+    options = ("--option", "text_field=content", "--option", "subset_field=set")
+    said = type_in("corpus", "add", "mine", texts_in(tmp_path), *options, "--on-bad", "skip")
+    assert "mine: jsonl, first document texts.jsonl:1 of 13 characters" in said
+    listed = type_in("corpus", "list")
+    assert "mine" in listed and str(tmp_path / "texts.jsonl") in listed and "—" in listed
+    assert "no longer registered" in type_in("corpus", "remove", "mine")
+    assert "'mine' is not among the registered corpora" in refused("corpus", "remove", "mine")
+
+
+def test_a_profile_names_a_registered_corpus(home, tmp_path):
+    type_in("corpus", "add", "mine", texts_in(tmp_path), "--option", "text_field=content", "--vocabulary-size", "400")
+    profile = tmp_path / "p.toml"
+    profile.write_text('name = "p"\n[corpus]\ncorpus_id = "mine"\nshard_tokens = 5000\n')
+    for loaded in (load_profile(str(profile)), load_profile("mine")):
+        assert loaded.corpus.source == str(tmp_path / "texts.jsonl") and loaded.corpus.kind == "jsonl"
+        assert loaded.corpus.options == {"text_field": "content"} and loaded.corpus.vocabulary_size == 400
+    assert load_profile(str(profile)).corpus.shard_tokens == 5000
+    profile.write_text('name = "p"\n[corpus]\ncorpus_id = "other"\n')
+    with pytest.raises(Exception, match="'other' is not among the registered corpora"):
+        load_profile(str(profile))
+    with pytest.raises(RequestError, match="there is no profile 'other'"):
+        load_profile("other")
+
+
+def test_what_cannot_be_registered(home, tmp_path):
+    file = texts_in(tmp_path)
+    assert "does not exist" in refused("corpus", "add", "x", tmp_path / "absent")
+    assert "no text in the field 'text'" in refused("corpus", "add", "x", file)
+    assert "no option 'colour'" in refused("corpus", "add", "x", file, "--option", "colour=red")
+    assert "is not NAME=VALUE" in refused("corpus", "add", "x", file, "--option", "colour")
+    assert "no reader 'pigeon'" in refused("corpus", "add", "x", file, "--kind", "pigeon")
+    assert "on_bad is wrong" in refused("corpus", "add", "x", file, "--on-bad", "ignore")
+    assert "cannot be used as a name" in refused("corpus", "add", "../x", file, "--option", "text_field=content")
+    np.arange(9, dtype="<u2").tofile(tmp_path / "ids.bin")
+    assert "say with --tokenizer" in refused("corpus", "add", "x", tmp_path / "ids.bin")
+    (tmp_path / "ids.bin").write_bytes(b"\1\0\1")
+    assert "truncated" in refused("corpus", "add", "x", tmp_path / "ids.bin", "--tokenizer", "some/name")
+    assert "no corpus has been read yet" in refused("corpus", "list")
+
+
+def test_token_files_are_registered_by_their_sizes(home, tmp_path):
+    np.arange(130, dtype="<u2").tofile(tmp_path / "ids.bin")
+    words = ("--tokenizer", "some/name", "--option", "row_length=65")
+    assert "token files with 130 tokens" in type_in("corpus", "add", "ids", tmp_path / "ids.bin", *words)
+    assert load_profile("ids").corpus.options == {"row_length": 65}
+
+
+def test_an_import_is_queried_and_named_by_profiles(home, tmp_path):
+    ids = np.random.default_rng(1).integers(1, 500, (6, 8)).astype("<u2")
+    ids[5] = ids[0]
+    np.save(tmp_path / "val_prefix.npy", ids[:, :4])
+    np.save(tmp_path / "val_suffix.npy", ids[:, 4:])
+    said = type_in("import", "lm-extraction-benchmark", tmp_path, "--name", "val")
+    assert "val: 6 paragraphs, 5 of them distinct" in said
+    rows = query(
+        home, "SELECT split, count(*) AS n, count(DISTINCT paragraph_id) AS d FROM released_paragraphs GROUP BY 1"
+    )
+    assert rows.rows() == [("val", 6, 5)]
+    assert load_profile("val").corpus.kind == "released"
+    np.save(tmp_path / "val_suffix.npy", ids[:3, 4:])
+    assert "has 3 rows but its prefixes have 6" in refused(
+        "import", "lm-extraction-benchmark", tmp_path, "--name", "val"
+    )
+    assert query(home, "SELECT count(*) AS n FROM released_paragraphs")["n"][0] == 6, "the import before is kept"
+    assert "no .pt file" in refused("import", "localizing-paragraph-memorization", tmp_path)
