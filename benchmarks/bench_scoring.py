@@ -212,7 +212,7 @@ def linearity_table(options: argparse.Namespace) -> list[str]:
     lines = ["| paragraphs | ms / paragraph |", "|---:|---:|"]
     for count in LINEARITY_COUNTS:
         part = ids[:count]
-        best = min(seconds(lambda part=part: score_paragraphs(model, part)) for _ in range(3 if count < 5000 else 1))
+        best = min(seconds(lambda part=part: score_paragraphs(model, part)) for _ in range(3 if count < 2000 else 1))
         lines.append(f"| {count:,} | {best / count * 1e3:.3f} |")
     return lines
 

@@ -20,7 +20,7 @@ from probes.trigger_effect_power import power_curve
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURE = ROOT / "benchmarks" / "results" / "triggers_power.md", ROOT / "docs" / "images" / "trigger_power.png"
-EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0), (10, 30, 100)
+EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 2.0), (10, 30, 100)
 
 
 def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.DataFrame:
@@ -96,7 +96,7 @@ def draw(curve: pl.DataFrame, path: Path) -> None:
         ylabel="share of studies that find it",
         ylim=(0, 1.02),
     )
-    ax.legend(frameon=False, loc="center right")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.02, 0.98))
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 

@@ -202,6 +202,24 @@ def test_the_minimal_perturbation_is_the_earliest_of_the_strongest(scope):
     assert minimal.sort(by).equals(expected.select(minimal.columns).sort(by))
 
 
+def test_heads_at_triggers_counts_what_the_view_of_triggers_shows(scope):
+    hits = """
+        WITH weights AS (
+            SELECT checkpoint_id, paragraph_id, em_drop, unnest(map_entries(attention)) AS head
+            FROM triggers WHERE em_drop IS NOT NULL
+        ),
+        hit AS (
+            SELECT checkpoint_id, paragraph_id, head.key AS head_ref, arg_max(em_drop, head.value) = max(em_drop) AS is_hit
+            FROM weights GROUP BY ALL HAVING max(em_drop) > 0
+        )
+        SELECT checkpoint_id, head_ref, avg(is_hit::INTEGER) AS expected, top_hit, cluster_count, count(*) AS n
+        FROM hit JOIN heads_at_triggers USING (checkpoint_id, head_ref) GROUP BY ALL"""
+    frame = ask(scope, hits)
+    assert frame.height >= 4
+    assert np.allclose(frame["expected"], frame["top_hit"])
+    assert (frame["n"] == frame["cluster_count"]).all()
+
+
 def test_continuation_attention_equals_output_attentions(scope):
     import torch
 
@@ -255,7 +273,7 @@ def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
     html = scope.home.report.read_text()
     assert "Findings" in html and html.count("<figure id=") >= 9
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
-    assert "<script" not in html.lower()
+    assert html.lower().count("<script") == 2  # data and code of the paragraph browser; nothing from the corpus
 
 
 def test_checks_and_plots_are_recorded_in_the_instance(scope):

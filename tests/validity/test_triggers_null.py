@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from triggers_planted import FIRST_DECOY, FIRST_KEY, PREFIX, planted_world
 from triggers_worlds import trigger_world
 
+from probes.attention import attention_array, prefix_attention
 from probes.head_rarity import head_rarity
 from probes.perturbation import sweep
 from probes.trigger_effect import trigger_effect
@@ -54,9 +55,14 @@ def test_strongest_triggers():
 
 
 @pytest.fixture(scope="module")
-def forgetful():
+def world():
+    """A model that memorized none of its paragraphs."""
+    return planted_world(0, 40, seed=5)
+
+
+@pytest.fixture(scope="module")
+def forgetful(world):
     """A real sweep of a model that memorized nothing; the last prefix token drives its next word."""
-    world = planted_world(0, 40, seed=5)
     frame = sweep(
         world.model,
         world.prefix,
@@ -117,6 +123,21 @@ def test_head_rarity():
     # With four heads tested, any finding at q < 0.05 is as rare as the level says.
     any_finding = within.group_by("seed", "coefficient").agg((pl.col("q_value") < 0.05).any())["q_value"].mean()
     assert any_finding <= 0.08
+
+
+def test_heads_of_a_model_that_memorized_nothing_with_rarity_dealt_at_random(world):
+    """Real attention: each head as often as the level says, whatever its taste for positions."""
+    ids = np.concatenate([world.prefix, world.reference], axis=1)[:24]
+    attention = attention_array(prefix_attention(world.model, ids, PREFIX))
+    frames = []
+    for seed in range(200):
+        rng = np.random.default_rng([seed, 2])
+        token = np.minimum(rng.zipf(1.4, size=(len(ids), PREFIX)), 400)
+        dealt = {"surprisal_bits": np.log2(token + 1.0), "rarity_rank": 400 - token}
+        options = {"bootstrap_draws": 100, "permutations": 39, "seed": seed}
+        frames.append(head_rarity(attention, clusters=np.arange(len(ids)), **dealt, **options))
+    measured = [frame.filter(pl.col("p_value").is_not_null()) for frame in frames]
+    assert_rare(shares_below(measured, "coefficient", ["p_value"]))
 
 
 def test_head_pointing_with_habits_of_place():

@@ -1,6 +1,7 @@
 -- Which heads point at the strongest trigger more often than position says?
-SELECT layer || '.' || head AS head_ref, statistic, estimate, lower, upper, chance, position_matched, q_value
-FROM head_pointing
-WHERE checkpoint_id = chosen_checkpoint() AND statistic = 'top_hit'
-ORDER BY estimate - position_matched DESC NULLS LAST, head_ref
+SELECT head_ref, top_hit, top_hit_lower, top_hit_upper, top_hit_chance, top_hit_position_matched, top_hit_q_value,
+       points_at_triggers
+FROM heads_at_triggers
+WHERE checkpoint_id = chosen_checkpoint()
+ORDER BY top_hit - top_hit_position_matched DESC NULLS LAST, head_ref
 LIMIT 10
