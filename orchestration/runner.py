@@ -53,12 +53,12 @@ def run_flow(
     """
     refuse_unfit(scope, _asked_for(scope, only))
     register_profile_checkpoints(scope)
-    outcome = Outcome()
+    outcome = Outcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
     lazily = _Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
-    outcome.notes = [*look_for_arrivals(scope).passed_over, *_gone(scope)]
+    outcome.notes += _gone(scope)
     if only is not None and only not in checkpoints_of(scope):
         raise RequestError(_unknown(scope, only))
     for step in checkpoint_steps(scope, only):
