@@ -70,9 +70,16 @@ def query(
 
 
 def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    """Rows of a relation; by way of Arrow, which every DuckDB from 1.5 on offers."""
+    """Rows of a relation; by way of Arrow, which every DuckDB from 1.5 on offers.
+
+    Raises:
+        QueryError: two columns have the same name.
+    """
     import polars as pl
 
+    doubled = next((name for name in relation.columns if relation.columns.count(name) > 1), None)
+    if doubled is not None:
+        raise QueryError(f"the answer has more than one column {doubled!r}; give each a name of its own with AS.")
     frame = pl.from_arrow(relation.to_arrow_table())
     assert isinstance(frame, pl.DataFrame)
     return frame

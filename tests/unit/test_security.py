@@ -110,6 +110,11 @@ def test_what_may_be_asked_still_can(home: Home) -> None:
         assert query(home, text).height > 0
 
 
+def test_two_columns_of_one_name_are_named(home: Home) -> None:
+    with pytest.raises(QueryError, match=r"more than one column 'a'; give each a name"):
+        query(home, "SELECT 1 AS a, 2 AS a")
+
+
 class Trap:
     """Writes a file when it is unpickled."""
 
