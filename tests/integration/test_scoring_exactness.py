@@ -78,7 +78,19 @@ def test_generations_equal_greedy_decoding(architecture, batch_size, seed):
     frame = generate_continuations(model, token_ids, match, 10, batch_size=batch_size)
     expected = greedy(model, token_ids[:, :10], 14)
     assert frame["row"].to_list() == [row for row, count in enumerate(match) if count < 14]
-    assert frame["generated_ids"].to_list() == [expected[row].tolist() for row in frame["row"]]
+    for row, generated in zip(frame["row"], frame["generated_ids"].to_list(), strict=True):
+        assert generated == expected[row].tolist() or is_tie(
+            model, token_ids[row, :10], generated, expected[row].tolist()
+        )
+
+
+def is_tie(model, prefix, generated, expected) -> bool:
+    """Whether the two first part where rounding decides: an example had two logits equal to seven digits."""
+    parting = next(i for i, (ours, theirs) in enumerate(zip(generated, expected, strict=True)) if ours != theirs)
+    context = torch.cat([prefix, torch.tensor(expected[:parting], dtype=torch.long)])[None]
+    with torch.inference_mode():
+        logits = model(input_ids=context).logits[0, -1]
+    return abs(float(logits[generated[parting]] - logits[expected[parting]])) < 2e-6 * float(logits.abs().max())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
