@@ -44,11 +44,11 @@ def _shards(scope: Scope) -> Shards:
     window, size = scope.profile.paragraphs, max(1, scope.profile.probes.shard_size // 8)
     queries = range(window.prefix_length, window.length)
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
         frame = prefix_attention(
             model, models.token_matrix(rows), window.prefix_length, scope.profile.probes.batch_size, queries=queries
         )
         return {"continuation_attention": models.with_paragraph_ids(frame, rows)}
 
-    return Shards(models.shard_count(sample.height, size), compute)
+    return Shards(models.shard_count(sample.height, size), _compute)

@@ -104,7 +104,7 @@ def tokenizers(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _tokenizer_shard(scope: Scope) -> Shards:
-    def compute(_: int) -> Frames:
+    def _compute(_: int) -> Frames:
         from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256, train_tokenizer, vocabulary_count
 
         source = tokenizer_source(scope)
@@ -120,7 +120,7 @@ def _tokenizer_shard(scope: Scope) -> Shards:
         }
         return {"tokenizers": pl.DataFrame([row])}
 
-    return Shards(1, compute)
+    return Shards(1, _compute)
 
 
 def tokens_folder(scope: Scope) -> Path:
@@ -169,11 +169,11 @@ CORPORA = Stage(
 def corpora(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     """Text read in a fixed order and fingerprinted; token ids as memory-mapped shards. Token files stay in place."""
 
-    def shards(scope: Scope) -> Shards:
+    def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: _corpus_frames(context, scope))
 
     drawn = {"documents": plots.tokens_by_subset}
-    yield from materialize(context, CORPORA, workspace.scope(context), shards, drawn)
+    yield from materialize(context, CORPORA, workspace.scope(context), _shards, drawn)
 
 
 def _corpus_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:

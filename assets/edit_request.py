@@ -152,7 +152,7 @@ def _drop(model: Any, outcome: Outcome) -> None:
 def _saver(scope: Scope, request: EditRequest, program: Program, cast: Cast) -> Callable[[Any, Outcome], None]:
     """What saves and registers the edited model."""
 
-    def save(model: Any, outcome: Outcome) -> None:
+    def _save(model: Any, outcome: Outcome) -> None:
         from corpus_stats.tokenizer import load_tokenizer
         from probes.editing.saving import save_checkpoint
         from probes.errors import ProbeError
@@ -170,7 +170,7 @@ def _saver(scope: Scope, request: EditRequest, program: Program, cast: Cast) -> 
             "edit": _provenance(scope, request, program, cast),
         })  # fmt: skip
 
-    return save
+    return _save
 
 
 def _provenance(scope: Scope, request: EditRequest, program: Program, cast: Cast) -> dict[str, Any]:

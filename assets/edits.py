@@ -72,14 +72,14 @@ def _edit_shards(scope: Scope) -> Shards:
     cast = cast_of(scope)
     subjects, model = subjects_of(scope, cast), load_for_editing(scope)
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         if shard == 0:
             return {**_nothing(), **_baselines(scope, model, cast), "edit_plans": _plan(scope, cast, None)}
         protocol, label, rows = subjects[shard - 1]
         measured = _measure(scope, model, cast, subject_of(scope, cast, protocol, label, rows))
         return _nothing() | measured
 
-    return Shards(1 + len(subjects), compute, "edited sets")
+    return Shards(1 + len(subjects), _compute, "edited sets")
 
 
 def load_for_editing(scope: Scope) -> Any:
@@ -154,12 +154,12 @@ def edit_summaries(context: dg.AssetExecutionContext, workspace: Workspace) -> A
 
 
 def _summary_shard(scope: Scope) -> Shards:
-    def compute(_: int) -> Frames:
+    def _compute(_: int) -> Frames:
         from probes.editing.summaries import summarise
 
         return {"edit_summaries": summarise(scope.read("edit_scores"), scope.read("edit_robustness"))}
 
-    return Shards(1, compute, "checkpoints")
+    return Shards(1, _compute, "checkpoints")
 
 
 EDITED = Stage(

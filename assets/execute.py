@@ -41,7 +41,7 @@ def stage_asset(
         files: further upstream assets that are files rather than tables.
     """
 
-    def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
+    def _wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         return dg.multi_asset(
             name=f"{stage.name}_stage",
             specs=[_spec(name, stage, group, kinds, files, function.__doc__ or "") for name in stage.tables],
@@ -50,7 +50,7 @@ def stage_asset(
             config_schema=engine.CONFIG_SCHEMA if stage.spreads else None,
         )(function)
 
-    return wrap
+    return _wrap
 
 
 def materialize(

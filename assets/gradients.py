@@ -19,11 +19,11 @@ def _settings(profile: Profile) -> dict[str, Any]:
 
 
 def _finite(table: str, column: str) -> Any:
-    def check(_: Scope, frames: Frames) -> list[str]:
+    def _check(_: Scope, frames: Frames) -> list[str]:
         bad = frames[table].filter(~pl.col(column).is_finite())
         return [f"{column} is not finite in {row}" for row in bad.head(20).iter_rows()]
 
-    return check
+    return _check
 
 
 PARAMETER_GRADIENTS = Stage(
@@ -45,12 +45,12 @@ def parameter_gradients(context: dg.AssetExecutionContext, workspace: Workspace)
 def _parameter_shards(scope: Scope) -> Shards:
     model, sample = models.lazy_model(scope), models.measured_sample(scope)
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         group = models.MEASURED_GROUPS[shard]
         rows = sample.filter(pl.col("paragraph_group") == group)
         return {"parameter_gradients": _group_frame(scope, model(), rows).with_columns(paragraph_group=pl.lit(group))}
 
-    return Shards(len(models.MEASURED_GROUPS), compute, "groups")
+    return Shards(len(models.MEASURED_GROUPS), _compute, "groups")
 
 
 def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def gradient_cosines(context: dg.AssetExecutionContext, workspace: Workspace) ->
 
 
 def _cosine_shards(scope: Scope) -> Shards:
-    def compute(_: int) -> Frames:
+    def _compute(_: int) -> Frames:
         from probes.gradient_cosines import gradient_cosines as measure
 
         sample = models.measured_sample(scope)
@@ -86,7 +86,7 @@ def _cosine_shards(scope: Scope) -> Shards:
         prefix = scope.profile.paragraphs.prefix_length
         return {"gradient_cosines": measure(models.load_scoped_model(scope), *ids, prefix)}
 
-    return Shards(1, compute, "checkpoints")
+    return Shards(1, _compute, "checkpoints")
 
 
 ACTIVATION_GRADIENTS = Stage(
@@ -108,11 +108,11 @@ def _activation_shards(scope: Scope) -> Shards:
     model, sample = models.lazy_model(scope), models.measured_sample(scope)
     size, prefix = max(1, scope.profile.probes.shard_size // 8), scope.profile.paragraphs.prefix_length
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         from probes.activations import activation_gradients as measure
 
         rows = models.shard_of(sample, shard, size)
         frame = measure(model(), models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
         return {"activation_gradients": models.with_paragraph_ids(frame, rows)}
 
-    return Shards(models.shard_count(sample.height, size), compute)
+    return Shards(models.shard_count(sample.height, size), _compute)

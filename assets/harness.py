@@ -35,10 +35,10 @@ def _harness_shards(scope: Scope) -> Shards:
     model, tokenizer = models.load_scoped_model(scope), _tokenizer(scope)
     todo = [NOTHING, *sweep(model, ("identity_blocks", "identity_range"))]
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         return {"harness_utility": _scored(scope, model, tokenizer, todo[shard])}
 
-    return Shards(len(todo), compute, "interventions")
+    return Shards(len(todo), _compute, "interventions")
 
 
 def _tokenizer(scope: Scope) -> Any:

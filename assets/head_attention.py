@@ -43,12 +43,12 @@ def _attention_shards(scope: Scope) -> Shards:
     model, paragraphs = models.lazy_model(scope), scope.read("paragraphs")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(paragraphs, shard, size)
         frame = prefix_attention(model(), models.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
         return {"head_attention": models.with_paragraph_ids(frame, rows)}
 
-    return Shards(models.shard_count(paragraphs.height, size), compute)
+    return Shards(models.shard_count(paragraphs.height, size), _compute)
 
 
 def _rarity_settings(profile: Profile) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def _rarity_shards(scope: Scope) -> Shards:
     attention, facts = attention_array(scope)
     names = list(GROUPS)
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         chosen = _group_mask(scope, facts, GROUPS[names[shard]])
         frame = _rarity_of(scope, attention[chosen], facts.filter(pl.Series(chosen)))
         return {"head_rarity": frame.with_columns(paragraph_group=pl.lit(names[shard]))}
 
-    return Shards(len(names), compute, "groups")
+    return Shards(len(names), _compute, "groups")
 
 
 def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:

@@ -89,11 +89,11 @@ def paragraphs(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
     paragraph per near-duplicate cluster, and only paragraphs that the corpus holds exactly once, so that the number of
     copies is the whole cause."""
 
-    def shards(scope: Scope) -> Shards:
+    def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: _sampled_frames(context, scope))
 
     drawn = {"paragraphs": plots.paragraphs_by_duplication}
-    yield from materialize(context, PARAGRAPHS, workspace.scope(context), shards, drawn)
+    yield from materialize(context, PARAGRAPHS, workspace.scope(context), _shards, drawn)
 
 
 def _sampled_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:

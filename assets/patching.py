@@ -58,11 +58,11 @@ def _patching_shards(scope: Scope) -> Shards:
     pairs = matched_pairs(scope)
     model = models.load_scoped_model(scope) if pairs.height else None
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(pairs, shard, PAIRS_PER_SHARD)
         return {"patching": _patched(scope, model, rows), "impact_gradients": _gradients(scope, model, rows)}
 
-    return Shards(models.shard_count(pairs.height, PAIRS_PER_SHARD), compute)
+    return Shards(models.shard_count(pairs.height, PAIRS_PER_SHARD), _compute)
 
 
 def _patched(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:

@@ -53,7 +53,7 @@ def _sweep_shards(scope: Scope) -> Shards:
     counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
     size = max(1, scope.profile.probes.shard_size // 8)
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
         swept = _sweep(scope, model(), rows, counts)
         return {
@@ -61,7 +61,7 @@ def _sweep_shards(scope: Scope) -> Shards:
             "minimal_perturbations": models.with_paragraph_ids(_minimal(scope, model(), rows, swept), rows),
         }
 
-    return Shards(models.shard_count(sample.height, size), compute)
+    return Shards(models.shard_count(sample.height, size), _compute)
 
 
 def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> pl.DataFrame:

@@ -38,7 +38,7 @@ def as_markdown(figure: Any) -> str:
 
 
 def _plot(draw: Callable[[Any, Scope, pl.DataFrame], None]) -> Callable[[Scope, pl.DataFrame], str]:
-    def plot(scope: Scope, frame: pl.DataFrame) -> str:
+    def _drawn(scope: Scope, frame: pl.DataFrame) -> str:
         figure, ax = new_figure()
         try:
             draw(ax, scope, frame)
@@ -46,8 +46,8 @@ def _plot(draw: Callable[[Any, Scope, pl.DataFrame], None]) -> Callable[[Scope, 
             ax.text(0.5, 0.5, str(nothing), ha="center", transform=ax.transAxes)
         return as_markdown(figure)
 
-    plot.__name__, plot.__doc__ = draw.__name__, draw.__doc__
-    return plot
+    _drawn.__name__, _drawn.__doc__ = draw.__name__, draw.__doc__
+    return _drawn
 
 
 @_plot

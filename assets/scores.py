@@ -60,7 +60,7 @@ def _score_shards(scope: Scope) -> Shards:
     scorer, paragraphs = _Scorer(scope), scope.read("paragraphs")
     size = scope.profile.probes.shard_size
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(paragraphs, shard, size)
         result = scorer.score(rows)
         return {
@@ -69,7 +69,7 @@ def _score_shards(scope: Scope) -> Shards:
             "scoring_precision": scorer.precision(shard, result),
         }
 
-    return Shards(models.shard_count(paragraphs.height, size), compute)
+    return Shards(models.shard_count(paragraphs.height, size), _compute)
 
 
 class _Scorer:
@@ -142,7 +142,7 @@ def _extractability_shards(scope: Scope) -> Shards:
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
     shorter = [length for length in scope.profile.context_lengths if length < prefix]
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         from probes.scoring_half import extractable_with_rescoring
 
         rows = models.shard_of(paragraphs, shard, size)
@@ -156,7 +156,7 @@ def _extractability_shards(scope: Scope) -> Shards:
         names = [column.name for column in TABLES["extractability"].columns if column.name != "checkpoint_id"]
         return {"extractability": pl.concat([frame.select(names) for frame in frames])}
 
-    return Shards(models.shard_count(paragraphs.height, size), compute)
+    return Shards(models.shard_count(paragraphs.height, size), _compute)
 
 
 def _known_extractability(rows: pl.DataFrame, prefix: int) -> pl.DataFrame:
@@ -187,11 +187,11 @@ def _generation_shards(scope: Scope) -> Shards:
     paragraphs = scope.read("paragraphs").join(matches, on="paragraph_id", maintain_order="left")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         rows = models.shard_of(paragraphs, shard, size)
         frame = generate_continuations(model(), models.token_matrix(rows), rows["exact_match"].to_list(), prefix)
         texts = tokenizer.batch_decode(frame["generated_ids"].to_list(), clean_up_tokenization_spaces=False)
         frame = frame.with_columns(generated_text=pl.Series(texts, dtype=pl.String))
         return {"generations": models.with_paragraph_ids(frame, rows)}
 
-    return Shards(models.shard_count(paragraphs.height, size), compute)
+    return Shards(models.shard_count(paragraphs.height, size), _compute)

@@ -66,10 +66,10 @@ def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> A
     if scope.profile.training is None:
         raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")
 
-    def shards(scope: Scope) -> Shards:
+    def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: _train(context, scope))
 
-    yield from materialize(context, TRAINING, scope, shards, {"training_steps": plots.training_loss})
+    yield from materialize(context, TRAINING, scope, _shards, {"training_steps": plots.training_loss})
     context.instance.add_dynamic_partitions(str(CHECKPOINTS.name), register_trained(scope))
 
 

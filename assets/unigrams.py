@@ -33,13 +33,13 @@ def _count_shards(scope: Scope) -> Shards:
     stream = TokenStream(tokens_folder(scope))
     vocabulary = int(scope.read("corpora")["vocabulary_count"][0])
 
-    def compute(shard: int) -> Frames:
+    def _compute(shard: int) -> Frames:
         counts = count_tokens(stream.shards[shard], vocabulary)
         seen = counts.nonzero()[0]
         frame = pl.DataFrame({"token_id": seen, "token_count": counts[seen]}).with_columns(shard=pl.lit(shard))
         return {"unigram_counts": frame}
 
-    return Shards(len(stream.shards), compute, "token shards")
+    return Shards(len(stream.shards), _compute, "token shards")
 
 
 def _counts_equal_tokens(scope: Scope, frames: Frames) -> list[str]:
@@ -71,7 +71,7 @@ def unigrams(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _sum_counts(scope: Scope) -> Shards:
-    def compute(_: int) -> Frames:
+    def _compute(_: int) -> Frames:
         from corpus_stats.tokenizer import load_tokenizer, token_strings
 
         tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
@@ -83,7 +83,7 @@ def _sum_counts(scope: Scope) -> Shards:
             unseen = {"unseen": scope.profile.unigrams.unseen}
             return {"unigrams": to_polars(connection.sql(sql.load_one("staging", "unigrams").text, params=unseen))}
 
-    return Shards(1, compute)
+    return Shards(1, _compute)
 
 
 def _subsets_sum_to_tokens(scope: Scope, frames: Frames) -> list[str]:
@@ -106,12 +106,12 @@ def subset_unigrams(context: dg.AssetExecutionContext, workspace: Workspace) -> 
     """Tokens counted by subset in one pass, with rarity within the subset. Empty where the profile says
     unigrams.by_subset = false."""
 
-    def shards(scope: Scope) -> Shards:
+    def _shards(scope: Scope) -> Shards:
         if not scope.profile.unigrams.by_subset:
             return Shards(1, lambda _: {"subset_unigrams": empty_frame(TABLES["subset_unigrams"])})
         return Shards(1, lambda _: {"subset_unigrams": _subset_frame(context, scope)})
 
-    yield from materialize(context, SUBSET_UNIGRAMS, workspace.scope(context), shards)
+    yield from materialize(context, SUBSET_UNIGRAMS, workspace.scope(context), _shards)
 
 
 def _subset_frame(context: dg.AssetExecutionContext, scope: Scope) -> pl.DataFrame:

@@ -171,7 +171,7 @@ def signatures(rows: np.ndarray, repeats: int) -> Iterator[Row]:
     assert (ours == np.array(theirs)).all(), "signatures differ from datasketch's"
     shingles = [[row[i : i + 5].tobytes() for i in range(96)] for row in few]
 
-    def one_by_one() -> None:
+    def _one_by_one() -> None:
         for values in hashes[:100].tolist():
             sketch = MinHash(num_perm=128, hashfunc=int)
             for value in values:
@@ -180,7 +180,7 @@ def signatures(rows: np.ndarray, repeats: int) -> Iterator[Row]:
     yield from paired(
         {
             "shingle_hashes + minhash_signatures": (len(rows), lambda: minhash_signatures(shingle_hashes(rows, 5))),
-            "datasketch update, equal values": (100, one_by_one),
+            "datasketch update, equal values": (100, _one_by_one),
             "datasketch bulk, SHA-1 (its default)": (len(few), lambda: list(MinHash.bulk(shingles, num_perm=128))),
             "datasketch bulk, equal values, hashes given": (
                 len(few),

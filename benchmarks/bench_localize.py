@@ -82,13 +82,13 @@ def lens_sweep(bridge: Any, ids: torch.Tensor, layers: int) -> None:
     for layer in range(layers):
         kept: list[torch.Tensor] = []
 
-        def keep(values: torch.Tensor, hook: Any, kept: list[torch.Tensor] = kept) -> None:
+        def _keep(values: torch.Tensor, hook: Any, kept: list[torch.Tensor] = kept) -> None:
             kept[:] = [values]
 
-        def replace(z: torch.Tensor, hook: Any, kept: list[torch.Tensor] = kept) -> torch.Tensor:
+        def _replace(z: torch.Tensor, hook: Any, kept: list[torch.Tensor] = kept) -> torch.Tensor:
             return kept[0].reshape(z.shape)
 
-        hooks = [(f"blocks.{layer}.attn.hook_v", keep), (f"blocks.{layer}.attn.hook_z", replace)]
+        hooks = [(f"blocks.{layer}.attn.hook_v", _keep), (f"blocks.{layer}.attn.hook_z", _replace)]
         with torch.no_grad():
             bridge.run_with_hooks(ids[:, :-1], fwd_hooks=hooks)
 
@@ -141,19 +141,19 @@ def rounds(model: Any, ids: torch.Tensor, count: int, sweep_rows: int) -> Iterat
     heads = [Intervention("identity", i.layers, 5) for i in blocks]  # one head of each layer: a twelfth of all heads
     bridge = lens(model_of_125m())
 
-    def forward() -> float:
+    def _forward() -> float:
         return statistics.median(seconds(lambda: full_forward(model, few)) for _ in range(3))
 
     for _ in range(count):
         taken = {
-            "forward": forward(),
+            "forward": _forward(),
             "blocks": seconds(lambda: sweep(model, few, blocks)) / len(blocks),
-            "forward between": forward(),
+            "forward between": _forward(),
             "heads": seconds(lambda: sweep(model, few, heads)) / len(heads),
         }
         if bridge is not None:
             taken["lens blocks"] = seconds(lambda: lens_sweep(bridge, few, len(blocks))) / len(blocks)
-        taken["forward"] = statistics.mean((taken["forward"], taken.pop("forward between"), forward()))
+        taken["forward"] = statistics.mean((taken["forward"], taken.pop("forward between"), _forward()))
         taken["forward and scores"] = seconds(lambda: forward_and_scores(model, few))
         taken |= {
             "norms": seconds(lambda: gradient_norms(model, ids, PREFIX)) / len(ids),

@@ -70,13 +70,13 @@ def weight_matmuls(model: PreTrainedModel, rows: int) -> Callable[[], None]:
             rows * (LENGTH - 1), weight.shape[1], dtype=model.dtype, device=model.device
         )
 
-    def run() -> None:
+    def _run() -> None:
         with torch.inference_mode():
             for weight in weights:
                 for part in weight.split(3072):  # the head in pieces: its logits are never held as a whole
                     torch.nn.functional.linear(stacks[weight.shape[1]], part)
 
-    return run
+    return _run
 
 
 def gigaflop(model: PreTrainedModel) -> float:
@@ -88,7 +88,7 @@ def gigaflop(model: PreTrainedModel) -> float:
 def generate(model: PreTrainedModel, ids: torch.Tensor, batch: int, use_cache: bool) -> Callable[[], None]:
     """transformers' greedy decoding of the continuation, `batch` rows at a time."""
 
-    def run() -> None:
+    def _run() -> None:
         with torch.inference_mode():
             for part in ids[:, :PREFIX].to(model.device).split(batch):
                 model.generate(
@@ -101,7 +101,7 @@ def generate(model: PreTrainedModel, ids: torch.Tensor, batch: int, use_cache: b
                     pad_token_id=0,
                 )
 
-    return run
+    return _run
 
 
 def transformer_lens(ids: torch.Tensor, device: str, dtype: str) -> Callable[[], object] | None:
@@ -117,11 +117,11 @@ def transformer_lens(ids: torch.Tensor, device: str, dtype: str) -> Callable[[],
     model = HookedTransformer(config)
     settings = {"max_new_tokens": LENGTH - PREFIX, "do_sample": False, "stop_at_eos": False, "verbose": False}
 
-    def run() -> object:
+    def _run() -> object:
         with torch.inference_mode():
             return model.generate(ids[:, :PREFIX].to(device), return_type="tokens", **settings)
 
-    return run
+    return _run
 
 
 def peers(model: PreTrainedModel, options: argparse.Namespace) -> dict[str, tuple[int, Callable[[], object]]]:

@@ -117,6 +117,7 @@ class _Executor:
         self.scope, self.profile, self.before_step = scope, profile, before_step
 
     def run(self, step: Step) -> None:
+        """Run the step's job in this process."""
         from assets.partitions import CHECKPOINTS
         from orchestration.definitions import build_definitions
 

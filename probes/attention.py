@@ -97,12 +97,12 @@ def _collect(
         for start in range(0, len(ids), batch_size):
             rows = slice(start, start + batch_size)
 
-            def keep(layer: int, weights: Tensor, rows: slice = rows) -> None:
+            def _keep(layer: int, weights: Tensor, rows: slice = rows) -> None:
                 asked = weights[:, :, queries]
                 attention[rows, layer] = asked[..., :prefix_length].float().cpu().numpy()
                 self_share[rows, layer] = asked[..., range(len(queries)), queries].float().cpu().numpy()
 
-            with _watched(modules, keep):
+            with _watched(modules, _keep):
                 model.base_model(input_ids=ids[rows, : max(queries) + 1].to(model.device), use_cache=False)
     return attention, self_share
 
@@ -111,15 +111,15 @@ def _collect(
 def _watched(modules: list[nn.Module], keep: Any) -> Iterator[None]:
     """Call keep(layer, weights) after each attention module; the weights die with the layer."""
 
-    def hook(layer: int) -> Any:
-        def read(module: nn.Module, inputs: Any, output: Any) -> None:
+    def _hook(layer: int) -> Any:
+        def _read(module: nn.Module, inputs: Any, output: Any) -> None:
             if len(output) < 2 or output[1] is None:
                 raise ProbeError(f"layer {layer} shows no attention weights; load the model with eager attention.")
             keep(layer, output[1])
 
-        return read
+        return _read
 
-    handles = [module.register_forward_hook(hook(layer)) for layer, module in enumerate(modules)]
+    handles = [module.register_forward_hook(_hook(layer)) for layer, module in enumerate(modules)]
     try:
         yield
     finally:

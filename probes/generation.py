@@ -49,10 +49,10 @@ def greedy_continuations(model: PreTrainedModel, prefixes: Any, length: int, bat
     require_at_least(1, length=length, batch_size=batch_size)
     refuse_unreadable(model, ids, read_length=ids.shape[1] + length - 1)
 
-    def decode(start: int, stop: int) -> Tensor:
+    def _part(start: int, stop: int) -> Tensor:
         return _decode(model, ids[start:stop], length)
 
-    batches = in_batches(len(ids), batch_size, 1, model.device, decode)
+    batches = in_batches(len(ids), batch_size, 1, model.device, _part)
     return torch.cat([torch.empty((0, length), dtype=torch.int64), *batches]).numpy()
 
 
@@ -108,11 +108,11 @@ def generate_continuations(
     rows = rows[np.argsort(match[rows], kind="stable")]
     known = torch.from_numpy(prefix_length + match)
 
-    def decode(start: int, stop: int) -> Tensor:
+    def _part(start: int, stop: int) -> Tensor:
         batch = rows[start:stop]
         return _decode_from_divergence(model, ids[batch], known[batch], prefix_length)
 
-    batches = in_batches(len(rows), batch_size, 1, model.device, decode)
+    batches = in_batches(len(rows), batch_size, 1, model.device, _part)
     written = dict(zip(rows.tolist(), (whole for batch in batches for whole in batch.numpy()), strict=True))
     return _frame(written, ids[:, prefix_length:].numpy())
 

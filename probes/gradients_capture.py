@@ -119,10 +119,10 @@ def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, tuple[Ten
     """While open, the last input and output of each module, keyed by module."""
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def _keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         seen[module] = (inputs[0], output)
 
-    handles = [module.register_forward_hook(keep) for module in modules]
+    handles = [module.register_forward_hook(_keep) for module in modules]
     try:
         yield seen
     finally:

@@ -39,6 +39,7 @@ class _Types:
 
     @classmethod
     def of(cls, values: np.ndarray, x: np.ndarray, types: np.ndarray, weights: np.ndarray) -> _Types:
+        """Weighted means by token type, [type]."""
         from scipy.sparse import csr_array
 
         _, number = np.unique(types, return_inverse=True)

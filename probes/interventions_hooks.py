@@ -146,10 +146,10 @@ def _hooks(adapter: Adapter, layer: int, intervention: Intervention, means: Mean
     if intervention.part == "mlp":
         level = means.mlp[layer] if means is not None and intervention.kind == "mean" else 0.0
 
-        def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        def _replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             return (output * 0) + level
 
-        return [adapter.mlp(layer).register_forward_hook(replace)]
+        return [adapter.mlp(layer).register_forward_hook(_replace)]
     return _attention_hooks(adapter, layer, intervention.head, _new_z(adapter, layer, intervention.kind, means))
 
 
@@ -158,10 +158,10 @@ def _attention_hooks(adapter: Adapter, layer: int, head: int | None, new_z: Call
     (values,), (output,) = adapter.component(layer, "W_V"), adapter.component(layer, "W_O")
     kept: list[Tensor] = []
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], written: Tensor) -> None:
+    def _keep(module: nn.Module, inputs: tuple[Tensor, ...], written: Tensor) -> None:
         kept[:] = [written]
 
-    def replace(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _replace(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         wanted = new_z(shared_heads(adapter, values.split(kept.pop())))
         if head is None:
             return (wanted.flatten(2).contiguous(),)
@@ -169,7 +169,7 @@ def _attention_hooks(adapter: Adapter, layer: int, head: int | None, new_z: Call
         output.split(z)[..., head, :] = wanted[..., head, :]
         return (z,)
 
-    return [values.module.register_forward_hook(keep), output.module.register_forward_pre_hook(replace)]
+    return [values.module.register_forward_hook(_keep), output.module.register_forward_pre_hook(_replace)]
 
 
 def shared_heads(adapter: Adapter, values: Tensor) -> Tensor:

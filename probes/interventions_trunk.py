@@ -50,13 +50,15 @@ def _skipping(module: nn.Module, first_position: int) -> Iterator[None]:
     """While open, the module computes positions from first_position on and gives zeros before; axis 1 is position."""
     import torch
 
-    def later(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _later(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0][:, first_position:].contiguous(), *inputs[1:])
 
-    def padded(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def _padded(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return torch.nn.functional.pad(output, (0, 0, first_position, 0))
 
-    handles = [module.register_forward_pre_hook(later), module.register_forward_hook(padded)] if first_position else []
+    handles = (
+        [module.register_forward_pre_hook(_later), module.register_forward_hook(_padded)] if first_position else []
+    )
     try:
         yield
     finally:
@@ -79,14 +81,14 @@ def _calls(adapter: Adapter) -> Iterator[list[tuple[tuple[Any, ...], dict[str, A
     """While open, arguments of every block's last call in order, the hidden states first."""
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    def keep(block: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def _keep(block: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         keywords = dict(keywords)
         if not inputs:
             inputs = (keywords.pop("hidden_states"),)
         calls.append((inputs, keywords))
 
     blocks = [adapter.block(layer) for layer in range(adapter.layer_count)]
-    handles = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in blocks]
+    handles = [block.register_forward_pre_hook(_keep, with_kwargs=True) for block in blocks]
     try:
         yield calls
     finally:

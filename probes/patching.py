@@ -138,15 +138,15 @@ def _patched(projection: Projection, name: str, head: int, giver: _Run, where: _
     """While open, one head of the projection holds the giver's activation at the changed positions."""
     read, wrote = giver.held[projection.module]
 
-    def put(features: Tensor, source: Tensor) -> Tensor:
+    def _put(features: Tensor, source: Tensor) -> Tensor:
         features = features.clone()
         projection.split(features)[where.rows, where.changed, head] = projection.split(source)[:, head]
         return features
 
     if name == "z":
-        handle = projection.module.register_forward_pre_hook(lambda m, inputs: (put(inputs[0], read),))
+        handle = projection.module.register_forward_pre_hook(lambda m, inputs: (_put(inputs[0], read),))
     else:
-        handle = projection.module.register_forward_hook(lambda m, inputs, output: put(output, wrote))
+        handle = projection.module.register_forward_hook(lambda m, inputs, output: _put(output, wrote))
     try:
         yield
     finally:

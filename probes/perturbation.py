@@ -99,7 +99,7 @@ def sweep(
     pools = _pools(model, policy, token_counts, excluded_ids)
     check_request(model, plan, prefix, reference, pools)
 
-    def measure(start: int, stop: int) -> Piece:
+    def _measure(start: int, stop: int) -> Piece:
         rows = slice(start, stop)
         return _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
 
@@ -108,7 +108,7 @@ def sweep(
             refuse_unusual_head(model, prefix)
         length = (prefix_length + reference.shape[1]) * draws
         with fused(model):
-            pieces = list(in_batches(len(prefix), max(1, batch_size // draws), length, model.device, measure))
+            pieces = list(in_batches(len(prefix), max(1, batch_size // draws), length, model.device, _measure))
     return _finite(_frame(plan, prefix.numpy(), reference.shape[1], pieces))
 
 

@@ -126,7 +126,7 @@ def _batches(model: PreTrainedModel, ids: Tensor, batch_size: int, tile: int) ->
     """Columns of `tokens` batch by batch, each [paragraph, position - 1]."""
     import torch
 
-    def score(start: int, stop: int) -> dict[str, np.ndarray]:
+    def _score(start: int, stop: int) -> dict[str, np.ndarray]:
         batch = ids[start:stop].to(model.device)
         hidden = hidden_states(model, batch[:, :-1])
         facts = token_facts(model, hidden.flatten(0, 1), batch[:, 1:].flatten(), tile)
@@ -136,7 +136,7 @@ def _batches(model: PreTrainedModel, ids: Tensor, batch_size: int, tile: int) ->
         if len(ids):
             refuse_unusual_head(model, ids)
         with fused(model):
-            yield from in_batches(len(ids), batch_size, ids.shape[1] - 1, model.device, score)
+            yield from in_batches(len(ids), batch_size, ids.shape[1] - 1, model.device, _score)
 
 
 def _checked_columns(facts: TokenFacts, shape: tuple[int, int], first_row: int) -> dict[str, np.ndarray]:

@@ -75,7 +75,7 @@ def _gpt_neo_attention(module: Any) -> Any:
 
     kernel = torch.nn.functional.scaled_dot_product_attention
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, None]:
+    def _attend(query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, None]:
         # The mask that transformers hands over says "causal" and, without padding, nothing else.
         read, known = query.shape[-2], key.shape[-2]
         sees_all = module.attention_type == "global" or known <= module.config.window_size
@@ -84,4 +84,4 @@ def _gpt_neo_attention(module: Any) -> Any:
         mask = module.bias[:, :, known - read : known, :known]
         return kernel(query, key, value, attn_mask=mask, scale=1.0), None
 
-    return attend
+    return _attend

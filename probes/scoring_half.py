@@ -166,6 +166,7 @@ class _Exact:
     settings: dict[str, Any]
 
     def score(self, rows: np.ndarray) -> Scores:
+        """Scores of `rows`, [row]; empty frames where none is asked for."""
         from transformers import PreTrainedModel
 
         if not len(rows):

@@ -69,14 +69,14 @@ def screen_paragraphs(
     refuse_unreadable(model, ids, read_length=ids.shape[1] - 1)
     ends = stage_ends(prefix_length, ids.shape[1], stages)
 
-    def screen(start: int, stop: int) -> _Cascade:
+    def _screen(start: int, stop: int) -> _Cascade:
         return _Cascade(model, ids[start:stop].to(model.device), prefix_length, tile, start).run(ends)
 
     with torch.inference_mode():
         if len(ids):
             refuse_unusual_head(model, ids)
         with fused(model):
-            batches = list(in_batches(len(ids), batch_size, prefix_length, model.device, screen))
+            batches = list(in_batches(len(ids), batch_size, prefix_length, model.device, _screen))
     match = np.concatenate([batch.match.cpu().numpy() for batch in batches] or [np.empty(0, dtype=np.int64)])
     margin = np.concatenate([batch.margin.cpu().numpy() for batch in batches] or [np.empty(0)])
     return _frame(match, margin, prefix_length, ids.shape[1])
@@ -117,6 +117,7 @@ class _Cascade:
     margin: Tensor = field(init=False)
 
     def run(self, ends: Sequence[int]) -> _Cascade:
+        """Extend the surviving rows to each of `ends` positions in turn."""
         import torch
 
         alive = torch.arange(len(self.ids), device=self.ids.device)

@@ -66,6 +66,7 @@ class _Grid:
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> _Grid:
+        """Rows of the view triggers as arrays, [paragraph, position]."""
         missing = [name for name in _TRIGGER_COLUMNS if name not in frame.columns]
         if missing:
             raise ProbeError(f"the trigger frame lacks {', '.join(missing)}; give rows of the view triggers.")

@@ -18,6 +18,7 @@ class _Bar:
         self.progress, self.task_id, self.check = progress, task_id, check
 
     def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count `amount` more units as done."""
         self.check()
         self.progress.update(self.task_id, advance=amount, note=note)
 
@@ -60,6 +61,7 @@ class _Line(LogTask):
         super().__init__(None, label, total, unit, interval=5.0)  # type: ignore[arg-type]
 
     def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count `amount` more units as done."""
         self.check()
         self.done += amount
         now = time.monotonic()

@@ -81,6 +81,7 @@ class _Actor:
         self.state, self.is_ready = None, False
 
     def measure(self, shard: Any) -> Outcome:
+        """Measure one shard; an exception travels in the outcome."""
         try:
             if not self.is_ready:
                 self.state, self.is_ready = self.setup(), True

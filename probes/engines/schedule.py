@@ -162,6 +162,7 @@ class _Schedule:
         stack.callback(self._dismiss)
 
     def run(self) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the shard, its value) as shards end, in no fixed order."""
         while self.waiting or self.busy:
             self._assign()
             for worker, outcome in self.pool.wait(list(self.busy), self._patience()):
