@@ -12,7 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("json", "email", "logging", "unittest")
-LIMIT_SECONDS = 240
+LIMIT_SECONDS = 900
 SECRET = "hf_ThisTokenMustNeverBeWrittenAnywhere"
 
 PROFILE = """

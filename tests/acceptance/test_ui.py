@@ -119,7 +119,7 @@ def test_a_backfill_over_the_series_measures_again_what_is_missing(ui: Interface
     for table in INDEPENDENT:
         shutil.rmtree(ui.home / "tables" / table)
     started = backfill(ui.url, INDEPENDENT, SERIES)
-    wait_for("the backfill", lambda: status_of_backfill(ui.url, started).startswith("COMPLETED"), 240)
+    wait_for("the backfill", lambda: status_of_backfill(ui.url, started).startswith("COMPLETED"), 600)
     assert status_of_backfill(ui.url, started) == "COMPLETED_SUCCESS"
     again, before = contents(ui.home), contents(finished.home)
     for table in INDEPENDENT:
