@@ -14,6 +14,7 @@ from assets.resources import Workspace
 from warehouse.atomic import digest, replace_file, write_json
 from warehouse.catalog import catalog_key
 from warehouse.home import Home
+from warehouse.queries import one_publication
 
 
 def report_key(home: Home, corpus_id: str, settings: ReportSettings) -> str:
@@ -46,5 +47,6 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
 
 def write_report(home: Home, checkpoint_id: str, settings: ReportSettings, target: Path) -> None:
     """Write the report about a checkpoint; needs the figures of the last drawing."""
-    html = render(home, checkpoint_id, omissions(home), settings)
+    with one_publication(home):
+        html = render(home, checkpoint_id, omissions(home), settings)
     replace_file(target, lambda path: path.write_text(html, encoding="utf-8"))
