@@ -10,8 +10,10 @@ import dagster as dg
 import polars as pl
 
 from assets import engine, progress
+from assets.drawings import drawn_once
 from assets.partitions import CHECKPOINTS
 from assets.stage import Frames, Scope, Stage
+from warehouse.atomic import digest
 from warehouse.errors import WarehouseError
 from warehouse.parts import PartitionWriter, partition_lock
 from warehouse.registry import TABLES, Table
@@ -133,8 +135,10 @@ def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot:
         "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
         "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
     }
-    if plot is not None:
-        metadata["plot"] = dg.MetadataValue.md(plot(scope, frame))
+    if plot is not None and manifest is not None:
+        content = digest([manifest.key, manifest.content_sha256])  # a plot may read what the stage read
+        note = scope.store(name).folder(scope.partition(name)) / "_plot.json"
+        metadata["plot"] = dg.MetadataValue.md(drawn_once(note, content, partial(plot, scope, frame)))
     version = dg.DataVersion(manifest.content_sha256) if manifest else None
     return dg.MaterializeResult(asset_key=name, metadata=metadata, data_version=version)
 

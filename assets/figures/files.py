@@ -7,14 +7,14 @@ import hashlib
 import io
 import json
 import re
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assets.drawings import drawing_code
 from assets.figures.spec import FigureSpec, drawn
 from assets.figures.style import NothingToShowError, themed, with_variables
-from warehouse.atomic import digest, file_sha256, replace_file, write_json
+from warehouse.atomic import digest, replace_file, write_json
 from warehouse.home import Home
 
 if TYPE_CHECKING:
@@ -60,16 +60,10 @@ def _draw(home: Home, spec: FigureSpec, frame: pl.DataFrame) -> None:
 
 
 def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
-    """Hash over everything a drawing depends on: the rows, the code beside this module, matplotlib's version."""
+    """Hash over everything a drawing depends on: the rows, and the code that draws them."""
     rows = io.BytesIO()
     frame.write_ipc(rows)
-    return digest([spec.name, spec.panels, spec.height, hashlib.sha256(rows.getvalue()).hexdigest(), _drawing_code()])
-
-
-@cache
-def _drawing_code() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return digest([version("matplotlib"), *(file_sha256(source) for source in sources)])
+    return digest([spec.name, spec.panels, spec.height, hashlib.sha256(rows.getvalue()).hexdigest(), drawing_code()])
 
 
 def _drawn_from(home: Home) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import sql
+from assets.drawings import drawn_once
 from assets.figures import FIGURES, SECTIONS, files
 from assets.figures.files import folder, inline_svg, write_figure
 from assets.figures.memorization import memorization_by_duplication
@@ -90,9 +91,18 @@ def test_only_what_has_changed_is_drawn_again(home, monkeypatch):
     assert write_figure(home, spec, "any") == shown and len(drawings) == 3
     fewer = spec_with(rungs().head(1), monkeypatch)
     assert write_figure(home, fewer, "any") != shown and len(drawings) == 4
-    monkeypatch.setattr(files, "_drawing_code", lambda: "another version")
+    monkeypatch.setattr(files, "drawing_code", lambda: "another version")
     write_figure(home, fewer, "any")
     assert len(drawings) == 5
+
+
+def test_a_plot_is_drawn_once_for_one_content(tmp_path):
+    drawings = iter("abc")
+    note = tmp_path / "_plot.json"
+    assert [drawn_once(note, "one", lambda: next(drawings)) for _ in range(2)] == ["a", "a"]
+    assert drawn_once(note, "two", lambda: next(drawings)) == "b"
+    note.write_text("[1]")
+    assert drawn_once(note, "two", lambda: next(drawings)) == "c"
 
 
 def test_every_palette_colour_has_a_dark_counterpart():
