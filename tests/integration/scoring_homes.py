@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import torch
 
+from assets.asset_definitions import definition_of
 from assets.execute import Shards
 from assets.profile import load_profile
 from assets.resources import Workspace
@@ -112,8 +113,8 @@ def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any]) ->
         instance.add_dynamic_partitions("checkpoint", [elsewhere.checkpoint_id or ""])
         workspace = Workspace(home=str(copy), profile=str(profile))
         result = dg.materialize(
-            [scores], instance=instance, partition_key=elsewhere.checkpoint_id, resources={"workspace": workspace},
-            run_config={"ops": {"scores_stage": {"config": config}}},
+            [definition_of(scores)], instance=instance, partition_key=elsewhere.checkpoint_id,
+            resources={"workspace": workspace}, run_config={"ops": {"scores_stage": {"config": config}}},
         )  # fmt: skip
     assert result.success
     return elsewhere
