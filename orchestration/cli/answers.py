@@ -25,7 +25,7 @@ FOLDED_WIDTH = 24
 """Narrowest column of long texts in a table for people."""
 
 _VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡", ord("\n"): "⏎", ord("\t"): "⇥"}
-_VISIBLE |= {code: "�" for code in range(0x80, 0xA0)}
+_VISIBLE |= dict.fromkeys(range(128, 160), "�")
 """Control characters of a text as signs one sees; an escape sequence in a corpus must not reach the terminal."""
 
 
