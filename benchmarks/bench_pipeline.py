@@ -3,8 +3,8 @@
     python benchmarks/bench_pipeline.py [--home HOME --profile PROFILE]
 
 Without a home a small one is made first (about a minute). Everything happens in copies. Seconds of wall clock, median
-over rounds, and ratios to the cost of starting Python with torch, transformers and Dagster, which a process with work to
-do cannot avoid; a run without changes imports none of them.
+over rounds, and ratios to the cost of starting Python with torch, transformers and Dagster, which a process with work
+to do cannot avoid; a run without changes imports none of them.
 """
 
 from __future__ import annotations
