@@ -38,6 +38,7 @@ WEIGHT_COPIES = 8
 """Most copies of the weights at once: editing holds the model, a backup, gradients and what the optimizer remembers."""
 LOOK_S = 0.5
 PATIENCE_S = 5.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 Ended = tuple[Step, BaseException | None]
 
@@ -91,7 +92,7 @@ def measure_side_by_side(
     waiting, ended = deque(reversed(steps)), []
     busy: dict[ProcessWorker, Step] = {}
     idle: list[ProcessWorker] = []
-    with cores_divided(at_once), _termination_interrupts():
+    with cores_divided(at_once), _signals_interrupt():
         try:
             while waiting or busy:
                 while waiting and len(busy) < at_once:
@@ -123,7 +124,7 @@ def _begin(scope: Scope, profile: str) -> Executor:
 
     os.setsid()  # Ctrl-C reaches the parent, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, signal.default_int_handler)
     check = Interruption().check
     progress.install(LineReporter(check))
@@ -185,16 +186,17 @@ def _dismiss(busy: Sequence[ProcessWorker], idle: Sequence[ProcessWorker]) -> No
 
 
 @contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Within the block SIGTERM interrupts like Ctrl-C, so that workers are ended in order; for the main thread."""
+def _signals_interrupt() -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM interrupt, as they do while Dagster runs here; for the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _scope_of(scope: Scope, step: Step) -> Scope:
