@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.catalog import identifier, limits, published_root
+from warehouse.catalog import Settings, identifier, limits, literal, published_root
 from warehouse.errors import QueryError
 from warehouse.hints import hint
 from warehouse.home import Home
@@ -20,25 +20,44 @@ _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
     """A read-only connection that sees the catalog and the Parquet record, and nothing else of the machine.
 
+    Any number may be open at once in a process. Each shows the catalog that was published when it was opened.
+
     Raises:
         QueryError: nothing has been published yet.
     """
     if not home.database.exists():
         raise QueryError(f"there is no published warehouse at {home.database} yet; run `rarecall run` first.")
+    connection = _attached(home, limits(threads, memory))
+    if (root := published_root(home)) not in (None, str(home.root)):
+        connection.close()
+        raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
+    connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _attached(home: Home, settings: Settings) -> duckdb.DuckDBPyConnection:
+    """A private instance with the catalog attached.
+
+    Opened by its path, DuckDB would hand every connection of this process the same instance: locked after the first,
+    and still showing the old file when a run has published another.
+
+    Raises:
+        QueryError: the file is no database.
+    """
+    connection = duckdb.connect(config=settings)
     try:
-        connection = duckdb.connect(str(home.database), read_only=True, config=limits(threads, memory))
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute(f"SET temp_directory = {literal(f'{home.database}.tmp')}")
+        connection.execute(f"ATTACH {literal(home.database)} AS {home.database.stem} (READ_ONLY)")
+        connection.execute(f"USE {home.database.stem}")
     except duckdb.Error as error:
+        connection.close()
         raise QueryError(
             f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "
             "which rebuilds it from the tables."
         ) from error
-    if (root := published_root(home)) not in (None, str(home.root)):
-        connection.close()
-        raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
     return connection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -102,6 +103,28 @@ def test_the_connection_itself_refuses_what_the_parser_let_pass(home: Home) -> N
             }[text]
             with pytest.raises(duckdb.Error):
                 connection.execute(asked)
+
+
+def test_two_connections_at_once_are_both_locked_and_the_later_shows_what_was_published_since(home: Home) -> None:
+    copied = Home(home.root.parent / "twice")
+    shutil.copytree(home.root, copied.root)
+    publish_catalog(copied)
+    asked = "SELECT count(*) FROM duplication_ladder"
+    with connect(copied) as first:
+        writer = TableStore.of(copied, "duplication_ladder").writer("c2", {"upstream": {}}, 1)
+        rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1}
+        writer.write(0, pl.DataFrame(rows), corpus_id="c2")
+        writer.finish()
+        publish_catalog(copied)
+        with connect(copied) as second:
+            assert (first.execute(asked).fetchone(), second.execute(asked).fetchone()) == ((1,), (3,))
+            for connection in (first, second):
+                with pytest.raises(duckdb.Error, match="configuration"):
+                    connection.execute("SET enable_external_access = true")
+                with pytest.raises(duckdb.Error, match="Permission"):
+                    connection.execute(f"SELECT * FROM read_text('{copied.root}/mine.txt')")
+                with pytest.raises(duckdb.Error, match="read-only"):
+                    connection.execute("CREATE TABLE mine AS SELECT 1")
 
 
 def test_what_may_be_asked_still_can(home: Home) -> None:
