@@ -71,12 +71,12 @@ def _partition(home: Path, profile: Path, rounds: int) -> list[tuple[str, float]
     """Jobs of a measured checkpoint in one process: Dagster, locks, reading and showing; nothing to compute."""
     from assets.profile import load_profile
     from assets.stage import Scope
+    from orchestration.executor import Executor
     from orchestration.flow import Step, checkpoints_of
-    from orchestration.runner import _Executor
     from warehouse.home import Home
 
     scope = Scope(Home(home), load_profile(str(profile)))
-    executor, name = _Executor(scope, str(profile), lambda: None), checkpoints_of(scope)[-1]
+    executor, name = Executor(scope, str(profile), lambda: None), checkpoints_of(scope)[-1]
     executor.run(Step("checkpoint", name))
     seconds = _median(lambda: executor.run(Step("checkpoint", name)), rounds)
     return [("overhead of a checkpoint's partition: all its stages, nothing to compute", seconds)]
