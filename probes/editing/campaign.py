@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from probes.architectures import Adapter, adapter_for
+from probes.editing.aside import Originals, aside, originals_of
 from probes.editing.objective import Frozen, Kind, Objective, freeze, loss_of, target_gradient
-from probes.editing.optimizer import AdamSettings, MaskedAdam, Originals, no_gradients, originals_of
+from probes.editing.optimizer import AdamSettings, MaskedAdam, no_gradients
 from probes.editing.readout import NonFiniteReadout, read_out
 from probes.editing.runs import Outcome, Recipe, Texts, diverged, run_edit
 from probes.editing.scorecard import (
@@ -129,16 +130,16 @@ def _runs_of_objective(
     recipe = program.recipe(kind)
     ids = subject.targets.token_ids if kind == "unlearn" else subject.replacements
     texts = Texts(ids, bench.control_ids, bench.frozen)
-    gradient = target_gradient(bench.model, bench.weights, recipe.objective, ids, recipe.prefix_length)
-    return [
-        _one_run(bench, subject, before, program, recipe, texts, gradient, Selection.parse(text))
-        for text in program.selections
-    ]
+    with aside(target_gradient(bench.model, bench.weights, recipe.objective, ids, recipe.prefix_length)) as gradient:
+        return [
+            _one_run(bench, subject, before, program, recipe, texts, gradient, Selection.parse(text))
+            for text in program.selections
+        ]
 
 
 def _one_run(
     bench: Bench, subject: Subject, before: Reading, program: Program, recipe: Recipe, texts: Texts,
-    gradient: dict[str, Tensor], selection: Selection,
+    gradient: Mapping[str, Tensor], selection: Selection,
 ) -> dict[str, pl.DataFrame]:  # fmt: skip
     """Edit, read, let it relearn, restore."""
     chosen = select(bench.adapter, selection, gradient, program.ruler.seed)

@@ -1,4 +1,4 @@
-"""Adam over chosen entries only, and the originals to go back to.
+"""Adam over chosen entries only.
 
 The released code of P1 masks gradients and hands all weights to an optimizer whose weight decay then moves the masked
 ones, too. Here nothing but the chosen entries is ever written, so the others stay bit-identical by construction.
@@ -6,11 +6,9 @@ ones, too. Here nothing but the chosen entries is ever written, so the others st
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
@@ -80,7 +78,7 @@ class MaskedAdam:
         """Count the step that the next backward pass makes."""
         self.step_count += 1
 
-    def apply(self, gradients: dict[str, Tensor]) -> None:
+    def apply(self, gradients: Mapping[str, Tensor]) -> None:
         """One step with gradients computed elsewhere, shaped like the weights, by parameter name."""
         self.begin_step()
         for name in self.chosen:
@@ -117,38 +115,6 @@ class MaskedAdam:
         square.mul_(adam.beta2).addcmul_(gradient, gradient, value=1 - adam.beta2)
         size = (square.sqrt() / (1 - adam.beta2**self.step_count) ** 0.5).add_(adam.epsilon)
         return (mean / size).mul_(-adam.learning_rate / (1 - adam.beta1**self.step_count))
-
-
-class Originals:
-    """The weights as they were, in a temporary folder rather than in memory: the way back after each run."""
-
-    def __init__(self, weights: dict[str, Parameter], folder: Path):
-        import torch
-
-        self.weights, self.folder = weights, folder
-        for index, weight in enumerate(weights.values()):
-            torch.save(weight.detach().contiguous(), folder / f"{index}.pt")
-
-    def restore(self, names: Iterator[str] | set[str] | None = None) -> None:
-        """Bring back the weights of these parameters, all if not given, bit by bit."""
-        import torch
-
-        wanted = set(self.weights if names is None else names)
-        with torch.no_grad():
-            for index, (name, weight) in enumerate(self.weights.items()):
-                if name in wanted:
-                    weight.data.copy_(torch.load(self.folder / f"{index}.pt", weights_only=True))
-
-
-@contextmanager
-def originals_of(weights: dict[str, Parameter]) -> Iterator[Originals]:
-    """Keep the weights aside; whatever happens inside, they are back afterwards."""
-    with tempfile.TemporaryDirectory(prefix="rarecall-") as folder:
-        kept = Originals(weights, Path(folder))
-        try:
-            yield kept
-        finally:
-            kept.restore()
 
 
 @contextmanager

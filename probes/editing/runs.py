@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ def run_edit(
     chosen: Chosen,
     recipe: Recipe,
     texts: Texts,
-    first_gradient: dict[str, Tensor] | None = None,
+    first_gradient: Mapping[str, Tensor] | None = None,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> Outcome:
     """Move the chosen weights; the caller restores them (`originals_of`).

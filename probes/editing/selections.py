@@ -6,7 +6,7 @@ and W_out with the largest |gradient| and compares with all weights and with as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -115,7 +115,7 @@ def pieces(adapter: Adapter, layers: range | None = None) -> Iterator[Piece]:
                 yield Piece(layer, projection.component, head if projection.is_per_head else None, name, flat)
 
 
-def select(adapter: Adapter, selection: Selection, gradients: dict[str, Tensor] | None, seed: int) -> Chosen:
+def select(adapter: Adapter, selection: Selection, gradients: Mapping[str, Tensor] | None, seed: int) -> Chosen:
     """The entries a selection picks.
 
     Args:
@@ -144,7 +144,7 @@ def _size(adapter: Adapter, selection: Selection) -> int:
     return max(1, round((selection.share or 0.0) * total))
 
 
-def _top(gradients: dict[str, Tensor], count: int) -> Chosen:
+def _top(gradients: Mapping[str, Tensor], count: int) -> Chosen:
     """The `count` entries with the largest |gradient| of all weights; each weight first gives its own best."""
     import torch
 
@@ -160,7 +160,7 @@ def _top(gradients: dict[str, Tensor], count: int) -> Chosen:
     return {name: indices for name, indices in found.items() if len(indices)}
 
 
-def _top_per_component(adapter: Adapter, gradients: dict[str, Tensor], share: float) -> Chosen:
+def _top_per_component(adapter: Adapter, gradients: Mapping[str, Tensor], share: float) -> Chosen:
     """The same share of the entries of every component of every layer (and head)."""
     found: dict[str, list[Tensor]] = {}
     for piece in pieces(adapter):
