@@ -1,14 +1,18 @@
 """Attention of every continuation query, a stage that a profile switches on."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
 
 from assets import models
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -25,6 +29,7 @@ CONTINUATION_ATTENTION = Stage(
     ("continuation_attention",),
     upstream=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
+    spreads=True,
     checks={"continuation_attention.attention_is_a_share": _shares_are_shares},
 )
 
@@ -40,14 +45,14 @@ def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: {"continuation_attention": models.no_rows("continuation_attention")})
     from probes.attention import prefix_attention
 
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
     window, size = scope.profile.paragraphs, max(1, scope.profile.probes.shard_size // 8)
     queries = range(window.prefix_length, window.length)
 
     def _compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
         frame = prefix_attention(
-            model, models.token_matrix(rows), window.prefix_length, scope.profile.probes.batch_size, queries=queries
+            model(), models.token_matrix(rows), window.prefix_length, scope.profile.probes.batch_size, queries=queries
         )
         return {"continuation_attention": models.with_paragraph_ids(frame, rows)}
 

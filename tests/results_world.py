@@ -25,7 +25,9 @@ CORPUS = "world"
 PREFIX = CONTINUATION = 50
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 SECRET = "ada.lovelace@example.org"
+RIGHT_TO_LEFT, LONG = " שלום", "🦜" * 99 + "x" * 200 + "\x1b[2J"
 SPECIAL = {0: HOSTILE, 1: " write to ", 2: "ada.lovelace", 3: "@", 4: "example.org", 5: "\n", 6: "\t"}
+SPECIAL |= {7: RIGHT_TO_LEFT, 8: LONG}
 _ZERO = {"VARCHAR": "—", "BOOLEAN": False, "INTEGER": 0, "BIGINT": 0, "DOUBLE": 0.0, "FLOAT": 0.0, "INTEGER[]": []}
 
 
@@ -41,6 +43,7 @@ class World:
         self.names = [self.random.bytes(16).hex() for _ in range(paragraphs)]
         self.ids = self.random.integers(len(SPECIAL), self.vocabulary, (paragraphs, PREFIX + CONTINUATION))
         self.ids[0, 3:8] = [0, 1, 2, 3, 4]
+        self.ids[1, 0:2] = [8, 7]
         self.copies = np.array([0, 1, 4, 16, 64, 256])[self.random.integers(0, 6, paragraphs)]
         self.checkpoints = [f"world-step-{100 * i:05d}" for i in range(checkpoints)]
         self.measured = list(range(min(paragraphs, 48)))
@@ -97,6 +100,7 @@ class World:
         self._attention(name)
         self._gradients(name, matches)
         self._analysis(name)
+        self._edits(name)
 
     def _scores(self, name: str, index: int) -> Any:
         share = (index + 1) / len(self.checkpoints) * np.log2(1 + self.copies) / 8
@@ -192,6 +196,45 @@ class World:
             "claims", name, claim_id=["rare-triggers", "late-triggers"], paper=["P1"] * 2, statement=["Rare tokens <b>trigger</b>.", "Late ones do."],
             verdict=["contradicted", "supported"], reason=["The interval contains the null.", "Above the null."], ours=[0.1, 2.0],
             lower=[-0.1, 1.0], upper=[0.3, 3.0], null_value=[0.0, 0.0],
+        )  # fmt: skip
+
+    def _edits(self, name: str) -> None:
+        selections, sets = ("all", "random:0.01", "top:0.01"), ("targets", "controls")
+        left = {"all": 1.0, "random:0.01": 50.0, "top:0.01": 25.0}
+        rows = [(s, e, step) for s in selections for e in sets for step in (0, 2, 10)]
+        self.put(
+            "edits", name, protocol=["single"] * len(rows), objective=["unlearn"] * len(rows), selection=[r[0] for r in rows],
+            target=[self.names[0]] * len(rows), evaluation_set=[r[1] for r in rows], step=[r[2] for r in rows],
+            exact_match_before=[50.0] * len(rows), exact_match=[50.0 if r[2] == 0 else left[r[0]] for r in rows],
+        )  # fmt: skip
+        cards = [(s, e, m) for s in selections for e in sets for m in ("exact_match", "nll_nats")]
+        self.put(
+            "edit_summaries", name, protocol=["single"] * len(cards), objective=["unlearn"] * len(cards), selection=[c[0] for c in cards],
+            evaluation_set=[c[1] for c in cards], measure=[c[2] for c in cards], before=[50.0] * len(cards), cluster_count=[4] * len(cards),
+            estimate=[left[c[0]] for c in cards], random_estimate=[50.0 if c[0].startswith("top") else None for c in cards],
+        )  # fmt: skip
+        pairs = [(s, c) for s in selections for c in self.names[1:4]]
+        self.put(
+            "edit_scores", name, protocol=["single"] * len(pairs), objective=["unlearn"] * len(pairs), selection=[s for s, _ in pairs],
+            target=[self.names[0]] * len(pairs), evaluation_set=["controls"] * len(pairs), paragraph_id=[c for _, c in pairs],
+            exact_match_before=[50] * len(pairs), exact_match=[int(left[s]) - self.names.index(c) for s, c in pairs],
+        )  # fmt: skip
+        runs = [("single", s, int(50 - left[s]) // 10) for s in selections] + [("never_memorized", "none", 7)]
+        self.put(
+            "edit_robustness", name, protocol=[r[0] for r in runs], objective=["unlearn"] * len(runs), selection=[r[1] for r in runs],
+            target=[self.names[0]] * len(runs), probe=["relearning_steps"] * len(runs), after=[float(r[2]) for r in runs],
+            is_censored=[r[2] == 7 for r in runs],
+        )  # fmt: skip
+        noise = [
+            (r, h, f, g)
+            for r, h in (("head", 0), ("head", 1), ("random", None))
+            for f in (0.0, 0.5)
+            for g in ("MP", "NMP")
+        ]
+        self.put(
+            "edit_noise", name, region=[n[0] for n in noise], layer=[None if n[1] is None else 0 for n in noise], head=[n[1] for n in noise],
+            strength=[n[2] for n in noise], paragraph_group=[n[3] for n in noise],
+            exact_match_mean=[50.0 if not n[2] else {0: 10.0, 1: 40.0, None: 45.0}[n[1]] for n in noise],
         )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from warehouse.registry.derived import meaning
 
 STORAGE_VERSION = "v1.5.0"
 _RECORD = "catalog.json"
+Settings = dict[str, str | bool | int | float | list[str]]
 
 
 @dataclass
@@ -51,7 +52,7 @@ def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyC
     return connection
 
 
-def limits(threads: int, memory: str) -> dict[str, str | bool | int | float | list[str]]:
+def limits(threads: int, memory: str) -> Settings:
     """DuckDB settings of every connection: bounded, and extensions are never fetched."""
     return {
         "threads": str(threads),

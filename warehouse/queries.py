@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.catalog import identifier, limits, published_root
+from warehouse.catalog import Settings, identifier, limits, literal, published_root
 from warehouse.errors import QueryError
 from warehouse.hints import hint
 from warehouse.home import Home
@@ -15,30 +18,50 @@ if TYPE_CHECKING:
     import polars as pl
 
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_shared: ContextVar[tuple[Home, duckdb.DuckDBPyConnection] | None] = ContextVar("_shared", default=None)
 
 
 def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
     """A read-only connection that sees the catalog and the Parquet record, and nothing else of the machine.
+
+    Any number may be open at once in a process. Each shows the catalog that was published when it was opened.
 
     Raises:
         QueryError: nothing has been published yet.
     """
     if not home.database.exists():
         raise QueryError(f"there is no published warehouse at {home.database} yet; run `rarecall run` first.")
+    connection = _attached(home, limits(threads, memory))
+    if (root := published_root(home)) not in (None, str(home.root)):
+        connection.close()
+        raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
+    connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _attached(home: Home, settings: Settings) -> duckdb.DuckDBPyConnection:
+    """A private instance with the catalog attached.
+
+    Opened by its path, DuckDB would hand every connection of this process the same instance: locked after the first,
+    and still showing the old file when a run has published another.
+
+    Raises:
+        QueryError: the file is no database.
+    """
+    connection = duckdb.connect(config=settings)
     try:
-        connection = duckdb.connect(str(home.database), read_only=True, config=limits(threads, memory))
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute(f"SET temp_directory = {literal(f'{home.database}.tmp')}")
+        connection.execute(f"ATTACH {literal(home.database)} AS {home.database.stem} (READ_ONLY)")
+        connection.execute(f"USE {home.database.stem}")
     except duckdb.Error as error:
+        connection.close()
         raise QueryError(
             f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "
             "which rebuilds it from the tables."
         ) from error
-    if (root := published_root(home)) not in (None, str(home.root)):
-        connection.close()
-        raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
     return connection
 
 
@@ -59,14 +82,52 @@ def query(
     Raises:
         QueryError: it writes, is more than one statement, or is wrong.
     """
-    with connect(home) as connection:
+    with _connection(home) as connection, _set(connection, variables or {}):
         require_reading(connection, text)
-        for name, value in (variables or {}).items():
-            connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
         try:
             return to_polars(connection.sql(text, params=parameters))
         except duckdb.Error as error:
             raise QueryError(_explain(error) + hint(connection, str(error))) from error
+
+
+@contextlib.contextmanager
+def one_publication(home: Home) -> Iterator[None]:
+    """Inside the block all queries of this home see the same publication, through one connection opened once.
+
+    Opening the catalog costs as much as many a query. Do not yield from a generator inside the block.
+
+    Raises:
+        QueryError: nothing has been published yet.
+    """
+    with _connection(home) as connection:  # a block inside such a block sees what the outer one sees
+        before = _shared.set((home, connection))
+        try:
+            yield
+        finally:
+            _shared.reset(before)
+
+
+@contextlib.contextmanager
+def _connection(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The connection that is shared just now, else one for this question alone."""
+    shared = _shared.get()
+    if shared is not None and shared[0] == home:
+        yield shared[1]
+        return
+    with connect(home) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def _set(connection: duckdb.DuckDBPyConnection, variables: dict[str, str]) -> Iterator[None]:
+    """Variables for one question; they do not stay for the next."""
+    for name, value in variables.items():
+        connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
+    try:
+        yield
+    finally:
+        for name in variables:
+            connection.execute(f"RESET VARIABLE {identifier(name)}")
 
 
 def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

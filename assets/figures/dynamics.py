@@ -55,7 +55,7 @@ FIGURES = (
         "series",
         "Gained and forgotten at each checkpoint",
         "Near-duplicate clusters recited in full: kept from the checkpoint before, gained (newly or again) "
-        "and, below the axis, forgotten. `memorization_flow` holds the same by copies beside what chance would gain.",
+        "and, below the axis, forgotten. The mart memorization_flow has the same by copies, beside what chance gains.",
         "figure_memorization_flow",
         memorization_flow,
         missing=ONE_CHECKPOINT,

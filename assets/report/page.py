@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,6 +22,7 @@ from assets.report.provenance import tables_of, versions
 from warehouse.home import Home
 from warehouse.queries import mapping, query
 
+_VERDICTS = ("supported", "contradicted", "undecided", "not testable here")
 _NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
 
 
@@ -36,7 +38,7 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    facts = _rows(home, "report_facts", checkpoint_id)
+    facts, claims = _rows(home, "report_facts", checkpoint_id), _rows(home, "report_claims", checkpoint_id)
     browser = browser_data(home, checkpoint_id, settings.browser_paragraphs, settings.redact)
     script = _file("browser.js")
     return environment.from_string(_file("report.html")).render(
@@ -51,7 +53,8 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
         script=script,
         script_hash=_script_hash(script),
         checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
-        claims=_rows(home, "report_claims", checkpoint_id),
+        claims=claims,
+        verdicts=_verdicts(claims),
         tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
         versions=versions(),
         database=str(home.database),
@@ -105,6 +108,13 @@ def _section(
 def _rows(home: Home, name: str, checkpoint_id: str) -> list[dict[str, Any]]:
     text = sql.load_one("adhoc", name).text
     return query(home, text, {"checkpoint_id": checkpoint_id} if "$checkpoint_id" in text else None).to_dicts()
+
+
+def _verdicts(claims: list[dict[str, Any]]) -> str:
+    """How many claims got which verdict, in one sentence."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    said = [f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict]]
+    return f"Of {len(claims)} claims: {', '.join(said)}."
 
 
 def _trigger_rows(home: Home, checkpoint_id: str, redacted: dict[str, Any] | None) -> list[dict[str, Any]]:

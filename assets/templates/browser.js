@@ -19,7 +19,11 @@
   const unpack = (text, Kind) => (text === null || text === undefined ? null : new Kind(bytes(text)));
   const tokensOf = (p) => (p.tokenIndex ??= unpack(p.t, Uint32Array));
   const textOf = (p) => (p.text ??= Array.from(tokensOf(p), (i) => data.tokens[i]).join(""));
-  const visible = (text) => text.replace(/\n/g, "⏎\n").replace(/\t/g, "⇥");
+  const sign = (c) => ({ "\n": "⏎\n", "\t": "⇥", "\x7f": "␡" })[c] ?? (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "�");
+  const visible = (text) => text.replace(/[\x00-\x1f\x7f-\x9f]/g, sign);
+  // Isolated, so that a token written from right to left does not turn the sentence around it.
+  const quoted = (text) => `“\u2068${visible(text)}\u2069”`;
+  const beginning = (text) => [...text.slice(0, 200)].slice(0, 90).join("");
   const shown = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
   // What a token can be coloured by: per position a number or null, and how to say it.
@@ -72,7 +76,7 @@
   const row = (p) => {
     const line = make("tr", null);
     const cell = make("td", null);
-    const button = make("button", visible(textOf(p).slice(0, 90)).replace(/\s+/g, " ").trim() || p.id, { type: "button", class: "open" });
+    const button = make("button", visible(beginning(textOf(p))).replace(/\s+/g, " ").trim() || p.id, { type: "button", class: "open", dir: "auto", "data-id": p.id });
     button.addEventListener("click", () => open(p, true));
     cell.append(button);
     line.append(cell);
@@ -118,7 +122,7 @@
       return values && values[i] !== null ? `${name}: ${shown(values[i], q.digits)}` : null;
     });
     const where = i < p.prefix ? "prefix" : "continuation";
-    return [`“${visible(data.tokens[tokensOf(p)[i]])}”, position ${i} (${where})`, ...parts.filter(Boolean)].join("; ");
+    return [`${quoted(data.tokens[tokensOf(p)[i]])}, position ${i} (${where})`, ...parts.filter(Boolean)].join("; ");
   };
   const paint = () => {
     const p = current;
@@ -177,6 +181,11 @@
     history.replaceState(null, "", `#paragraph-${p.id}`);
     if (moves) panel.focus();
   };
+  const close = () => {
+    find("panel").hidden = true;
+    history.replaceState(null, "", "#browser");
+    (root.querySelector(`button.open[data-id="${current.id}"]`) ?? find("search")).focus();
+  };
   const strongest = (p) => {
     const drops = quantities.drop.values(p);
     if (!drops) return "";
@@ -203,7 +212,8 @@
   find("previous").addEventListener("click", () => { state.page -= 1; list(); });
   find("next").addEventListener("click", () => { state.page += 1; list(); });
   for (const name of ["colour", "head"]) find(name).addEventListener("change", paint);
-  find("close").addEventListener("click", () => { find("panel").hidden = true; history.replaceState(null, "", "#browser"); find("search").focus(); });
+  find("close").addEventListener("click", close);
+  find("panel").addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
   find("back").addEventListener("click", () => step(-1));
   find("forth").addEventListener("click", () => step(1));
   find("tokens").addEventListener("click", (event) => { if (event.target.dataset.position) walk(Number(event.target.dataset.position)); });

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from assets.errors import RequestError
 from warehouse.atomic import replace_file
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SHOWN_ROWS = 200
 SHOWN_CHARACTERS = 160
 """Longest text of a cell in a table for people; csv, json and parquet hold everything."""
 
 PIPED_WIDTH = 240
-"""Columns of a table that no terminal shows: wide, so that programs like grep see whole rows."""
+"""Least width of a table that no terminal shows: programs like grep see whole rows."""
+
+FOLDED_WIDTH = 24
+"""Narrowest column of long texts in a table for people."""
+
+_VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡", ord("\n"): "⏎", ord("\t"): "⇥"}
+_VISIBLE |= dict.fromkeys(range(128, 160), "�")
+"""Control characters of a text as signs one sees; an escape sequence in a corpus must not reach the terminal."""
 
 
 def write_answer(frame: pl.DataFrame, form: str, output: Path | None) -> None:
@@ -64,18 +74,78 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _print_table(frame: pl.DataFrame) -> None:
     from rich.console import Console
+
+    cells = [[_shown(value) for value in row] for row in frame.head(SHOWN_ROWS).iter_rows()]
+    is_terminal = sys.stdout.isatty()
+    console = (
+        Console()
+        if is_terminal
+        else Console(width=max(PIPED_WIDTH, sum(_widths(frame.columns, cells)) + 2 * frame.width))
+    )
+    print_cells(console, frame, cells)
+    if frame.height > SHOWN_ROWS:
+        console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")
+
+
+def print_cells(console: Console, frame: pl.DataFrame, cells: list[list[str]]) -> None:
+    """Print cells as a table; where the console is too narrow, with folded names, else as one block of lines per row.
+
+    Args:
+        console: where to print; its width decides.
+        frame: gives names and kinds of the columns.
+        cells: texts, [row, column].
+    """
+    names, room = frame.columns, console.width - 2 * (frame.width - 1)
+    numeric = [kind.is_numeric() for kind in frame.dtypes]
+    whole = _least_widths(numeric, _widths(names, cells))
+    if sum(whole) > room:
+        names = ["_\n".join(name.split("_")) for name in names]
+        whole = _least_widths(numeric, _widths(names, cells))
+    if sum(whole) > room:
+        _print_records(console, frame.columns, cells)
+        return
+    _print_grid(console, list(zip(names, whole, numeric, strict=True)), cells)
+
+
+def _widths(names: list[str], cells: list[list[str]]) -> list[int]:
+    """Terminal columns of each column's longest line, [column]."""
+    from rich.cells import cell_len
+
+    columns = zip(*cells, strict=True) if cells else [()] * len(names)
+    texts = ([*name.split("\n"), *column] for name, column in zip(names, columns, strict=True))
+    return [max(cell_len(text) for text in some) for some in texts]
+
+
+def _least_widths(numeric: list[bool], widths: list[int]) -> list[int]:
+    """Widths below which a column cannot be read: numbers never fold, texts may."""
+    return [width if is_number else min(width, FOLDED_WIDTH) for is_number, width in zip(numeric, widths, strict=True)]
+
+
+def _print_grid(console: Console, columns: list[tuple[str, int, bool]], cells: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
-    for row in frame.head(SHOWN_ROWS).iter_rows():
-        table.add_row(*(Text(_shown(value)) for value in row))
-    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name, width, is_number in columns:
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*(Text(text) for text in row))
     console.print(table)
-    if frame.height > SHOWN_ROWS:
-        console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")
+
+
+def _print_records(console: Console, names: list[str], cells: list[list[str]]) -> None:
+    """One line per value under a line per row, for answers that are wider than the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for number, row in enumerate(cells, start=1):
+        console.print(Text(f"row {number}", style="dim"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in zip(names, row, strict=True):
+            table.add_row(Text(name), Text(text))
+        console.print(table)
 
 
 def _shown(value: Any) -> str:
@@ -85,5 +155,5 @@ def _shown(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    text = str(value).replace("\n", "⏎").replace("\t", "⇥")
+    text = str(value).translate(_VISIBLE)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from acceptance_home import rarecall
-from results_world import HOSTILE, SECRET, published_world
+from results_world import HOSTILE, RIGHT_TO_LEFT, SECRET, published_world
 
 from warehouse.home import Home
 
@@ -93,6 +93,53 @@ def test_search_sort_open_and_walk_by_keyboard(home: Home) -> None:
         before = page["tokens"].get_attribute("innerHTML")
         page.choose("head", "3")
         assert page["tokens"].get_attribute("innerHTML") != before
+
+
+def test_enter_opens_and_escape_leads_back_to_the_row(home: Home) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    with opened(home.report, 1280) as browser:
+        page = Page(browser)
+        page.open_first()
+        assert browser.switch_to.active_element == page["panel"]
+        browser.switch_to.active_element.send_keys(Keys.TAB, Keys.ESCAPE)
+        assert not page["panel"].is_displayed()
+        assert browser.switch_to.active_element == browser.find_element("css selector", "button.open")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_any_script_and_any_length_of_word_stays_in_its_place(home: Home, width: int) -> None:
+    with opened(home.report, width) as browser:
+        page = Page(browser)
+        page["search"].send_keys(RIGHT_TO_LEFT.strip())
+        assert page["count"].text == "1–1 of 1 paragraphs"
+        row = browser.find_element("css selector", "button.open")
+        assert row.text.startswith("🦜" * 90) and "�" not in row.text
+        page.open_first()
+        assert "␛[2J" in page["tokens"].text and "\x1b" not in page["tokens"].text
+        page["tokens"].find_element("css selector", '[data-position="1"]').click()
+        assert f"“\u2068{RIGHT_TO_LEFT}\u2069”, position 1" in page["status"].get_attribute("textContent")
+        assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_on_a_phone_each_value_carries_its_name_and_no_header_peeps_in(home: Home) -> None:
+    with opened(home.report, 390) as browser:
+        heads = browser.find_elements("css selector", ".stack thead")
+        assert len(heads) >= 3 and not any(head.is_displayed() for head in heads)
+        inside = "return getComputedStyle(document.querySelector('td[data-name=EM]'), '::before').content"
+        assert "EM" in browser.execute_script(inside)
+
+
+def test_on_paper_an_opened_paragraph_is_kept_and_controls_are_not(home: Home) -> None:
+    with opened(home.report, 1280) as browser:
+        page = Page(browser)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert not browser.find_element("id", "browser").is_displayed()
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+        page.open_first()
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert page["tokens"].is_displayed() and page["truth"].is_displayed()
+        assert not any(page[name].is_displayed() for name in ("search", "rows", "close", "colour"))
 
 
 def test_divergence_is_marked_where_truth_and_model_part(home: Home) -> None:

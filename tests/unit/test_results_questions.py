@@ -67,6 +67,31 @@ def test_membership_auc_is_the_chance_that_a_trained_paragraph_scores_higher(hom
     assert auc == pytest.approx(sum((a > b) + (a == b) / 2 for a in yes for b in no) / (len(yes) * len(no)))
 
 
+EDITS = (
+    ("left_of_targets", ("selection", "exact_match", "random_exact_match"), ("all", 1.0, None)),
+    ("lost_beside_targets", ("evaluation_set", "selection", "after"), ("controls", "all", 1.0)),
+    ("controls_that_suffered", ("selection", "lost", "random_lost"), ("top:0.01", 28.0, 3.0)),
+    ("steps_to_relearn", ("selection", "steps_mean", "not_back_count"), ("random:0.01", 0.0, 0)),
+    ("price_of_forgetting", ("selection", "step", "control_exact_match"), ("top:0.01", 2, 25.0)),
+    (
+        "noise_at_heads",
+        ("name", "exact_match_mean", "random_exact_match", "others_exact_match"),
+        ("0.0", 10.0, 45.0, 10.0),
+    ),
+    ("noise_strengths", ("strength", "exact_match_least", "random_exact_match"), (0.0, 50.0, 50.0)),
+)
+
+
+@pytest.mark.parametrize(("name", "columns", "first"), EDITS, ids=[edit[0] for edit in EDITS])
+def test_questions_about_edits_stand_beside_their_null(home, name, columns, first):
+    assert query(home, COOKBOOK[name].text).select(columns).row(0) == first
+
+
+def test_relearning_ends_with_what_was_never_memorized(home):
+    rows = query(home, COOKBOOK["steps_to_relearn"].text)
+    assert rows["protocol"].to_list() == ["single"] * 3 + ["never_memorized"] and rows["not_back_count"][-1] == 1
+
+
 @pytest.mark.parametrize("length", [5, 32, 50])
 def test_the_macro_bins_exact_match_like_the_scores(tool, length):
     for match in range(length + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ from warehouse.catalog import publish_catalog
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
 from warehouse.parts import TableStore
-from warehouse.queries import connect, query
+from warehouse.queries import connect, one_publication, query
 from warehouse.secrets import without_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,44 @@ def test_the_connection_itself_refuses_what_the_parser_let_pass(home: Home) -> N
             }[text]
             with pytest.raises(duckdb.Error):
                 connection.execute(asked)
+
+
+def test_two_connections_at_once_are_both_locked_and_the_later_shows_what_was_published_since(home: Home) -> None:
+    copied = Home(home.root.parent / "twice")
+    shutil.copytree(home.root, copied.root)
+    publish_catalog(copied)
+    asked = "SELECT count(*) FROM duplication_ladder"
+    with connect(copied) as first:
+        writer = TableStore.of(copied, "duplication_ladder").writer("c2", {"upstream": {}}, 1)
+        rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1}
+        writer.write(0, pl.DataFrame(rows), corpus_id="c2")
+        writer.finish()
+        publish_catalog(copied)
+        with connect(copied) as second:
+            assert (first.execute(asked).fetchone(), second.execute(asked).fetchone()) == ((1,), (3,))
+            for connection in (first, second):
+                with pytest.raises(duckdb.Error, match="configuration"):
+                    connection.execute("SET enable_external_access = true")
+                with pytest.raises(duckdb.Error, match="Permission"):
+                    connection.execute(f"SELECT * FROM read_text('{copied.root}/mine.txt')")
+                with pytest.raises(duckdb.Error, match="read-only"):
+                    connection.execute("CREATE TABLE mine AS SELECT 1")
+
+
+def test_questions_inside_a_block_see_one_publication_and_no_variables_of_each_other(home: Home) -> None:
+    copied = Home(home.root.parent / "steady")
+    shutil.copytree(home.root, copied.root)
+    publish_catalog(copied)
+    asked = "SELECT count(*) AS n, getvariable('checkpoint') AS c FROM duplication_ladder"
+    with one_publication(copied):
+        assert query(copied, asked, variables={"checkpoint": "mine"}).row(0) == (1, "mine")
+        copied.database.unlink()
+        with one_publication(copied):
+            assert query(copied, asked).row(0) == (1, None)
+        with pytest.raises(QueryError):
+            query(copied, "DROP VIEW scores")
+    with pytest.raises(QueryError, match="no published warehouse"):
+        query(copied, asked)
 
 
 def test_what_may_be_asked_still_can(home: Home) -> None:
