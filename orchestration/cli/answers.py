@@ -83,6 +83,8 @@ def _print_table(frame: pl.DataFrame) -> None:
         else Console(width=max(PIPED_WIDTH, sum(_widths(frame.columns, cells)) + 2 * frame.width))
     )
     print_cells(console, frame, cells)
+    if frame.is_empty():
+        console.print("No rows: nothing of that kind was measured or found.", style="dim")
     if frame.height > SHOWN_ROWS:
         console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")
 

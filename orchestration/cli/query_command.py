@@ -68,6 +68,7 @@ def query(
         return
     home = Home.locate()
     variables = {"checkpoint": checkpoint, "paragraph": paragraph}
+    _require_known(home, checkpoint, paragraph)
     parameters = _parameters(home, text, checkpoint, set_ or [])
     write_answer(ask(home, text, parameters, {n: v for n, v in variables.items() if v}), format.value, output)
 
@@ -93,6 +94,28 @@ def _text_of(asked: str) -> str:
     close = difflib.get_close_matches(name, completions(""), n=3)
     said = f"did you mean {' or '.join(close)}" if close else "`rarecall query` lists the questions"
     raise RequestError(f"there is no question or table {name!r}; {said}?")
+
+
+def _require_known(home: Home, checkpoint: str, paragraph: str) -> None:
+    """Refuse a choice that would only give an empty answer.
+
+    Raises:
+        RequestError: there is no such checkpoint, or not exactly one paragraph whose id begins so.
+    """
+    from assets.errors import RequestError
+    from warehouse.queries import query as ask
+
+    if checkpoint:
+        known = ask(home, "SELECT checkpoint_id FROM checkpoints ORDER BY ALL")["checkpoint_id"].to_list()
+        if checkpoint not in known:
+            raise RequestError(f"there is no checkpoint {checkpoint!r}; measured are {', '.join(known) or 'none'}.")
+    if paragraph:
+        text = "SELECT DISTINCT paragraph_id FROM paragraphs WHERE starts_with(paragraph_id, $begin)"
+        count = ask(home, text, {"begin": paragraph}).height
+        if count != 1:
+            found = f"{count} paragraphs have ids that begin" if count else "no paragraph has an id that begins"
+            where = "the report and `rarecall query recited_paragraphs` show ids"
+            raise RequestError(f"{found} with {paragraph!r}; {where}.")
 
 
 def _parameters(home: Home, text: str, checkpoint: str, settings: list[str]) -> dict[str, str] | None:
