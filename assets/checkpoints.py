@@ -1,17 +1,22 @@
 """Checkpoint stage: inspect what is registered, and refuse what could only give wrong numbers."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
 from assets.fingerprints import content_of
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.registrations import registration
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def source_of(scope: Scope) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """Attention of every continuation query, a stage that a profile switches on."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
 
 from assets import models
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:

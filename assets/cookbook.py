@@ -37,8 +37,8 @@ Ask them where you like:
 Open the file read-only (`-readonly`, `-r`, `read_only=True`), also during a run: what is open keeps showing its state
 while the next replaces it; open it anew to see that. A program that opens the file for writing locks all others out,
 and what it writes goes with the next publication. The file has the storage format of DuckDB 1.5 whatever version wrote
-it, so tools of 1.5 read what 2.0 wrote. Views name the Parquet parts by their full path: a home that was moved or copied
-needs `rarecall relocate` once.
+it, so tools of 1.5 read what 2.0 wrote. Views name the Parquet parts by their full path: a home that was moved or
+copied needs `rarecall relocate` once.
 """
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from assets.errors import RequestError
 
 PARALLEL_STEPS = "RARECALL_PARALLEL_STEPS"
+PARALLEL_CHECKPOINTS = "RARECALL_PARALLEL_CHECKPOINTS"
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
@@ -21,9 +24,24 @@ def parallel_steps() -> int:
     Raises:
         RequestError: it is no positive number.
     """
-    text = os.environ.get(PARALLEL_STEPS, "1")
+    return _count_in(PARALLEL_STEPS, "steps") or 1
+
+
+def parallel_checkpoints() -> int | None:
+    """How many checkpoints `rarecall run` may measure at once; `$RARECALL_PARALLEL_CHECKPOINTS`, None if unset.
+
+    Raises:
+        RequestError: it is no positive number.
+    """
+    return _count_in(PARALLEL_CHECKPOINTS, "checkpoints")
+
+
+def _count_in(name: str, of_what: str) -> int | None:
+    text = os.environ.get(name)
+    if text is None:
+        return None
     if not text.isdecimal() or int(text) < 1:
-        raise RequestError(f"{PARALLEL_STEPS} is {text!r}; set it to the number of steps that may work at once.")
+        raise RequestError(f"{name} is {text!r}; set it to the number of {of_what} that may work at once.")
     return int(text)
 
 
@@ -34,3 +52,15 @@ def divide_cores(among: int) -> int:
         for name in _THREAD_SETTINGS:
             os.environ.setdefault(name, str(share))
     return share
+
+
+@contextmanager
+def cores_divided(among: int) -> Iterator[int]:
+    """Processes started within the block get their share of the cores; this one's settings come back after it."""
+    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    try:
+        yield divide_cores(among)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)

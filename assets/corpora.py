@@ -1,11 +1,12 @@
 """Corpus stages: the tokenizer, and the text as token shards with the place of every document."""
 
+from __future__ import annotations
+
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
 from assets import plots, progress
@@ -13,9 +14,13 @@ from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile, settings_of
 from assets.released import RELEASED, released_content
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.atomic import digest
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def kind_of(profile: Profile) -> str:

@@ -1,8 +1,9 @@
 """Editing stages: unlearn and edit memorized paragraphs with few weights, and a score card that can fail."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets import models, plots
@@ -19,8 +20,12 @@ from assets.edit_cast import (
 )
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile, settings_of
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 _RUN_TABLES = ("edits", "edit_scores", "edit_robustness")
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 from pydantic import ValidationError
 
 from assets.errors import RequestError
@@ -15,20 +14,22 @@ from assets.profile import EngineProfile
 if TYPE_CHECKING:
     from probes.engines import EngineSettings
 
-_TYPES: dict[str, Any] = {
-    "kind": str,
-    "workers": int,
-    "threads": dg.Noneable(int),
-    "cpus_per_worker": float,
-    "shard_limit_s": dg.Noneable(float),
-    "attempts": int,
-    "address": dg.Noneable(str),
-}
-CONFIG_SCHEMA = {
-    name: dg.Field(kind, is_required=False, description=EngineProfile.model_fields[name].description)
-    for name, kind in _TYPES.items()
-}
-"""What the launchpad offers for a stage whose shards can be spread; what is left out comes from the profile."""
+
+def config_schema() -> dict[str, Any]:
+    """What the launchpad offers for a stage whose shards can be spread; what is left out comes from the profile."""
+    import dagster as dg
+
+    kinds: dict[str, Any] = {
+        "kind": str,
+        "workers": int,
+        "threads": dg.Noneable(int),
+        "cpus_per_worker": float,
+        "shard_limit_s": dg.Noneable(float),
+        "attempts": int,
+        "address": dg.Noneable(str),
+    }
+    said = {name: field.description for name, field in EngineProfile.model_fields.items()}
+    return {name: dg.Field(kind, is_required=False, description=said[name]) for name, kind in kinds.items()}
 
 
 def engine_settings(profile: EngineProfile, override: dict[str, Any] | None = None) -> EngineSettings:

@@ -1,23 +1,30 @@
-"""Turns a stage into Dagster assets and runs it: resume, check, then publish."""
+"""Runs a stage: resume, check, then publish."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
 from assets import engine, progress
-from assets.partitions import CHECKPOINTS
+from assets.drawings import drawn_once
 from assets.stage import Frames, Scope, Stage
+from warehouse.atomic import digest
 from warehouse.errors import WarehouseError
 from warehouse.parts import PartitionWriter, partition_lock
-from warehouse.registry import TABLES, Table
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
+
+    Result = dg.MaterializeResult | dg.AssetCheckResult
 
 Plot = Callable[[Scope, pl.DataFrame], str]
-Result = dg.MaterializeResult | dg.AssetCheckResult
 
 
 @dataclass(frozen=True)
@@ -29,28 +36,28 @@ class Shards:
     unit: str = "shards"
 
 
-def stage_asset(
-    stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()
-) -> Callable[..., dg.AssetsDefinition]:
-    """Decorator: the function becomes the Dagster assets of `stage`, one per table.
+@dataclass(frozen=True)
+class StageAsset:
+    """A stage with the function that runs it; `assets.asset_definitions` makes Dagster assets of it, one per table.
 
-    Args:
+    Attributes:
         stage: what it reads and writes.
+        function: takes the context and the workspace, yields results; its docstring describes the assets.
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
         files: further upstream assets that are files rather than tables.
     """
 
-    def _wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(
-            name=f"{stage.name}_stage",
-            specs=[_spec(name, stage, group, kinds, files, function.__doc__ or "") for name in stage.tables],
-            check_specs=[_check_spec(name) for name in stage.checks],
-            partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
-            config_schema=engine.CONFIG_SCHEMA if stage.spreads else None,
-        )(function)
+    stage: Stage
+    function: Callable[[dg.AssetExecutionContext, Workspace], Iterator[Result]]
+    group: str
+    kinds: set[str]
+    files: tuple[str, ...] = ()
 
-    return _wrap
+
+def stage_asset(stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()) -> Callable[..., StageAsset]:
+    """Decorator: declares the assets of a stage without importing Dagster, which a run without changes never needs."""
+    return lambda function: StageAsset(stage, function, group, kinds, files)
 
 
 def materialize(
@@ -113,6 +120,8 @@ def _ids(scope: Scope, writer: PartitionWriter) -> dict[str, str]:
 
 
 def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetCheckResult]:
+    import dagster as dg
+
     failed: list[str] = []
     for name, check in stage.checks.items():
         violations = check(scope, frames)
@@ -125,6 +134,8 @@ def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetChe
 
 
 def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot: Plot | None) -> dg.MaterializeResult:
+    import dagster as dg
+
     manifest = scope.store(name).manifest(scope.partition(name))
     metadata: dict[str, Any] = {
         "dagster/row_count": frame.height,
@@ -133,8 +144,10 @@ def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot:
         "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
         "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
     }
-    if plot is not None:
-        metadata["plot"] = dg.MetadataValue.md(plot(scope, frame))
+    if plot is not None and manifest is not None:
+        content = digest([manifest.key, manifest.content_sha256])  # a plot may read what the stage read
+        note = scope.store(name).folder(scope.partition(name)) / "_plot.json"
+        metadata["plot"] = dg.MetadataValue.md(drawn_once(note, content, partial(plot, scope, frame)))
     version = dg.DataVersion(manifest.content_sha256) if manifest else None
     return dg.MaterializeResult(asset_key=name, metadata=metadata, data_version=version)
 
@@ -151,29 +164,3 @@ def _cell(value: Any, width: int) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     text = text if len(text) <= width else text[: width - 1] + "…"
     return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
-
-
-def column_schema(table: Table) -> dg.TableSchema:
-    """A registered table's columns as Dagster shows them."""
-    columns = [
-        dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
-    ]
-    return dg.TableSchema(columns=columns)
-
-
-def _spec(name: str, stage: Stage, group: str, kinds: set[str], files: tuple[str, ...], doc: str) -> dg.AssetSpec:
-    table = TABLES[name]
-    return dg.AssetSpec(
-        name,
-        deps=[*stage.upstream, *files],
-        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{doc.strip()}",
-        group_name=group,
-        kinds=kinds,
-        code_version=str(table.version),
-        metadata={"dagster/column_schema": column_schema(table)},
-    )
-
-
-def _check_spec(name: str) -> dg.AssetCheckSpec:
-    asset, _, label = name.partition(".")
-    return dg.AssetCheckSpec(label, asset=asset, description=label.replace("_", " "))

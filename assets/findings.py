@@ -10,7 +10,7 @@ import polars as pl
 
 import sql
 from warehouse.home import Home
-from warehouse.queries import query
+from warehouse.queries import one_publication, query
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ def latest_checkpoint(home: Home, corpus_id: str | None = None) -> str | None:
 
 def findings(home: Home, checkpoint_id: str) -> list[Finding]:
     """The findings about a checkpoint, each from one query; a question without data is answered as such."""
-    return [_finding(home, checkpoint_id, name, title, say) for name, (title, say) in _QUESTIONS.items()]
+    with one_publication(home):
+        return [_finding(home, checkpoint_id, name, title, say) for name, (title, say) in _QUESTIONS.items()]
 
 
 def _finding(home: Home, checkpoint_id: str, name: str, title: str, say: Callable[[pl.DataFrame], str]) -> Finding:

@@ -1,15 +1,20 @@
 """Gradient stages: which weights, and which activations at which token, the continuation loss depends on."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets import models, plots
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 _UPSTREAM = ("checkpoints", "paragraphs", "scores")
 

@@ -1,16 +1,21 @@
 """Attention stages: where every head looks, and whether it looks at rare tokens."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import polars as pl
 
 from assets import models, plots
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
 

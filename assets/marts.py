@@ -12,7 +12,7 @@ from assets.execute import preview
 from assets.resources import Workspace
 from warehouse.catalog import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
 from warehouse.home import Home
-from warehouse.queries import query
+from warehouse.queries import one_publication, query
 from warehouse.registry import TABLES
 
 CATALOG = "catalog"
@@ -60,10 +60,10 @@ def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
         yield from _check_results(refused.report)
         raise
     yield from _check_results(report)
-    for name in dependency_order(objects()):
+    for name, shown in _previews(home).items():
         metadata: dict[str, Any] = {
             "dagster/row_count": report.row_counts[name],
-            "preview": dg.MetadataValue.md(_preview(home, name)),
+            "preview": dg.MetadataValue.md(shown),
         }
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
     yield dg.MaterializeResult(asset_key=CATALOG, metadata={"file": dg.MetadataValue.path(str(home.database))})
@@ -82,5 +82,8 @@ def _check_results(report: CatalogReport) -> Iterator[dg.AssetCheckResult]:
         )
 
 
-def _preview(home: Home, name: str) -> str:
-    return preview(query(home, f'SELECT * FROM "{name}" LIMIT 5'))  # noqa: S608  our own object names
+def _previews(home: Home) -> dict[str, str]:
+    """The first rows of every view and mart as markdown, each after what it reads."""
+    asked = 'SELECT * FROM "{}" LIMIT 5'  # our own object names
+    with one_publication(home):
+        return {name: preview(query(home, asked.format(name))) for name in dependency_order(objects())}

@@ -1,8 +1,9 @@
 """Paragraph stage: windows sampled from the corpus, their provenance, duplicates and place on the ladder."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import polars as pl
 
@@ -11,9 +12,13 @@ from assets.corpora import kind_of, tokens_folder
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile, settings_of
 from assets.released import RELEASED, released_content
-from assets.resources import Workspace
 from assets.sampling import candidates
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 _PREFIX_END_TOKENS = 32
 

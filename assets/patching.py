@@ -1,15 +1,20 @@
 """Patching stage: which head, fed what it held in the other run, carries the recital to the impact token."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets import models
 from assets.execute import Shards, materialize, stage_asset
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 PAIRS_PER_SHARD = 16
 

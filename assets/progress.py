@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import dagster as dg
+if TYPE_CHECKING:
+    import dagster as dg
+
 
 T = TypeVar("T")
 

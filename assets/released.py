@@ -5,28 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import polars as pl
 
 from assets.errors import RequestError
-from assets.execute import column_schema
 from assets.stage import Scope
 from warehouse.atomic import file_sha256
 from warehouse.home import Home
 from warehouse.parts import TableStore, partition_lock
-from warehouse.registry import TABLES
 
 RELEASED = "released"
 """Kind of a corpus that is an import."""
-
-released_paragraphs = dg.AssetSpec(
-    "released_paragraphs",
-    description=f"{TABLES['released_paragraphs'].description}\n\nWritten by `rarecall import`.",
-    group_name="corpus",
-    kinds={"parquet"},
-    metadata={"dagster/column_schema": column_schema(TABLES["released_paragraphs"])},
-)
 
 
 def write_import(home: Home, name: str, release: str, folder: Path, prefix_length: int | None = None) -> pl.DataFrame:

@@ -1,16 +1,21 @@
 """Score-card stage: does what a localization points at matter more than as many heads drawn at random?"""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets import models
 from assets.execute import Shards, materialize, stage_asset
 from assets.interventions import utility_text
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Scope, Stage
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:

@@ -1,17 +1,22 @@
 """Memorization stages: one teacher-forced pass per paragraph, and what greedy decoding writes after the divergence."""
 
-import functools
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+import functools
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from assets import models, plots
 from assets.execute import Shards, materialize, stage_asset
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from probes.errors import ProbeError
 from warehouse.registry import TABLES
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def _one_row_per_paragraph(scope: Scope, frames: Frames) -> list[str]:

@@ -1,9 +1,10 @@
 """Training stage of the quickstart: a GPT-Neo on the duplication ladder, saved as a checkpoint series."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import polars as pl
 
@@ -11,12 +12,15 @@ from assets import plots, progress
 from assets.corpora import tokens_folder
 from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
-from assets.partitions import CHECKPOINTS
 from assets.profile import Profile, settings_of
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.atomic import digest
 from warehouse.registrations import register
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> A
 
     Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
     """
+    from assets.partitions import CHECKPOINTS
+
     scope = workspace.scope(context)
     if scope.profile.training is None:
         raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")

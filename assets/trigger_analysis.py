@@ -1,8 +1,9 @@
 """Analysis stage: does rarity trigger recital, adjusted for what else could; and the papers' claims by rule."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import polars as pl
 
@@ -11,10 +12,14 @@ from assets import models, plots, plots_strip
 from assets.execute import Plot, Shards, materialize, stage_asset
 from assets.head_attention import attention_array
 from assets.profile import Profile
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.catalog import open_record
 from warehouse.queries import to_polars
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 PAPERS_MODEL = "gpt-neo-125m"
 

@@ -1,8 +1,9 @@
 """Unigram stages: counts by token shard, and their sum with rarity."""
 
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 import sql
@@ -10,12 +11,16 @@ from assets import plots, progress
 from assets.corpora import is_text, reader_of, tokens_folder
 from assets.errors import RequestError
 from assets.execute import Shards, materialize, stage_asset
-from assets.resources import Workspace
 from assets.stage import Frames, Scope, Stage
 from warehouse.catalog import connect_workspace
 from warehouse.frames import empty_frame
 from warehouse.queries import to_polars
 from warehouse.registry import TABLES
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.resources import Workspace
 
 UNIGRAM_COUNTS = Stage(("unigram_counts",), upstream=("corpora",))
 

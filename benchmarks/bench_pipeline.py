@@ -3,8 +3,8 @@
     python benchmarks/bench_pipeline.py [--home HOME --profile PROFILE]
 
 Without a home a small one is made first (about a minute). Everything happens in copies. Seconds of wall clock, median
-over rounds; the last two are also given as ratios to the cost of starting Python with torch, transformers and Dagster,
-which nobody who starts a process can avoid.
+over rounds, and ratios to the cost of starting Python with torch, transformers and Dagster, which a process with work
+to do cannot avoid; a run without changes imports none of them.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def _partition(home: Path, profile: Path, rounds: int) -> list[tuple[str, float]
     """Jobs of a measured checkpoint in one process: Dagster, locks, reading and showing; nothing to compute."""
     from assets.profile import load_profile
     from assets.stage import Scope
+    from orchestration.executor import Executor
     from orchestration.flow import Step, checkpoints_of
-    from orchestration.runner import _Executor
     from warehouse.home import Home
 
     scope = Scope(Home(home), load_profile(str(profile)))
-    executor, name = _Executor(scope, str(profile), lambda: None), checkpoints_of(scope)[-1]
+    executor, name = Executor(scope, str(profile), lambda: None), checkpoints_of(scope)[-1]
     executor.run(Step("checkpoint", name))
     seconds = _median(lambda: executor.run(Step("checkpoint", name)), rounds)
     return [("overhead of a checkpoint's partition: all its stages, nothing to compute", seconds)]

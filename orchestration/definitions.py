@@ -2,12 +2,13 @@
 
 import dagster as dg
 
+from assets.asset_definitions import definition_of, released_paragraphs
 from assets.checkpoints import checkpoints
 from assets.continuation_attention import continuation_attention
 from assets.cores import divide_cores, parallel_steps
 from assets.corpora import corpora, tokenizers
 from assets.edits import edit_summaries, edited_checkpoints, edits
-from assets.figures import figures
+from assets.figures.asset import figures
 from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
 from assets.harness import harness_utility
 from assets.head_attention import head_attention, head_rarity
@@ -16,8 +17,7 @@ from assets.marts import marts
 from assets.paragraphs import paragraphs
 from assets.patching import patching
 from assets.perturbations import perturbations
-from assets.released import released_paragraphs
-from assets.report import report
+from assets.report.asset import report
 from assets.resources import Workspace
 from assets.score_card import localization_score_card
 from assets.scores import extractability, generations, scores
@@ -28,14 +28,18 @@ from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JO
 from orchestration.schedules import refresh_tail, rerun_everything
 from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
-ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
-    *(released_paragraphs, tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
+STAGE_ASSETS = [
+    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
     *(paragraphs, training_steps),
     *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     extractability,
     *(parameter_gradients, activation_gradients, interventions, head_rarity, trigger_analysis),
     *(edits, edit_summaries),
     *(gradient_cosines, patching, localization_score_card, harness_utility),
+]
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
+    released_paragraphs,
+    *(definition_of(declared) for declared in STAGE_ASSETS),
     *(marts, figures, report),
 ]
 

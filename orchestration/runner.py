@@ -1,9 +1,8 @@
-"""Run the flow in this process through Dagster, so that every step shows in the UI."""
+"""Run the flow through Dagster, so that every step shows in the UI: here, or several checkpoints side by side."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from assets.errors import RequestError
 from assets.fitness import refuse_unfit, split_revision
 from assets.stage import Scope
 from orchestration.arrivals import look_for_arrivals
+from orchestration.executor import Executor
 from orchestration.flow import (
     Step,
     checkpoint_steps,
@@ -21,10 +21,8 @@ from orchestration.flow import (
     is_measured,
     tail_steps,
 )
-from orchestration.instance import close_killed_runs, open_instance, process_tags
+from orchestration.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from warehouse.registrations import register, registered
-
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
@@ -37,7 +35,11 @@ class Outcome:
 
 
 def run_flow(
-    scope: Scope, profile: str = "", only: str | None = None, before_step: Callable[[], None] = lambda: None
+    scope: Scope,
+    profile: str = "",
+    only: str | None = None,
+    before_step: Callable[[], None] = lambda: None,
+    at_once: int | None = 1,
 ) -> Outcome:
     """Materialize what is missing for the scope's profile; a checkpoint that fails does not stop the others.
 
@@ -46,6 +48,7 @@ def run_flow(
         profile: what the profile was loaded from (name or path), for the assets to load it again.
         only: measure just this checkpoint.
         before_step: called before every step; may raise to stop the flow.
+        at_once: checkpoints measured at the same time; None means as many as cores and memory allow.
 
     Raises:
         RequestError: `only` names a checkpoint that is not registered, or a checkpoint that was asked for by name is
@@ -54,23 +57,38 @@ def run_flow(
     refuse_unfit(scope, _asked_for(scope, only))
     register_profile_checkpoints(scope)
     outcome = Outcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
-    lazily = _Executor(scope, profile, before_step)
+    lazily = Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
     outcome.notes += _gone(scope)
     if only is not None and only not in checkpoints_of(scope):
         raise RequestError(_unknown(scope, only))
-    for step in checkpoint_steps(scope, only):
-        try:
-            lazily.run(step)
+    for step, error in _measured(lazily, checkpoint_steps(scope, only), at_once):
+        if error is None:
             outcome.done.append(step)
-        except Exception as error:  # every checkpoint gets its turn; the reasons are reported together
+        else:
             outcome.failed.append((step, error))
     for step in tail_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
     return outcome
+
+
+def _measured(executor: Executor, steps: list[Step], at_once: int | None) -> Iterable[Ended]:
+    """Each step with its error or None; every checkpoint gets its turn, the reasons are reported together."""
+    count = checkpoints_at_once(executor.scope, steps) if at_once is None else at_once
+    if count > 1:
+        return measure_side_by_side(executor.scope, executor.profile, steps, count, executor.before_step)
+    return [(step, _error_of(executor, step)) for step in steps]
+
+
+def _error_of(executor: Executor, step: Step) -> Exception | None:
+    try:
+        executor.run(step)
+    except Exception as error:
+        return error
+    return None
 
 
 def register_profile_checkpoints(scope: Scope) -> None:
@@ -108,30 +126,6 @@ def checkpoint_id_of(source: str, revision: str | None = None) -> str:
 def resolved(source: str) -> str:
     """Folders as absolute paths, hub ids as they are."""
     return str(Path(source).resolve()) if Path(source).exists() else source
-
-
-class _Executor:
-    """Loads Dagster and the assets only when there is something to do."""
-
-    def __init__(self, scope: Scope, profile: str, before_step: Callable[[], None]):
-        self.scope, self.profile, self.before_step = scope, profile, before_step
-
-    def run(self, step: Step) -> None:
-        """Run the step's job in this process."""
-        from assets.partitions import CHECKPOINTS
-        from orchestration.definitions import build_definitions
-
-        self.before_step()
-        definitions = build_definitions(str(self.scope.home.root), self.profile)
-        with open_instance(self.scope.home) as instance:
-            close_killed_runs(instance)
-            if step.checkpoint_id is not None:
-                instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
-            job = definitions.resolve_job_def(step.job)
-            config = {} if os.environ.get("RARECALL_DEBUG") else _QUIET
-            job.execute_in_process(
-                instance=instance, partition_key=step.checkpoint_id, run_config=config, tags=process_tags()
-            )
 
 
 def _gone(scope: Scope) -> list[str]:

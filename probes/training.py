@@ -1,7 +1,8 @@
 """Train a small GPT-Neo on a known number of copies of each paragraph, so that recital has a known cause.
 
-Plain next-token training, one paragraph per sequence. A killed run resumes from the last saved state to the same
-weights, on the same machine and with the same number of threads.
+Plain next-token training, one paragraph per sequence. Each thread differentiates its share of a batch: matrices of this
+size are too small to be divided within one product. A killed run resumes from the last saved state to the same weights,
+on the same machine and with the same number of threads.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+
+from probes.scoring_fused import fused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import GPTNeoForCausalLM, PreTrainedTokenizerFast
 
 STATE = "training-state"
+LOGIT_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,8 @@ def train(
     """
     import torch
 
-    with _threads(plan.threads):
-        model = build_model(plan)
+    model = build_model(plan)
+    with _reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
@@ -111,7 +117,7 @@ def train(
         if not losses:
             _save(model, tokenizer, folder(0))
         for step in range(len(losses), plan.step_count(len(order))):
-            losses.append(_step(plan, model, optimizer, sequences, order, step))
+            losses.append(_step(plan, model, optimizer, sequences, order, step, pool))
             on_step(step + 1, losses[-1])
             if step + 1 in save_at:
                 _save(model, tokenizer, folder(step + 1))
@@ -152,20 +158,59 @@ def _step(
     sequences: np.ndarray,
     order: np.ndarray,
     step: int,
+    pool: ThreadPoolExecutor,
 ) -> float:
+    """One optimizer step; returns the mean loss of its tokens in nats."""
     import torch
 
     rows = order[step * plan.batch_size : (step + 1) * plan.batch_size]
     batch = torch.from_numpy(sequences[rows].astype(np.int64))
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate_at(step, plan.step_count(len(order)))
-    logits = model(batch[:, :-1]).logits
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    parts = batch.tensor_split(min(plan.threads, len(batch)))
+    shares = list(pool.map(partial(_share, model, batch[:, 1:].numel()), parts))
+    for parameter, *gradients in zip(model.parameters(), *(gradients for _, gradients in shares), strict=True):
+        parameter.grad = reduce(torch.Tensor.add_, gradients)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
-    return loss.item()
+    return math.fsum(loss for loss, _ in shares)
+
+
+def _share(model: GPTNeoForCausalLM, token_count: int, part: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
+    """What some sequences [sequence, position] of a batch add to its mean loss over `token_count` tokens, and to the
+    gradient of every parameter. Shares are added in a fixed order, so that the sum does not depend on who was first."""
+    import torch
+
+    head, parameters = model.get_output_embeddings().weight, list(model.parameters())
+    hidden = model.transformer(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
+    loss, hidden_gradient, head_gradient = _head_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
+    gradients = list(torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count)))
+    tied = next(index for index, parameter in enumerate(parameters) if parameter is head)
+    gradients[tied] = gradients[tied] + head_gradient.div_(token_count)
+    return loss / token_count, gradients
+
+
+def _head_gradients(
+    hidden: torch.Tensor, head: torch.Tensor, truth: torch.Tensor
+) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """Summed cross-entropy in nats, and its gradients by `hidden` [token, width] and `head` [vocabulary, width].
+
+    Logits are made and used a few rows at a time, while they are in the cache. Probabilities below the smallest normal
+    number count as that number in the loss, not in the gradients.
+    """
+    import torch
+
+    loss, by_hidden, by_head = 0.0, torch.empty_like(hidden), torch.zeros_like(head)
+    smallest = torch.finfo(hidden.dtype).tiny
+    for start in range(0, len(hidden), LOGIT_ROWS):
+        rows = slice(start, start + LOGIT_ROWS)
+        difference, answers = (hidden[rows] @ head.T).softmax(dim=1), truth[rows, None]
+        of_answers = difference.gather(1, answers)
+        loss -= of_answers.clamp_min(smallest).log().sum().item()
+        difference.scatter_(1, answers, of_answers - 1)  # probability minus truth
+        torch.mm(difference, head, out=by_hidden[rows])
+        by_head.addmm_(difference.T, hidden[rows])
+    return loss, by_hidden, by_head
 
 
 def _save(model: GPTNeoForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -222,15 +267,19 @@ def _log(plan: TrainingPlan, losses: list[float], sequence_count: int) -> pl.Dat
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Sums depend on how they are split over threads, so their number is fixed while training."""
+def _reproducible() -> Iterator[None]:
+    """Within the block the same shares give the same bits: one thread for each, deterministic operations."""
     import torch
 
-    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(count)
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    guard: Any = torch.utils.deterministic
+    fills = guard.fill_uninitialized_memory
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    guard.fill_uninitialized_memory = False  # for code that reads what nobody has written; here is none
     try:
         yield
     finally:
+        guard.fill_uninitialized_memory = fills
         torch.use_deterministic_algorithms(deterministic)
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Manifest:
         """Rows of all parts."""
         return sum(part.row_count for part in self.parts)
 
-    @property
+    @cached_property
     def content_sha256(self) -> str:
         """Hash of the content: equal rows give an equal hash, whatever they were made from."""
         return digest([part.rows_sha256 for part in self.parts])
@@ -93,10 +94,10 @@ class TableStore:
         """The manifest whatever version of the table it is about; None when it is not there or damaged."""
         path = self.folder(partition) / MANIFEST
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return Manifest(**{**raw, "parts": tuple(Part(**part) for part in raw["parts"])})
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        return _manifest_in(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
     def files(self, partition: str) -> list[Path]:
         """Parts of a complete partition, in shard order."""
@@ -133,6 +134,16 @@ class TableStore:
     def writer(self, partition: str, inputs: dict[str, Any], shard_count: int) -> PartitionWriter:
         """A writer that resumes from parts an interrupted run left with the same inputs."""
         return PartitionWriter(self, partition, inputs, shard_count)
+
+
+@lru_cache(maxsize=8192)
+def _manifest_in(path: Path, *_: int) -> Manifest | None:
+    """The manifest in a file with these facts of its `stat`; a run asks for each a dozen times."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**{**raw, "parts": tuple(Part(**part) for part in raw["parts"])})
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        return None
 
 
 def input_key(table: Table, inputs: dict[str, Any]) -> str:

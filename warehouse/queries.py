@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOLDER = re.compile(r"Conflicting lock is held in (.+? \(PID \d+\))")
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_shared: ContextVar[tuple[Home, duckdb.DuckDBPyConnection] | None] = ContextVar("_shared", default=None)
 
 
 def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
@@ -77,14 +81,52 @@ def query(
     Raises:
         QueryError: it writes, is more than one statement, or is wrong.
     """
-    with connect(home) as connection:
+    with _connection(home) as connection, _set(connection, variables or {}):
         require_reading(connection, text)
-        for name, value in (variables or {}).items():
-            connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
         try:
             return to_polars(connection.sql(text, params=parameters))
         except duckdb.Error as error:
             raise QueryError(_explain(error) + hint(connection, str(error))) from error
+
+
+@contextlib.contextmanager
+def one_publication(home: Home) -> Iterator[None]:
+    """Inside the block all queries of this home see the same publication, through one connection opened once.
+
+    Opening the catalog costs as much as many a query. Do not yield from a generator inside the block.
+
+    Raises:
+        QueryError: nothing has been published yet.
+    """
+    with _connection(home) as connection:  # a block inside such a block sees what the outer one sees
+        before = _shared.set((home, connection))
+        try:
+            yield
+        finally:
+            _shared.reset(before)
+
+
+@contextlib.contextmanager
+def _connection(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The connection that is shared just now, else one for this question alone."""
+    shared = _shared.get()
+    if shared is not None and shared[0] == home:
+        yield shared[1]
+        return
+    with connect(home) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def _set(connection: duckdb.DuckDBPyConnection, variables: dict[str, str]) -> Iterator[None]:
+    """Variables for one question; they do not stay for the next."""
+    for name, value in variables.items():
+        connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
+    try:
+        yield
+    finally:
+        for name in variables:
+            connection.execute(f"RESET VARIABLE {identifier(name)}")
 
 
 def to_polars(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from assets.figures.files import write_figure, write_omissions
 from assets.figures.style import NothingToShowError
 from assets.findings import latest_checkpoint
 from assets.resources import Workspace
+from warehouse.queries import one_publication
 
 
 @dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"], automation_condition=WHEN_TABLES_CHANGE)
@@ -20,10 +21,11 @@ def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mater
     checkpoint_id = latest_checkpoint(home, workspace.open_profile().corpus_id) or ""
     shown: dict[str, Any] = {"checkpoint": checkpoint_id}
     omitted: dict[str, str] = {}
-    for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
-        try:
-            shown[spec.name] = dg.MetadataValue.md(write_figure(home, spec, checkpoint_id))
-        except NothingToShowError as nothing:
-            omitted[spec.name] = str(nothing)
+    with one_publication(home):
+        for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
+            try:
+                shown[spec.name] = dg.MetadataValue.md(write_figure(home, spec, checkpoint_id))
+            except NothingToShowError as nothing:
+                omitted[spec.name] = str(nothing)
     write_omissions(home, checkpoint_id, omitted)
     return dg.MaterializeResult(metadata={**shown, "omitted": dg.MetadataValue.json(omitted)})

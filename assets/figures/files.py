@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from assets.drawings import drawing_code
 from assets.figures.spec import FigureSpec, drawn
 from assets.figures.style import NothingToShowError, themed, with_variables
-from warehouse.atomic import replace_file, write_json
+from warehouse.atomic import digest, replace_file, write_json
 from warehouse.home import Home
 
+if TYPE_CHECKING:
+    import polars as pl
+
 PNG_DPI = 160
+_DRAWN = "drawn.json"
 
 
 def folder(home: Home) -> Path:
@@ -26,10 +32,20 @@ def folder(home: Home) -> Path:
 def write_figure(home: Home, spec: FigureSpec, checkpoint_id: str) -> str:
     """Draw one figure and write it as SVG and PNG; returns markdown for the Dagster UI.
 
+    What was drawn before from the same rows by the same code is left as it is.
+
     Raises:
         NothingToShowError: there is nothing to draw; files of an earlier run are removed.
     """
     frame = spec.frame(home, checkpoint_id)
+    key, image = _drawing_key(spec, frame), folder(home) / f"{spec.name}.png"
+    if _drawn_from(home).get(spec.name) != [key, *_stats(home, spec)]:
+        _draw(home, spec, frame)
+        write_json(folder(home) / _DRAWN, _drawn_from(home) | {spec.name: [key, *_stats(home, spec)]})
+    return f"![{spec.title}](data:image/png;base64,{base64.b64encode(_half_size(image.read_bytes())).decode()})"
+
+
+def _draw(home: Home, spec: FigureSpec, frame: pl.DataFrame) -> None:
     with themed(spec.name):
         try:
             figure = drawn(spec, frame)
@@ -37,11 +53,32 @@ def write_figure(home: Home, spec: FigureSpec, checkpoint_id: str) -> str:
             _remove(home, spec)
             raise
         vector = _saved(figure, "svg", metadata={"Date": None, "Creator": None})
-        figure.set_layout_engine("none")  # the panels keep the places they got for the SVG
+        figure.set_layout_engine(None)  # the panels keep the places they got for the SVG
         _write(folder(home) / f"{spec.name}.svg", vector)
         pixels = _saved(figure, "png", dpi=PNG_DPI, metadata={"Software": None})
         _write(folder(home) / f"{spec.name}.png", pixels)
-    return f"![{spec.title}](data:image/png;base64,{base64.b64encode(_half_size(pixels)).decode()})"
+
+
+def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
+    """Hash over everything a drawing depends on: the rows, and the code that draws them."""
+    rows = io.BytesIO()
+    frame.write_ipc(rows)
+    return digest([spec.name, spec.panels, spec.height, hashlib.sha256(rows.getvalue()).hexdigest(), drawing_code()])
+
+
+def _drawn_from(home: Home) -> dict[str, Any]:
+    """Key of each drawing, sizes and times of its files; a damaged note only means drawing again."""
+    try:
+        return dict(json.loads((folder(home) / _DRAWN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _stats(home: Home, spec: FigureSpec) -> list[list[int]]:
+    """Size and time of the SVG and the PNG, as far as they are there."""
+    files = [folder(home) / f"{spec.name}.{suffix}" for suffix in ("svg", "png")]
+    found = [file.stat() for file in files if file.is_file()]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in found]
 
 
 def write_omissions(home: Home, checkpoint_id: str, omitted: dict[str, str]) -> None:

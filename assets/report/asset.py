@@ -1,33 +1,13 @@
 """The asset that writes the report."""
 
-from pathlib import Path
-
 import dagster as dg
 
-import sql
 from assets.automation import WHEN_TABLES_CHANGE
-from assets.figures.files import omissions
 from assets.findings import latest_checkpoint
-from assets.profile import ReportSettings, settings_of
-from assets.report.page import render, said, template
+from assets.report.page import said
+from assets.report.record import report_key, write_report
 from assets.resources import Workspace
-from warehouse.atomic import digest, replace_file, write_json
-from warehouse.catalog import catalog_key
-from warehouse.home import Home
-
-
-def report_key(home: Home, corpus_id: str, settings: ReportSettings) -> str:
-    """What the report is made from: the corpus, the catalog, the template, the queries of findings and figures."""
-    queries = {name: q.text for name, q in sql.load("adhoc").items()}
-    told = {"corpus": corpus_id, "settings": settings_of(settings)}
-    return digest({**told, "catalog": catalog_key(home), "template": template(), "queries": queries})
-
-
-def is_written(home: Home, corpus_id: str, settings: ReportSettings | None = None) -> bool:
-    """Whether the report is about this corpus and shows the catalog as it is now."""
-    record = home.report.with_name("report.json")
-    key = report_key(home, corpus_id, settings or ReportSettings())
-    return home.report.exists() and record.exists() and key in record.read_text()
+from warehouse.atomic import write_json
 
 
 @dg.asset(group_name="report", kinds={"html"}, deps=["figures"], automation_condition=WHEN_TABLES_CHANGE)
@@ -42,9 +22,3 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(home.report)), "findings": dg.MetadataValue.md(findings)}
     )
-
-
-def write_report(home: Home, checkpoint_id: str, settings: ReportSettings, target: Path) -> None:
-    """Write the report about a checkpoint; needs the figures of the last drawing."""
-    html = render(home, checkpoint_id, omissions(home), settings)
-    replace_file(target, lambda path: path.write_text(html, encoding="utf-8"))

@@ -34,7 +34,7 @@ def run(
     scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
-    outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check)
+    outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check, at_once=None)
     for note in outcome.notes:
         typer.echo(note, err=True)
     if not outcome.done and not outcome.failed:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Aside(Mapping[str, "Tensor"]):
-    """A mapping whose values lie on disk: each look-up reads one tensor, to the device it came from, and keeps nothing."""
+    """A mapping whose values lie on disk: each look-up reads one tensor, to the device it came from; none is kept."""
 
     def __init__(self, tensors: Mapping[str, Tensor], folder: Path):
         import torch

@@ -101,8 +101,8 @@ def test_an_asset_materialized_from_its_page_turns_green_with_plot(ui: Interface
     before = latest_run(ui.url, "unigrams")
     browser.get(f"{ui.url}/assets/unigrams")
     wait_for("the button", lambda: press(browser, "Materialize"), 40)
-    run_id = wait_for("the materialization", lambda: _other(latest_run(ui.url, "unigrams"), before), 120)
-    wait_for("the end of the run", lambda: status_of_run(ui.url, run_id) == "SUCCESS", 30)
+    run_id = wait_for("the materialization", lambda: _other(latest_run(ui.url, "unigrams"), before), 240)
+    wait_for("the end of the run", lambda: status_of_run(ui.url, run_id) == "SUCCESS", 120)
     look(browser, f"{ui.url}/assets/unigrams?view=events", "materialize", "plot", "preview", "Materialized")
     try:
         wait_for("the plot", lambda: plot_drawn(browser), 20)
@@ -159,5 +159,5 @@ def _claim_full_match(home: Path, checkpoint_id: str) -> str:
 def test_stopping_it_leaves_nothing_behind(ui: Interface) -> None:
     below = ui.below | descendants(ui.process.pid)
     ui.process.send_signal(signal.SIGINT)
-    assert ui.process.wait(40) == 0
-    wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)
+    assert ui.process.wait(150) == 0
+    wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 60)

@@ -1,4 +1,4 @@
-"""A small home over checkpoints of three families, trained to recite some of its paragraphs; workers import this."""
+"""A small home over checkpoints of two families, trained to recite some of its paragraphs; workers import this."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import torch
 
+from assets.asset_definitions import definition_of
 from assets.execute import Shards
 from assets.profile import load_profile
 from assets.resources import Workspace
@@ -17,7 +18,7 @@ from assets.scores import _score_shards, scores
 from assets.stage import Scope
 from warehouse.home import Home
 
-FAMILIES = ("llama", "gpt_neox", "gpt2")
+FAMILIES = ("llama", "gpt_neox")
 DIE_ONCE = "RARECALL_TEST_DIE_ONCE"
 PROFILE = """
 name = "families"
@@ -43,11 +44,9 @@ permutations = 100
 
 def small_config(family: str, vocabulary: int) -> Any:
     """Two layers, two heads; grouped queries for Llama."""
-    from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig
+    from transformers import GPTNeoXConfig, LlamaConfig
 
     common = {"vocab_size": vocabulary, "max_position_embeddings": 64, "bos_token_id": 0, "eos_token_id": 0}
-    if family == "gpt2":
-        return GPT2Config(n_embd=32, n_layer=2, n_head=2, **common)
     common |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     return LlamaConfig(num_key_value_heads=1, **common) if family == "llama" else GPTNeoXConfig(**common)
 
@@ -69,7 +68,7 @@ def save_reciting(folder: Path, family: str, tokenizer: Any, paragraphs: torch.T
 
 
 def families_home(root: Path) -> Any:
-    """Make a finished home over three families and 32 + 32 tokens; returns what the run said."""
+    """Make a finished home over two families and 32 + 32 tokens; returns what the run said."""
     import sysconfig
 
     from corpus_stats.tokenizer import train_tokenizer
@@ -114,8 +113,8 @@ def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any]) ->
         instance.add_dynamic_partitions("checkpoint", [elsewhere.checkpoint_id or ""])
         workspace = Workspace(home=str(copy), profile=str(profile))
         result = dg.materialize(
-            [scores], instance=instance, partition_key=elsewhere.checkpoint_id, resources={"workspace": workspace},
-            run_config={"ops": {"scores_stage": {"config": config}}},
+            [definition_of(scores)], instance=instance, partition_key=elsewhere.checkpoint_id,
+            resources={"workspace": workspace}, run_config={"ops": {"scores_stage": {"config": config}}},
         )  # fmt: skip
     assert result.success
     return elsewhere

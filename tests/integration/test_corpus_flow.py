@@ -43,13 +43,13 @@ def tokenizer(tmp_path_factory):
 
 def run_corpus(root: Path, profile: str) -> Scope:
     """The corpus job over a profile's text, in the home `root/home`."""
-    from orchestration.runner import _Executor
+    from orchestration.executor import Executor
 
     path = root / "profile.toml"
     path.write_text(profile)
     home = Home(root / "home").prepare()
     scope = Scope(home, load_profile(str(path), home))
-    _Executor(scope, str(path), lambda: None).run(Step("corpus"))
+    Executor(scope, str(path), lambda: None).run(Step("corpus"))
     return scope
 
 

@@ -29,7 +29,7 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """Folder with a finished home over a Llama, a GPT-NeoX and a GPT-2 checkpoint, 32 + 32 tokens."""
+    """Folder with a finished home over a Llama and a GPT-NeoX checkpoint, 32 + 32 tokens."""
     root = tmp_path_factory.mktemp("families")
     outcome = scoring_homes.families_home(root)
     assert not outcome.failed, outcome.failed
@@ -94,7 +94,7 @@ def test_marts_of_extraction_agree_with_a_plain_count(measured):
     )
     assert query(measured.home, f"{text} AND probability = 0.5")["discoverable_share"].to_list() == [wanted]
     flips = query(measured.home, "SELECT dtype, paragraph_count, flip_share FROM half_precision_flips")
-    assert flips.rows() == [("float32", 24, 0.0)] * 3
+    assert flips.rows() == [("float32", 24, 0.0)] * len(scoring_homes.FAMILIES)
 
 
 def contents(scope: Scope) -> dict[str, str | None]:
@@ -169,10 +169,10 @@ def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost
     from assets.scores import _score_shards
 
     probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
-    halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt2")
+    halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt_neox")
     frames = [_score_shards(halved).compute(shard) for shard in (0, 2)]
     found = pl.concat([frame["scores"] for frame in frames])
-    exact = Scope(measured.home, measured.profile, "gpt2").read("scores")
+    exact = Scope(measured.home, measured.profile, "gpt_neox").read("scores")
     known = found.select("paragraph_id").join(exact, on="paragraph_id", maintain_order="left")
     assert found["exact_match"].to_list() == known["exact_match"].to_list()
     facts = pl.concat([frame["scoring_precision"] for frame in frames])

@@ -216,7 +216,7 @@ def test_a_run_takes_what_lies_in_the_watched_folder_and_keeps_what_has_gone(
     ran: list[str | None] = []
     monkeypatch.setattr(runner, "corpus_steps", lambda scope: [])
     monkeypatch.setattr(runner, "tail_steps", lambda scope: [])
-    monkeypatch.setattr(runner._Executor, "run", lambda self, step: ran.append(step.checkpoint_id))
+    monkeypatch.setattr(runner.Executor, "run", lambda self, step: ran.append(step.checkpoint_id))
     runner.run_flow(scope)
     assert ran == ["neo-5"]
     for file in folder.iterdir():

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,9 @@ def test_python_holds_no_queries_outside_the_catalog():
         for path in sources(room):
             if path.name not in allowed:
                 assert not re.search(r"\bSELECT\b.*\bFROM\b", path.read_text()), path
+
+
+def test_whether_there_is_work_is_known_without_dagster_and_torch():
+    text = "import sys, orchestration.runner, orchestration.cli.main; print({*sys.modules} & {'dagster', 'torch'})"
+    asked = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == "set()"

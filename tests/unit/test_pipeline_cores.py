@@ -13,7 +13,7 @@ from orchestration.definitions import chosen_executor
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "usable_cores", lambda: 4)
-    for name in (cores.PARALLEL_STEPS, "OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+    for name in (cores.PARALLEL_STEPS, cores.PARALLEL_CHECKPOINTS, "OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -37,8 +37,19 @@ def test_a_wrong_number_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> 
     monkeypatch.setenv(cores.PARALLEL_STEPS, text)
     with pytest.raises(RequestError, match=cores.PARALLEL_STEPS):
         cores.parallel_steps()
+    monkeypatch.setenv(cores.PARALLEL_CHECKPOINTS, text)
+    with pytest.raises(RequestError, match=cores.PARALLEL_CHECKPOINTS):
+        cores.parallel_checkpoints()
 
 
 def test_more_steps_than_cores_get_one_each() -> None:
     assert cores.divide_cores(9) == 1
     assert cores.os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_divided_cores_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLARS_MAX_THREADS", "3")
+    with cores.cores_divided(2) as share:
+        assert share == 2
+        assert (cores.os.environ["OMP_NUM_THREADS"], cores.os.environ["POLARS_MAX_THREADS"]) == ("2", "3")
+    assert "OMP_NUM_THREADS" not in cores.os.environ and cores.os.environ["POLARS_MAX_THREADS"] == "3"

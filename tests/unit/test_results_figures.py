@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 
 import sql
-from assets.figures import FIGURES, SECTIONS
+from assets.drawings import drawn_once
+from assets.figures import FIGURES, SECTIONS, files
 from assets.figures.files import folder, inline_svg, write_figure
 from assets.figures.memorization import memorization_by_duplication
-from assets.figures.spec import FigureSpec
+from assets.figures.spec import FigureSpec, drawn
 from assets.figures.style import NothingToShowError, css_variables, ordered, with_variables
 from warehouse.catalog import publish_catalog
 from warehouse.home import Home
@@ -72,9 +73,36 @@ def test_equal_data_gives_equal_bytes(home, monkeypatch):
     spec = spec_with(rungs(), monkeypatch)
     made = []
     for _ in range(2):
+        (folder(home) / "drawn.json").unlink(missing_ok=True)  # else the second drawing is spared
         write_figure(home, spec, "any")
         made.append([(folder(home) / f"some_name.{suffix}").read_bytes() for suffix in ("svg", "png")])
     assert made[0] == made[1]
+
+
+def test_only_what_has_changed_is_drawn_again(home, monkeypatch):
+    spec, drawings = spec_with(rungs(), monkeypatch), []
+    monkeypatch.setattr(files, "drawn", lambda spec, frame: drawings.append(frame.height) or drawn(spec, frame))
+    (folder(home) / "drawn.json").unlink(missing_ok=True)
+    image, shown = folder(home) / "some_name.png", write_figure(home, spec, "any")
+    assert write_figure(home, spec, "any") == shown and len(drawings) == 1
+    image.write_bytes(b"damaged")
+    assert write_figure(home, spec, "any") == shown and len(drawings) == 2
+    image.unlink()
+    assert write_figure(home, spec, "any") == shown and len(drawings) == 3
+    fewer = spec_with(rungs().head(1), monkeypatch)
+    assert write_figure(home, fewer, "any") != shown and len(drawings) == 4
+    monkeypatch.setattr(files, "drawing_code", lambda: "another version")
+    write_figure(home, fewer, "any")
+    assert len(drawings) == 5
+
+
+def test_a_plot_is_drawn_once_for_one_content(tmp_path):
+    drawings = iter("abc")
+    note = tmp_path / "_plot.json"
+    assert [drawn_once(note, "one", lambda: next(drawings)) for _ in range(2)] == ["a", "a"]
+    assert drawn_once(note, "two", lambda: next(drawings)) == "b"
+    note.write_text("[1]")
+    assert drawn_once(note, "two", lambda: next(drawings)) == "c"
 
 
 def test_every_palette_colour_has_a_dark_counterpart():

@@ -15,7 +15,7 @@ from warehouse.catalog import publish_catalog
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
 from warehouse.parts import TableStore
-from warehouse.queries import connect, query
+from warehouse.queries import connect, one_publication, query
 from warehouse.secrets import without_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,22 @@ def test_two_connections_at_once_are_both_locked_and_the_later_shows_what_was_pu
                     connection.execute(f"SELECT * FROM read_text('{copied.root}/mine.txt')")
                 with pytest.raises(duckdb.Error, match="read-only"):
                     connection.execute("CREATE TABLE mine AS SELECT 1")
+
+
+def test_questions_inside_a_block_see_one_publication_and_no_variables_of_each_other(home: Home) -> None:
+    copied = Home(home.root.parent / "steady")
+    shutil.copytree(home.root, copied.root)
+    publish_catalog(copied)
+    asked = "SELECT count(*) AS n, getvariable('checkpoint') AS c FROM duplication_ladder"
+    with one_publication(copied):
+        assert query(copied, asked, variables={"checkpoint": "mine"}).row(0) == (1, "mine")
+        copied.database.unlink()
+        with one_publication(copied):
+            assert query(copied, asked).row(0) == (1, None)
+        with pytest.raises(QueryError):
+            query(copied, "DROP VIEW scores")
+    with pytest.raises(QueryError, match="no published warehouse"):
+        query(copied, asked)
 
 
 def test_what_may_be_asked_still_can(home: Home) -> None:

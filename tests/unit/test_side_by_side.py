@@ -1,0 +1,88 @@
+"""How many checkpoints are measured at once: what was asked for, else what cores and memory allow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assets import cores, memory
+from assets.profile import EngineProfile, Profile, load_profile
+from assets.stage import Scope
+from orchestration import side_by_side
+from orchestration.flow import Step
+from orchestration.side_by_side import checkpoints_at_once
+from warehouse.home import Home
+from warehouse.registrations import register
+
+GIGABYTE = 10**9
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four cores, plenty of memory, no wishes."""
+    for name in (cores.PARALLEL_STEPS, cores.PARALLEL_CHECKPOINTS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(side_by_side, "usable_cores", lambda: 4)
+    monkeypatch.setattr(side_by_side, "available_memory_bytes", lambda: 100 * GIGABYTE)
+    monkeypatch.setattr(side_by_side, "_is_on_processor", lambda scope: True)
+
+
+def home_with(folder: Path, byte_counts: list[int], **changes: object) -> tuple[Scope, list[Step]]:
+    """A home with registered checkpoints of so many bytes, and a step for each."""
+    home, steps = Home(folder / "home").prepare(), []
+    for index, size in enumerate(byte_counts):
+        source = folder / f"checkpoint-{index}"
+        source.mkdir()
+        with (source / "model.safetensors").open("wb") as file:
+            file.truncate(size)  # sparse
+        register(home, "checkpoints", source.name, {"source": str(source), "corpus_id": "python"})
+        steps.append(Step("checkpoint", source.name))
+    profile: Profile = load_profile("quickstart").model_copy(update=changes)
+    return Scope(home, profile), steps
+
+
+def test_small_models_take_every_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope, steps = home_with(tmp_path, [1000] * 6)
+    assert checkpoints_at_once(scope, steps) == 4
+    assert checkpoints_at_once(scope, steps[:3]) == 3
+    assert checkpoints_at_once(scope, steps[:1]) == 1
+    monkeypatch.setenv(cores.PARALLEL_CHECKPOINTS, "5")
+    assert checkpoints_at_once(scope, steps) == 5
+
+
+def test_the_largest_model_decides_how_many_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope, steps = home_with(tmp_path, [1000, 2 * GIGABYTE, 1000])
+    monkeypatch.setattr(side_by_side, "available_memory_bytes", lambda: 40 * GIGABYTE)  # 18.5 each
+    assert checkpoints_at_once(scope, steps) == 2
+    monkeypatch.setattr(side_by_side, "available_memory_bytes", lambda: GIGABYTE)
+    assert checkpoints_at_once(scope, steps) == 1
+
+
+def test_one_where_the_work_is_divided_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope, steps = home_with(tmp_path, [1000, 1000], engine=EngineProfile(workers=2))
+    assert checkpoints_at_once(scope, steps) == 1
+    plain = Scope(scope.home, load_profile("quickstart"))
+    assert checkpoints_at_once(plain, steps) == 2
+    monkeypatch.setenv(cores.PARALLEL_STEPS, "2")
+    assert checkpoints_at_once(plain, steps) == 1
+
+
+def test_one_on_an_accelerator_and_for_models_of_unknown_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope, steps = home_with(tmp_path, [1000, 1000])
+    register(scope.home, "checkpoints", "hub", {"source": "owner/model", "corpus_id": "python"})
+    assert checkpoints_at_once(scope, [*steps, Step("checkpoint", "hub")]) == 1
+    monkeypatch.setattr(side_by_side, "_is_on_processor", lambda scope: False)
+    assert checkpoints_at_once(scope, steps) == 1
+
+
+def test_a_container_limits_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nMemAvailable:   1000 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
+    assert memory.available_memory_bytes() == 1000 * 1024
+    (tmp_path / "memory.current").write_text("100\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available_memory_bytes() == 1000 * 1024
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert memory.available_memory_bytes() == 4900
