@@ -16,7 +16,7 @@ from warehouse.home import Home
 if TYPE_CHECKING:
     import sql as queries
 
-_NAME = re.compile(r"[a-z0-9_]+")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 class Format(enum.StrEnum):
@@ -59,7 +59,7 @@ def query(
     from orchestration.cli.answers import write_answer
     from warehouse.queries import query as ask
 
-    if not sql:
+    if not sql.strip():
         _list_questions()
         return
     text = _text_of(sql)
@@ -86,7 +86,7 @@ def _text_of(asked: str) -> str:
         return sys.stdin.read()
     if not _NAME.fullmatch(asked.strip()):
         return asked
-    name, known = asked.strip(), queries.questions()
+    name, known = asked.strip().lower(), queries.questions()
     if name in known:
         return known[name].text
     if name in completions(name):

@@ -150,7 +150,7 @@ def test_the_shell_completes_questions_and_inside_a_select_tables():
 
 
 def test_a_word_is_a_question_a_table_or_an_error_that_knows_better():
-    assert _text_of("claims") == COOKBOOK["claims"].text
+    assert _text_of("claims") == _text_of("Claims ") == COOKBOOK["claims"].text
     assert _text_of("token_scores") == "FROM token_scores"
     with pytest.raises(RequestError, match="did you mean which_tokens_trigger"):
         _text_of("which_token_triggers")
