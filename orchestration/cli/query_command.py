@@ -102,16 +102,17 @@ def _require_known(home: Home, checkpoint: str, paragraph: str) -> None:
     Raises:
         RequestError: there is no such checkpoint, or not exactly one paragraph whose id begins so.
     """
+    import sql as queries
     from assets.errors import RequestError
     from warehouse.queries import query as ask
 
     if checkpoint:
-        known = ask(home, "SELECT checkpoint_id FROM checkpoints ORDER BY ALL")["checkpoint_id"].to_list()
+        known = ask(home, queries.load_one("adhoc", "checkpoint_names").text)["checkpoint_id"].to_list()
         if checkpoint not in known:
             raise RequestError(f"there is no checkpoint {checkpoint!r}; measured are {', '.join(known) or 'none'}.")
     if paragraph:
-        text = "SELECT DISTINCT paragraph_id FROM paragraphs WHERE starts_with(paragraph_id, $begin)"
-        count = ask(home, text, {"begin": paragraph}).height
+        text = queries.load_one("adhoc", "paragraphs_by_id").text
+        count = ask(home, text, {"beginning": paragraph}).height
         if count != 1:
             found = f"{count} paragraphs have ids that begin" if count else "no paragraph has an id that begins"
             where = "the report and `rarecall query recited_paragraphs` show ids"
