@@ -29,6 +29,7 @@ CONTINUATION_ATTENTION = Stage(
     ("continuation_attention",),
     upstream=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
+    spreads=True,
     checks={"continuation_attention.attention_is_a_share": _shares_are_shares},
 )
 
@@ -44,14 +45,14 @@ def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: {"continuation_attention": models.no_rows("continuation_attention")})
     from probes.attention import prefix_attention
 
-    model, sample = models.load_scoped_model(scope), models.measured_sample(scope)
+    model, sample = models.lazy_model(scope), models.measured_sample(scope)
     window, size = scope.profile.paragraphs, max(1, scope.profile.probes.shard_size // 8)
     queries = range(window.prefix_length, window.length)
 
     def _compute(shard: int) -> Frames:
         rows = models.shard_of(sample, shard, size)
         frame = prefix_attention(
-            model, models.token_matrix(rows), window.prefix_length, scope.profile.probes.batch_size, queries=queries
+            model(), models.token_matrix(rows), window.prefix_length, scope.profile.probes.batch_size, queries=queries
         )
         return {"continuation_attention": models.with_paragraph_ids(frame, rows)}
 

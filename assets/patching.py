@@ -33,6 +33,7 @@ PATCHING = Stage(
     ("patching", "impact_gradients"),
     upstream=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
     settings=_settings,
+    spreads=True,
     checks={"patching.both_directions_are_there": _both_ways},
 )
 
@@ -60,12 +61,13 @@ def matched_pairs(scope: Scope) -> pl.DataFrame:
 
 
 def _patching_shards(scope: Scope) -> Shards:
-    pairs = matched_pairs(scope)
-    model = models.load_scoped_model(scope) if pairs.height else None
+    pairs, model = matched_pairs(scope), models.lazy_model(scope)
 
     def _compute(shard: int) -> Frames:
         rows = models.shard_of(pairs, shard, PAIRS_PER_SHARD)
-        return {"patching": _patched(scope, model, rows), "impact_gradients": _gradients(scope, model, rows)}
+        if rows.is_empty():
+            return {name: models.no_rows(name) for name in PATCHING.tables}
+        return {"patching": _patched(scope, model(), rows), "impact_gradients": _gradients(scope, model(), rows)}
 
     return Shards(models.shard_count(pairs.height, PAIRS_PER_SHARD), _compute)
 
@@ -73,8 +75,6 @@ def _patching_shards(scope: Scope) -> Shards:
 def _patched(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
     from probes.patching import activation_patching
 
-    if pairs.is_empty():
-        return models.no_rows("patching")
     perturbed = models.token_matrix(pairs, "perturbed_ids")
     positions, impacts = (pairs[name].to_list() for name in ("position", "impact_position"))
     frame = activation_patching(
@@ -88,8 +88,6 @@ def _gradients(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:
     """Activation gradients of both losses, of everything that is written at the prefix."""
     from probes.activations import activation_gradients
 
-    if pairs.is_empty():
-        return models.no_rows("impact_gradients")
     ids, prefix = models.token_matrix(pairs), scope.profile.paragraphs.prefix_length
     losses: dict[str, Any] = {"impact": pairs["impact_position"].to_list(), "continuation": "continuation"}
     frames = [

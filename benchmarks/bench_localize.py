@@ -26,15 +26,16 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from probes.architectures import adapter_for
 from probes.gradients import gradient_norms, parameter_gradients
-from probes.interventions import Intervention, block_sweep, outcomes
+from probes.interventions import Intervention, block_sweep, head_sweep, outcomes
 from probes.interventions_trunk import score_tokens
 
 PREFIX, LENGTH = 50, 100
 NOTES = (
-    "Sweeps include the clean forward, and NLL, argmax and entropy of every continuation token; they run on fused "
-    "kernels and reuse what lies below the block, so they keep the input of every block: layers × paragraphs × "
-    "positions × width floats. One whole forward computes the logits of all positions, as transformers does, and "
-    "scores nothing. "
+    "Sweeps include the clean forward, and NLL, argmax and entropy of every continuation token; the head sweep takes "
+    "all heads of all layers. They run on fused kernels, reuse what lies below the block, and leave out queries and "
+    "keys of attention that is replaced; for this they keep the input of every block, in the head sweep its values, "
+    "what the heads wrote and the attention's output too: four times layers × paragraphs × positions × width floats. "
+    "One whole forward computes the logits of all positions, as transformers does, and scores nothing. "
     "Gradient norms are of the blocks' weights; the one backward per paragraph also forms the gradients of the "
     "embeddings, which plain autograd cannot leave out while they are trainable."
 )
@@ -138,7 +139,7 @@ def lens(model: Any) -> Any:
 def rounds(model: Any, ids: torch.Tensor, count: int, sweep_rows: int) -> Iterator[dict[str, float]]:
     """Seconds of every contender, once per round."""
     few, blocks = ids[:sweep_rows], block_sweep(model)
-    heads = [Intervention("identity", i.layers, 5) for i in blocks]  # one head of each layer: a twelfth of all heads
+    heads = head_sweep(model)
     bridge = lens(model_of_125m())
 
     def _forward() -> float:

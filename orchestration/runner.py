@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assets.cores import parallel_checkpoints
 from assets.errors import RequestError
 from assets.fitness import refuse_unfit, split_revision
 from assets.stage import Scope
@@ -51,9 +52,10 @@ def run_flow(
         at_once: checkpoints measured at the same time; None means as many as cores and memory allow.
 
     Raises:
-        RequestError: `only` names a checkpoint that is not registered, or a checkpoint that was asked for by name is
-            unfit; no work was done then.
+        RequestError: `only` names a checkpoint that is not registered, a checkpoint that was asked for by name is
+            unfit, or a wrong number is to be measured at once; no work was done then.
     """
+    parallel_checkpoints()
     refuse_unfit(scope, _asked_for(scope, only))
     register_profile_checkpoints(scope)
     outcome = Outcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from probes.claims_triggers import SCHEMA, Claim, Measured, _judged, _same_number
+from probes.claims import SCHEMA, Claim, Measured, judged_row, same_number_row
 
 SECTION = "Stoehr et al. 2024, section 5.3"
 REPORTED = {
@@ -59,7 +59,7 @@ def _numbers(summaries: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[st
             )  # fmt: skip
             row = _row_of(summaries, objective, rule, evaluation_set)
             measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("random_estimate"))
-            yield _same_number(claim, measured, is_papers_model)
+            yield same_number_row(claim, measured, is_papers_model)
 
 
 def _relations(summaries: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -71,7 +71,7 @@ def _relations(summaries: pl.DataFrame) -> Iterator[dict[str, Any]]:
         "than with as many random weights (difference in tokens).",
         REPORTED["unlearn", "top"][0] - REPORTED["unlearn", "random"][0],
     )  # fmt: skip
-    yield _judged(claim, _difference(row, "random"), "less")
+    yield judged_row(claim, _difference(row, "random"), "less")
     row = _row_of(summaries, "unlearn", "top", "controls")
     claim = Claim(
         "sparse_unlearning_spares_others", SECTION,
@@ -79,7 +79,7 @@ def _relations(summaries: pl.DataFrame) -> Iterator[dict[str, Any]]:
         "(difference in tokens).",
         round(REPORTED["unlearn", "top"][1] - REPORTED["unlearn", "all"][1], 2),
     )  # fmt: skip
-    yield _judged(claim, _difference(row, "all"), "greater")
+    yield judged_row(claim, _difference(row, "all"), "greater")
 
 
 def _difference(row: dict[str, Any], name: str) -> Measured:

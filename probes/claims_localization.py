@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from probes.claims_triggers import (
+from probes.claims import (
     SCHEMA,
     Claim,
+    Direction,
     Measured,
-    _difference,
-    _judged,
-    _measured,
-    _row,
-    _same_number,
+    claim_row,
+    cluster_mean,
     judge,
+    judged_row,
+    mean_difference,
+    same_number_row,
 )
 from probes.localizations import single_blocks
 
@@ -80,13 +81,13 @@ def _size_claims(gradients: pl.DataFrame, layer_count: int, is_papers_model: boo
             f"The largest gradient entries of all components of {name} paragraphs sum to {total}.", total,
         )  # fmt: skip
         values = _per_paragraph(gradients, group, pl.col("max_abs").sum())
-        yield _same_number(claim, _measured(*values, None), is_papers_model)
+        yield same_number_row(claim, cluster_mean(*values, None), is_papers_model)
         claim = Claim(
             f"gradient_lower_share_{short}", _P1,
             f"The lower half of the layers holds {share:.0%} of the gradient of {name} paragraphs.", share,
         )  # fmt: skip
         values = _per_paragraph(gradients, group, _low_share(layer_count))
-        yield _same_number(claim, _measured(*values, None), is_papers_model)
+        yield same_number_row(claim, cluster_mean(*values, None), is_papers_model)
 
 
 def _relation_claims(gradients: pl.DataFrame, layer_count: int) -> Iterator[dict[str, Any]]:
@@ -98,21 +99,21 @@ def _relation_claims(gradients: pl.DataFrame, layer_count: int) -> Iterator[dict
         0.59 - 0.29,
     )  # fmt: skip
     pair = [_per_paragraph(gradients, group, low) for group in ("MP", "NMP")]
-    yield _judged(claim, _difference(*pair), "greater")
+    yield judged_row(claim, mean_difference(*pair), "greater")
     claim = Claim(
         "gradient_smaller", _P1, "The gradient of memorized paragraphs is smaller than that of others.", 53.01 - 9.71
     )
     pair = [_per_paragraph(gradients, group, total) for group in ("NMP", "MP")]
-    yield _judged(claim, _difference(*pair), "greater")
+    yield judged_row(claim, mean_difference(*pair), "greater")
     claim = Claim(
         "gradient_smaller_in_every_layer", _P1,
         "In every layer the gradient of memorized paragraphs is smaller than that of others (weakest layer shown).",
     )  # fmt: skip
     layers = [gradients.filter(pl.col("layer") == layer) for layer in range(layer_count)]
-    differences = [_difference(*(_per_paragraph(one, g, total) for g in ("NMP", "MP"))) for one in layers]
+    differences = [mean_difference(*(_per_paragraph(one, g, total) for g in ("NMP", "MP"))) for one in layers]
     known = [found for found in differences if found.lower is not None]
     weakest = min(known or differences, key=lambda found: found.lower if found.lower is not None else 0.0)
-    yield _judged(claim, weakest, "greater")
+    yield judged_row(claim, weakest, "greater")
 
 
 def _component_claims(gradients: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
@@ -126,7 +127,7 @@ def _component_claims(gradients: pl.DataFrame, is_papers_model: bool) -> Iterato
     )  # fmt: skip
     is_value = pl.col("component") == "W_V"
     excess = pl.col("max_abs").filter(is_value).max() - pl.col("max_abs").filter(~is_value).max()
-    yield _judged(claim, _measured(*_per_paragraph(heads, "MP", excess), 0.0), "greater")
+    yield judged_row(claim, cluster_mean(*_per_paragraph(heads, "MP", excess), 0.0), "greater")
     claim = Claim(
         "value_of_head_1_2_most_salient", _P1,
         "The most salient component of all is the value matrix of head 1.2 (excess over the runner-up).",
@@ -135,9 +136,9 @@ def _component_claims(gradients: pl.DataFrame, is_papers_model: bool) -> Iterato
     named = is_named.fill_null(False)
     excess = pl.col("max_abs").filter(named).max() - pl.col("max_abs").filter(~named).max()
     if is_papers_model:
-        yield _judged(claim, _measured(*_per_paragraph(memorized, "MP", excess), 0.0), "greater")
+        yield judged_row(claim, cluster_mean(*_per_paragraph(memorized, "MP", excess), 0.0), "greater")
     else:
-        yield _row(claim, Measured(), "not testable here", "head 1.2 is a name in GPT-Neo 125M only")
+        yield claim_row(claim, Measured(), "not testable here", "head 1.2 is a name in GPT-Neo 125M only")
 
 
 def _short_circuit_claims(memorized: pl.DataFrame, layer_count: int) -> Iterator[dict[str, Any]]:
@@ -152,25 +153,23 @@ def _short_circuit_claims(memorized: pl.DataFrame, layer_count: int) -> Iterator
     verdict, reason = judge(selective, "greater")
     if verdict == "supported" and deep["is_collapsed"]:
         verdict, reason = "contradicted", "the model collapsed, and then nothing is selective"
-    yield _row(claim, selective, verdict, reason)
-    claim = Claim(
-        "deep_short_circuit_costs_little", _P2,
-        f"Without the attention of the deepest quarter of the blocks utility falls by little (less than "
-        f"{LITTLE_SHARE:.0%}).",
+    yield claim_row(claim, selective, verdict, reason)
+    deepest = "the attention of the deepest quarter of the blocks"
+    others: tuple[tuple[str, str, Measured, Direction], ...] = (
+        ("deep_short_circuit_costs_little",
+         f"Without {deepest} utility falls by little (less than {LITTLE_SHARE:.0%}).",
+         _drop(deep, "utility", LITTLE_SHARE), "less"),
+        ("first_block_collapses",
+         f"Without the attention of the first block the model collapses (utility falls by more than "
+         f"{COLLAPSE_SHARE:.0%}).",
+         _drop(first, "utility", COLLAPSE_SHARE), "greater"),
+        ("deep_more_selective_than_first",
+         f"{deepest.capitalize()} is more specific to recital than that of the first block (difference of "
+         "selectivity; a collapsed model counts as 0, for collapse is no success).",
+         _selectivity_difference(deep, first), "greater"),
     )  # fmt: skip
-    yield _judged(claim, _drop(deep, "utility", LITTLE_SHARE), "less")
-    claim = Claim(
-        "first_block_collapses", _P2,
-        f"Without the attention of the first block the model collapses (utility falls by more than "
-        f"{COLLAPSE_SHARE:.0%}).",
-    )  # fmt: skip
-    yield _judged(claim, _drop(first, "utility", COLLAPSE_SHARE), "greater")
-    claim = Claim(
-        "deep_more_selective_than_first", _P2,
-        "The attention of the deepest quarter of the blocks is more specific to recital than that of the first block "
-        "(difference of selectivity; a collapsed model counts as 0, for collapse is no success).",
-    )  # fmt: skip
-    yield _judged(claim, _selectivity_difference(deep, first), "greater")
+    for name, statement, measured, direction in others:
+        yield judged_row(Claim(name, _P2, statement), measured, direction)
 
 
 def _last_quartile(memorized: pl.DataFrame, layer_count: int) -> dict[str, Any]:

@@ -1,90 +1,36 @@
 """Claims of P1 (Stoehr et al. 2024, arXiv 2403.19851) on perturbation (section 4) and the memorization head (6.2).
 
-Each claim becomes one row: what the paper reports, the same quantity here with its interval, what it would be if the
-claim were empty, and a verdict by rule. Nothing here knows what the verdict ought to be.
+The rows and the rule are those of `claims`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from probes.claims import (
+    SCHEMA,
+    Claim,
+    Direction,
+    Measured,
+    claim_row,
+    cluster_mean,
+    judge,
+    judged_row,
+    mean_difference,
+    same_number_row,
+)
 from probes.head_rarity_features import unit_features
-from probes.inference import LEAST_CLUSTER_COUNT, cluster_means, cluster_t_test, wilson_interval
+from probes.inference import LEAST_CLUSTER_COUNT, wilson_interval
 
-Verdict = Literal["supported", "contradicted", "undecided", "not testable here"]
-Direction = Literal["greater", "less"]
-
-SCHEMA: dict[str, Any] = {
-    "claim_id": pl.String,
-    "paper": pl.String,
-    "statement": pl.String,
-    **dict.fromkeys(("reported", "ours", "lower", "upper", "null_value"), pl.Float64),
-    "verdict": pl.String,
-    "reason": pl.String,
-}
 _SECTION_4, _SECTION_6 = "Stoehr et al. 2024, section 4", "Stoehr et al. 2024, section 6.2"
 # A change is said to destroy a paragraph when it costs this share of the continuation.
 DESTROYED_SHARE = 0.9
 # "A few early tokens can destroy everything" is called supported when this share of paragraphs has such a token.
 EARLY_SHARE = 0.05
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says, in words and, where it gives one, as a number."""
-
-    claim_id: str
-    paper: str
-    statement: str
-    reported: float | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The same quantity here; None where there is none."""
-
-    ours: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    null_value: float | None = None
-
-
-def judge(measured: Measured, direction: Direction) -> tuple[Verdict, str]:
-    """Verdict by rule: which side of the null does the whole 95 % interval lie on?
-
-    Args:
-        measured: estimate, interval and null.
-        direction: side of the null the claim asserts.
-
-    Returns:
-        Verdict and reason: not testable here without estimate, interval or null; supported or contradicted where the
-        interval lies on one side of the null; undecided otherwise.
-    """
-    if measured.ours is None:
-        return "not testable here", "there is nothing to measure it on"
-    if measured.lower is None or measured.upper is None or measured.null_value is None:
-        return "not testable here", "there are too few clusters for an interval"
-    side = (
-        "above" if measured.lower > measured.null_value else "below" if measured.upper < measured.null_value else None
-    )
-    if side is None:
-        return "undecided", f"the interval contains the null {measured.null_value:.3g}"
-    verdict: Verdict = "supported" if side == {"greater": "above", "less": "below"}[direction] else "contradicted"
-    return verdict, f"the whole interval lies {side} the null {measured.null_value:.3g}"
-
-
-def _row(claim: Claim, measured: Measured, verdict: Verdict, reason: str) -> dict[str, Any]:
-    row = asdict(claim) | asdict(measured) | {"verdict": verdict, "reason": f"{reason[0].upper()}{reason[1:]}."}
-    return {name: row[name] for name in SCHEMA}
-
-
-def _judged(claim: Claim, measured: Measured, direction: Direction) -> dict[str, Any]:
-    return _row(claim, measured, *judge(measured, direction))
 
 
 def trigger_claims(
@@ -135,15 +81,6 @@ def _drops(kept: pl.DataFrame, memorized: bool) -> tuple[np.ndarray, np.ndarray]
     return group["em_drop"].to_numpy().astype(float), group["near_duplicate_cluster"].to_numpy()
 
 
-def _measured(values: np.ndarray, clusters: np.ndarray, null: float | None) -> Measured:
-    """Mean over clusters with its t interval."""
-    if not len(values) or np.isnan(values).all():
-        return Measured(null_value=null)
-    test = cluster_t_test(values, clusters)
-    ours, lower, upper = (None if np.isnan(x) else float(x) for x in (test.estimate, test.lower, test.upper))
-    return Measured(ours, lower, upper, null)
-
-
 def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
     """Mean EM drop of memorized paragraphs, of the others, and their difference."""
     reported = {True: 12.19, False: 33.12}
@@ -153,38 +90,13 @@ def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str
             f"Changing one prefix token costs {name} {reported[memorized]} tokens of exact match on average.",
             reported[memorized],
         )  # fmt: skip
-        yield _same_number(claim, _measured(*_drops(kept, memorized), None), is_papers_model)
+        yield same_number_row(claim, cluster_mean(*_drops(kept, memorized), None), is_papers_model)
     claim = Claim(
         "memorized_harder_to_corrupt", _SECTION_4,
         "Memorized continuations are harder to corrupt than others: they lose fewer tokens per changed prefix token.",
         reported[False] - reported[True],
     )  # fmt: skip
-    yield _judged(claim, _difference(_drops(kept, False), _drops(kept, True)), "greater")
-
-
-def _same_number(claim: Claim, measured: Measured, is_papers_model: bool) -> dict[str, Any]:
-    """Verdict on a number that belongs to one model: does our interval contain it?"""
-    if not is_papers_model:
-        return _row(claim, measured, "not testable here", "the number belongs to GPT-Neo 125M on the Pile")
-    if measured.ours is None or measured.lower is None or measured.upper is None or claim.reported is None:
-        return _row(claim, measured, *judge(measured, "greater"))
-    if measured.lower <= claim.reported <= measured.upper:
-        return _row(claim, measured, "supported", "our interval contains the reported number")
-    return _row(claim, measured, "contradicted", "our interval does not contain the reported number")
-
-
-def _difference(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> Measured:
-    """Difference of two means over clusters with Welch's interval; null 0."""
-    from scipy.stats import ttest_ind
-
-    if not len(one[0]) or not len(other[0]):
-        return Measured(null_value=0.0)
-    first, second = cluster_means(*one), cluster_means(*other)
-    ours = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < LEAST_CLUSTER_COUNT:
-        return Measured(ours, null_value=0.0)
-    interval = ttest_ind(first, second, equal_var=False).confidence_interval()
-    return Measured(ours, float(interval.low), float(interval.high), 0.0)
+    yield judged_row(claim, mean_difference(_drops(kept, False), _drops(kept, True)), "greater")
 
 
 def _position_claims(kept: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -200,7 +112,7 @@ def _position_claims(kept: pl.DataFrame) -> Iterator[dict[str, Any]]:
             one, other = unit_features(pair, "spearman")
             values.append(one @ other if np.ptp(pair, axis=1).all() else np.nan)
             clusters.append(paragraph["near_duplicate_cluster"][0])
-        yield _judged(claim, _measured(np.array(values), np.array(clusters), 0.0), "greater")
+        yield judged_row(claim, cluster_mean(np.array(values), np.array(clusters), 0.0), "greater")
 
 
 def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]:
@@ -216,12 +128,12 @@ def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]
         (pl.col("em_drop") >= DESTROYED_SHARE * continuation_length).any().alias("destroyed")
     )["destroyed"]
     if not len(destroyed):
-        return _judged(claim, Measured(null_value=EARLY_SHARE), "greater")
+        return judged_row(claim, Measured(null_value=EARLY_SHARE), "greater")
     lower, upper = wilson_interval(int(destroyed.sum()), len(destroyed))
     share = float(destroyed.sum()) / len(destroyed)
     if len(destroyed) < LEAST_CLUSTER_COUNT:
-        return _judged(claim, Measured(share, null_value=EARLY_SHARE), "greater")
-    return _judged(claim, Measured(share, lower, upper, EARLY_SHARE), "greater")
+        return judged_row(claim, Measured(share, null_value=EARLY_SHARE), "greater")
+    return judged_row(claim, Measured(share, lower, upper, EARLY_SHARE), "greater")
 
 
 def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
@@ -253,27 +165,29 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     row = named.row(0, named=True) if not named.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("uniform_null"))
     if not is_papers_model:
-        yield _row(claim, measured, "not testable here", "head 1.2 is a name in GPT-Neo 125M only")
+        yield claim_row(claim, measured, "not testable here", "head 1.2 is a name in GPT-Neo 125M only")
     elif measured.ours is None:
-        yield _judged(claim, measured, "less")
+        yield judged_row(claim, measured, "less")
     elif row["rank_among_heads"] == 0:
-        yield _row(claim, measured, *judge(measured, "less"))
+        yield claim_row(claim, measured, *judge(measured, "less"))
     else:
-        yield _row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
+        yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
 
 
 def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: Direction) -> dict[str, Any]:
     """The best of all heads is a finding only where it also survives multiplicity control."""
     if row is None:
-        return _judged(claim, Measured(), direction)
+        return judged_row(claim, Measured(), direction)
     measured = Measured(row["estimate"], row["lower"], row["upper"], row[null])
     verdict, reason = judge(measured, direction)
     name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
     if verdict == "supported" and row["q_value"] >= 0.05:
-        return _row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+        return claim_row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
     if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
-        return _row(claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold")
-    return _row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
+        return claim_row(
+            claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold"
+        )
+    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
 
 
 def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
@@ -284,15 +198,15 @@ def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict
     )  # fmt: skip
     best = _best_head(rarity, "spearman")
     if best is None or correlations.is_empty():
-        return _judged(claim, Measured(null_value=0.0), "less")
+        return judged_row(claim, Measured(null_value=0.0), "less")
     is_a = (pl.col("layer_a") == best["layer"]) & (pl.col("head_a") == best["head"])
     is_b = (pl.col("layer_b") == best["layer"]) & (pl.col("head_b") == best["head"])
     pairs = correlations.filter(is_a | is_b).drop_nulls("estimate")
     if pairs.is_empty():
-        return _judged(claim, Measured(null_value=0.0), "less")
+        return judged_row(claim, Measured(null_value=0.0), "less")
     # Pairs share the paragraphs, so their errors do not average out: the mean of the ends is a cautious interval.
     ours, lower, upper = (_mean(pairs[name]) for name in ("estimate", "lower", "upper"))
-    return _judged(claim, Measured(ours, lower, upper, 0.0), "less")
+    return judged_row(claim, Measured(ours, lower, upper, 0.0), "less")
 
 
 def _mean(values: pl.Series) -> float | None:
@@ -313,7 +227,7 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
     if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
         verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield _row(claim, measured, verdict, reason)
+    yield claim_row(claim, measured, verdict, reason)
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",
@@ -321,4 +235,4 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     found = strongest.filter(paragraph_group="MP", statistic="excess_over_position")
     row = found.row(0, named=True) if not found.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("null_value", 0.0))
-    yield _judged(claim, measured, "greater")
+    yield judged_row(claim, measured, "greater")

@@ -48,7 +48,7 @@ def parameter_gradients(
     labels = piece_labels(adapter)
     blocks = [np.zeros((3, 0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
-        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), all_maps(adapter))
+        captures = _captures(adapter, batch, prefix_length, continuation_weights(batch, prefix_length))
         rows = [_paragraph_summary(adapter, captures, row) for row in range(len(batch))]
         blocks.append(np.stack(rows, axis=1))
     return _frame(np.concatenate(blocks, axis=1), labels)
@@ -74,10 +74,17 @@ def _mean_gradient(adapter: Adapter, ids: Tensor, prefix_length: int, batch_size
     total: dict[nn.Module, Tensor] = {}
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
         weights = continuation_weights(batch, prefix_length) / len(ids)
-        for module, captured in capture(adapter, batch, prefix_length, weights, all_maps(adapter)).items():
+        for module, captured in _captures(adapter, batch, prefix_length, weights).items():
             gradient = weight_gradient(captured, slice(None))
             total[module] = total[module].add_(gradient) if module in total else gradient
     return total
+
+
+def _captures(
+    adapter: Adapter, token_ids: Tensor, prefix_length: int, loss_weights: Tensor
+) -> dict[nn.Module, Capture]:
+    """What every projection read and the gradient of what it wrote, at the positions that the loss depends on."""
+    return capture(adapter, token_ids, prefix_length, loss_weights, all_maps(adapter), is_whole=False)
 
 
 def weight_gradient(captured: Capture, rows: Sequence[int] | slice) -> Tensor:
@@ -180,7 +187,7 @@ def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     labels = piece_labels(adapter)
     blocks = [np.zeros((0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
-        captures = capture(adapter, batch, prefix_length, continuation_weights(batch, prefix_length), all_maps(adapter))
+        captures = _captures(adapter, batch, prefix_length, continuation_weights(batch, prefix_length))
         blocks.append(_norms(adapter, captures))
     norms = np.concatenate(blocks)
     return _frame(np.stack([norms] * 3), labels).drop("max_abs", "mean_abs")
@@ -220,10 +227,15 @@ def _squared_norm(part: Projection, captured: Capture, inner_products: InnerProd
     """Squared gradient norm of each head of one projection, [paragraph, head], float64.
 
     With K the inner products on the whole side and h the head's side, Σ_{t,s} K[t, s] (h_t · h_s) = Σ_t h_t · (K h)_t:
-    one product for all heads, and no [position, position] table for each of them.
+    one product for all heads, and no [position, position] table for each of them. One head alone takes the table, which
+    is smaller than K h.
     """
+    import torch
+
     on_output = part.heads_on == "output"
     split, whole = (captured.gradient, captured.read) if on_output else (captured.read, captured.gradient)
-    features = split.float()
-    mixed = inner_products(whole) @ features  # [paragraph, position, feature]
+    features, known = split.float(), inner_products(whole)
+    if part.layout.head_count == 1:
+        return torch.linalg.vecdot(known.flatten(1), (features @ features.transpose(1, 2)).flatten(1))[:, None].double()
+    mixed = known @ features  # [paragraph, position, feature]
     return part.split(mixed.mul_(features)).sum((1, 3)).double()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
 from probes.scoring_fused import fused
+from probes.scoring_head import nll_gradient
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from probes.architectures import Adapter
 
 PASS_BYTES = 5_000_000
-LOGIT_TILE_BYTES = 12_000_000  # logits that exist at once: one paragraph of 50 tokens × 50,257, or more of fewer
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,6 @@ def rows_per_pass(adapter: Adapter, ids: Tensor, batch_size: int) -> int:
         return batch_size
     widest = max(max(p.module.weight.shape) for p in adapter.projections(0))
     return max(1, min(batch_size, PASS_BYTES // (4 * widest * ids.shape[1])))
-
-
-def logit_rows(adapter: Adapter, positions: int) -> int:
-    """Paragraphs whose logits at `positions` tokens fit LOGIT_TILE_BYTES, at least one."""
-    return max(1, LOGIT_TILE_BYTES // (4 * positions * adapter.unembedding.weight.shape[0]))
 
 
 def batches(ids: Tensor, batch_size: int) -> Iterator[Tensor]:
@@ -130,8 +125,35 @@ def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, tuple[Ten
             handle.remove()
 
 
+@contextmanager
+def skipping(module: nn.Module, first_position: int) -> Iterator[None]:
+    """While open, the module computes positions from first_position on and gives zeros before; axis 1 is position."""
+    import torch
+
+    def _later(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0][:, first_position:].contiguous(), *inputs[1:])
+
+    def _padded(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return torch.nn.functional.pad(output, (0, 0, first_position, 0))
+
+    handles = (
+        [module.register_forward_pre_hook(_later), module.register_forward_hook(_padded)] if first_position else []
+    )
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def capture(
-    adapter: Adapter, token_ids: Tensor, prefix_length: int, loss_weights: Tensor, modules: Sequence[nn.Module]
+    adapter: Adapter,
+    token_ids: Tensor,
+    prefix_length: int,
+    loss_weights: Tensor,
+    modules: Sequence[nn.Module],
+    *,
+    is_whole: bool = True,
 ) -> dict[nn.Module, Capture]:
     """Inputs and output gradients of `modules` for L = Σ loss_weights · NLL of the continuation tokens.
 
@@ -141,8 +163,10 @@ def capture(
         prefix_length: first position that is predicted.
         loss_weights: [paragraph, continuation position].
         modules: projections to watch.
+        is_whole: every position of every module. The loss does not depend on what the last MLP writes before position
+            prefix_length - 1; without these positions there, sums over positions are the same for less work.
 
-    Memory: the activations of one forward, one gradient for each watched output, LOGIT_TILE_BYTES of logits.
+    Memory: the activations of one forward, one gradient for each watched output, one tile of logits.
     """
     import torch
 
@@ -151,7 +175,8 @@ def capture(
     with undisturbed(adapter.model), fused(adapter.model):
         # Embeddings that ask for a gradient keep the graph alive even where every parameter is frozen.
         embeddings = adapter.embedding(ids[:, :-1]).detach().requires_grad_()
-        with recorded(modules) as seen:
+        last = adapter.mlp(adapter.layer_count - 1)
+        with recorded(modules) as seen, skipping(last, 0 if is_whole else prefix_length - 1):
             hidden = adapter.model.base_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         at_hidden = torch.zeros_like(hidden)
         at_hidden[:, prefix_length - 1 :] = _loss_gradient(
@@ -164,17 +189,12 @@ def capture(
 
 
 def _loss_gradient(adapter: Adapter, hidden: Tensor, targets: Tensor, loss_weights: Tensor) -> Tensor:
-    """∂L/∂hidden of the tokens that predict the continuation, [paragraph, position, hidden], logits tile by tile.
+    """∂L/∂hidden of the tokens that predict the continuation, [paragraph, position, hidden].
 
-    Written out, ∂NLL/∂logits = softmax − one-hot, because autograd would pass over the vocabulary five times.
+    Written out, because autograd would pass over the whole vocabulary five times.
     """
     import torch
 
-    pieces = []
     with torch.no_grad():
-        for tile in batches(torch.arange(len(hidden)), logit_rows(adapter, hidden.shape[1])):
-            at_logits = torch.softmax(adapter.unembedding(hidden[tile]), dim=-1, dtype=torch.float32)
-            at_logits.scatter_add_(-1, targets[tile][..., None], torch.full_like(at_logits[..., :1], -1.0))
-            at_hidden = at_logits.to(hidden.dtype) @ adapter.unembedding.weight
-            pieces.append(at_hidden * loss_weights[tile].to(at_hidden)[..., None])
-    return torch.cat(pieces)
+        gradient = nll_gradient(adapter.model, hidden.flatten(0, 1), targets.flatten()).view_as(hidden)
+        return gradient * loss_weights.to(gradient)[..., None]

@@ -8,7 +8,6 @@ exact match − relative drop of utility, utility being text that is not in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, adapter_for
@@ -26,9 +25,10 @@ from probes.interventions_hooks import (
     last_quartile,
     sweep,
 )
+from probes.interventions_resume import applied, layers_of_heads
 from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
 from probes.interventions_trunk import TokenScores, clean_trunk, score_tokens
-from probes.scoring_fused import fused
+from probes.scoring_fused import fused, is_hooked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,32 +155,17 @@ def outcomes(
     """
     import numpy as np
 
-    with fused(adapter.model):
-        parts = _outcomes(adapter, ids, prefix_length, bundles, means, batch_size)
-    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
-
-
-def _outcomes(
-    adapter: Adapter,
-    ids: Tensor,
-    prefix_length: int,
-    bundles: Sequence[Sequence[Intervention]],
-    means: Means | None,
-    batch_size: int,
-) -> list[list[Outcome]]:
-    """Outcomes by bundle and batch."""
+    is_plain = not is_hooked(adapter.model)
+    known = layers_of_heads(bundles) if is_plain else ()
     parts: list[list[Outcome]] = [[] for _ in bundles]
-    for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
-        trunk = clean_trunk(adapter, batch[:, :-1])
-        for index, bundle in enumerate(bundles):
-            real = [intervention for intervention in bundle if intervention.kind != "none"]
-            start = min((intervention.first_layer for intervention in real), default=adapter.layer_count)
-            with ExitStack() as stack:
-                for intervention in real:
-                    stack.enter_context(intervened(adapter.model, intervention, means))
-                hidden = trunk.resume(start, prefix_length - 1)
-            parts[index].append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
-    return parts
+    with fused(adapter.model):
+        for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
+            trunk = clean_trunk(adapter, batch[:, :-1], known)
+            for bundle, found in zip(bundles, parts, strict=True):
+                with applied(trunk, bundle, means, is_plain=is_plain) as start:
+                    hidden = trunk.resume(start, prefix_length - 1)
+                found.append(_outcome(score_tokens(adapter, hidden, batch[:, prefix_length:])))
+    return [Outcome(*map(np.concatenate, zip(*of_batches, strict=True))) for of_batches in parts]
 
 
 def _outcome(scores: TokenScores) -> Outcome:

@@ -121,7 +121,7 @@ def intervened(model: nn.Module, intervention: Intervention, means: Means | None
     with ExitStack() as stack:
         if intervention.kind != "none":
             for layer in intervention.layers:
-                for handle in _hooks(adapter, layer, intervention, means):
+                for handle in hooks(adapter, layer, intervention, means):
                     stack.callback(handle.remove)
         yield
 
@@ -141,8 +141,8 @@ def check(adapter: Adapter, intervention: Intervention, means: Means | None) -> 
         raise ProbeError("mean ablation needs reference means; pass the result of activation_means.")
 
 
-def _hooks(adapter: Adapter, layer: int, intervention: Intervention, means: Means | None) -> list[Any]:
-    """Hook handles of one layer."""
+def hooks(adapter: Adapter, layer: int, intervention: Intervention, means: Means | None) -> list[Any]:
+    """Hook handles of an intervention at one of its layers; whoever asks for them removes them."""
     if intervention.part == "mlp":
         level = means.mlp[layer] if means is not None and intervention.kind == "mean" else 0.0
 
@@ -150,10 +150,10 @@ def _hooks(adapter: Adapter, layer: int, intervention: Intervention, means: Mean
             return (output * 0) + level
 
         return [adapter.mlp(layer).register_forward_hook(_replace)]
-    return _attention_hooks(adapter, layer, intervention.head, _new_z(adapter, layer, intervention.kind, means))
+    return _attention_hooks(adapter, layer, intervention.head, new_z(adapter, layer, intervention.kind, means))
 
 
-def _attention_hooks(adapter: Adapter, layer: int, head: int | None, new_z: Callable[[Tensor], Tensor]) -> list[Any]:
+def _attention_hooks(adapter: Adapter, layer: int, head: int | None, change: Callable[[Tensor], Tensor]) -> list[Any]:
     """Keep the values when they are written, replace z when W_O reads it."""
     (values,), (output,) = adapter.component(layer, "W_V"), adapter.component(layer, "W_O")
     kept: list[Tensor] = []
@@ -162,7 +162,7 @@ def _attention_hooks(adapter: Adapter, layer: int, head: int | None, new_z: Call
         kept[:] = [written]
 
     def _replace(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        wanted = new_z(shared_heads(adapter, values.split(kept.pop())))
+        wanted = change(shared_heads(adapter, values.split(kept.pop())))
         if head is None:
             return (wanted.flatten(2).contiguous(),)
         z = inputs[0].clone()
@@ -177,7 +177,7 @@ def shared_heads(adapter: Adapter, values: Tensor) -> Tensor:
     return values.repeat_interleave(adapter.head_count // adapter.key_value_head_count, dim=-2)
 
 
-def _new_z(adapter: Adapter, layer: int, kind: Kind, means: Means | None) -> Callable[[Tensor], Tensor]:
+def new_z(adapter: Adapter, layer: int, kind: Kind, means: Means | None) -> Callable[[Tensor], Tensor]:
     """The function from values, [paragraph, position, head, size], to what the heads shall write."""
     if kind == "identity":
         return lambda values: values

@@ -23,14 +23,15 @@ def fused(model: PreTrainedModel) -> Iterator[None]:
     A model with a hook or a replaced method anywhere is somebody's experiment: it runs exactly as it is.
     """
     with ExitStack() as stack:
-        if not _is_hooked(model):
+        if not is_hooked(model):
             _fuse_attention(model, stack)
             for module in model.modules():
                 _fuse_module(module, stack)
         yield
 
 
-def _is_hooked(model: PreTrainedModel) -> bool:
+def is_hooked(model: PreTrainedModel) -> bool:
+    """Whether any module carries a forward hook or a method of its own."""
     hooks = ("_forward_hooks", "_forward_pre_hooks")
     methods = ("forward", "_attn")
     return any(
@@ -52,12 +53,13 @@ def _fuse_module(module: nn.Module, stack: ExitStack) -> None:
     from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
     if type(module) is NewGELUActivation:
-        _set(module, "forward", _tanh_gelu, stack)
+        replace_method(module, "forward", _tanh_gelu, stack)
     elif type(module) is GPTNeoSelfAttention:
-        _set(module, "_attn", _gpt_neo_attention(module), stack)
+        replace_method(module, "_attn", _gpt_neo_attention(module), stack)
 
 
-def _set(module: nn.Module, name: str, method: Any, stack: ExitStack) -> None:
+def replace_method(module: nn.Module, name: str, method: Any, stack: ExitStack) -> None:
+    """Give a module a method of its own until the stack closes."""
     object.__setattr__(module, name, method)
     stack.callback(object.__delattr__, module, name)
 

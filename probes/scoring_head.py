@@ -56,7 +56,7 @@ def token_facts(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, tile
     pieces = []
     for rows, targets in zip(hidden.split(tile), target_ids.split(tile), strict=True):
         top, moments = _Top(targets), _Moments(targets)
-        for first_id, logits in _logit_tiles(model, rows):
+        for first_id, logits in logit_tiles(model, rows):
             best = logits.amax(dim=-1)
             top.add(logits, best, first_id)
             moments.add(logits, best)  # overwrites the logits, so it comes last
@@ -80,7 +80,7 @@ def greedy_ids(model: PreTrainedModel, hidden: Tensor, tile: int) -> tuple[Tenso
     pieces = []
     for rows in hidden.split(tile):
         top = _Top(torch.zeros(len(rows), dtype=torch.int64, device=rows.device))
-        for first_id, logits in _logit_tiles(model, rows):
+        for first_id, logits in logit_tiles(model, rows):
             top.add(logits, logits.amax(dim=-1), first_id)
         pieces.append((top.argmax_id, top.first - top.second))
     ids, margins = zip(*pieces, strict=True)
@@ -104,7 +104,7 @@ def greedy_matches(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, t
     pieces = []
     for rows, targets in zip(hidden.split(tile), target_ids.split(tile), strict=True):
         top, total = _Top(targets), _LogTotal(targets)
-        for first_id, logits in _logit_tiles(model, rows):
+        for first_id, logits in logit_tiles(model, rows):
             best = logits.amax(dim=-1)
             top.add(logits, best, first_id)
             total.add(logits, best)  # overwrites the logits, so it comes last
@@ -113,7 +113,51 @@ def greedy_matches(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, t
     return torch.cat(hits), torch.cat(nll)
 
 
-def _logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
+def token_scores(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """NLL of each target, whether it is the most likely token, and the entropy, in nats.
+
+    Args:
+        model: gives the output head.
+        hidden: [token, hidden].
+        target_ids: [token].
+
+    Returns:
+        Three arrays [token]; NLL and entropy in float64 (float32 where the device has no other).
+    """
+    top, total = _Top(target_ids), _Entropy(target_ids)
+    for first_id, logits in logit_tiles(model, hidden):
+        best = logits.amax(dim=-1)
+        top.add(logits, best, first_id)
+        total.add(logits, best)  # overwrites the logits, so it comes last
+    return total.nats() - top.target, top.argmax_id == target_ids, total.entropy_nats()
+
+
+def nll_gradient(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor) -> Tensor:
+    """Gradient of each target's NLL with respect to the hidden state it is predicted from, [token, hidden].
+
+    It is Σ p(id) · W[id] − W[target], summed stretch by stretch of the vocabulary, so no row of logits ever exists as
+    a whole; what was summed before a larger logit turned up is scaled down (Milakov and Gimelshein 2018).
+
+    Args:
+        model: gives the output head W.
+        hidden: [token, hidden].
+        target_ids: [token].
+    """
+    import torch
+
+    weight = model.get_output_embeddings().weight
+    top = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
+    total, mean = torch.zeros_like(top), torch.zeros_like(hidden, dtype=torch.float32)
+    for first_id, logits in logit_tiles(model, hidden):
+        known, top = top, torch.maximum(top, logits.amax(dim=-1))
+        scale = (known - top).exp_()
+        p = logits.sub_(top[:, None]).exp_()
+        total = total.mul_(scale).add_(p.sum(dim=-1))
+        mean.mul_(scale[:, None]).add_(p.to(weight.dtype) @ weight[first_id : first_id + logits.shape[1]])
+    return mean.div_(total[:, None]).sub_(weight[target_ids]).to(hidden.dtype)
+
+
+def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
     """First token id and logits [token, id] of each stretch of the vocabulary.
 
     Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does.
@@ -225,6 +269,32 @@ class _Moments:
         ]
 
 
+class _Entropy(_LogTotal):
+    """Beside the sum of exp(x) that of x exp(x), x being the logit relative to the largest so far."""
+
+    def __init__(self, target_ids: Tensor) -> None:
+        import torch
+
+        super().__init__(target_ids)
+        self.first = torch.zeros_like(self.total)
+
+    def add(self, logits: Tensor, best: Tensor) -> None:
+        """Take in [token, id] logits whose largest are `best` [token]; the logits are overwritten."""
+        import torch
+
+        top = torch.maximum(self.top, best)
+        shift = torch.where(self.top == -torch.inf, 0.0, self.top - top).to(self.total.dtype)
+        self.top, scale = top, shift.exp()
+        logits -= top[:, None]
+        weight = logits.exp()
+        self.first = scale * (self.first + shift * self.total) + torch.linalg.vecdot(weight, logits)
+        self.total = scale * self.total + weight.sum(dim=-1)
+
+    def entropy_nats(self) -> Tensor:
+        """Entropy of the distribution, [token]."""
+        return self.total.log() - self.first / self.total
+
+
 def _joined(top: _Top, moments: _Moments) -> tuple[Tensor, ...]:
     """Fields of `TokenFacts` of one tile of tokens."""
     zeroth, first, second = moments.sums
@@ -252,7 +322,7 @@ def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
 
     probe = token_ids[:1, :4].to(model.device)
     reference = model(input_ids=probe, use_cache=False).logits[0].float()
-    ours = torch.cat([logits for _, logits in _logit_tiles(model, hidden_states(model, probe)[0])], dim=-1)
+    ours = torch.cat([logits for _, logits in logit_tiles(model, hidden_states(model, probe)[0])], dim=-1)
     if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=1e-2, atol=1e-2, equal_nan=True):
         raise ProbeError(
             f"{type(model).__name__} changes its logits after the output head, which scoring in tiles would miss; "

@@ -14,6 +14,7 @@ from probes.architectures import adapter_for
 from probes.errors import ProbeError
 from probes.gradient_cosines import cosine_of_folds, gradient_cosines
 from probes.gradients import gradient_norms, group_gradient, parameter_gradients
+from probes.scoring_head import nll_gradient
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -316,3 +317,16 @@ def test_requests_that_cannot_be_met_say_why():
         parameter_gradients(model, token_ids[0], 5)
     with pytest.raises(ProbeError, match="supported are gpt_neo"):
         adapter_for(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("size", [7, 512])
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_gradient_of_the_loss_summed_in_tiles_is_that_of_autograd(monkeypatch, size, scale):
+    monkeypatch.setattr("probes.scoring_head.VOCABULARY_TILES", {"cpu": size})
+    model, targets = small_model("gpt2"), paragraphs(2).flatten()
+    hidden = (torch.randn(len(targets), 12) * scale).requires_grad_()  # at scale 60 logits reach hundreds
+    loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), targets, reduction="sum")
+    (expected,) = torch.autograd.grad(loss, hidden)
+    with torch.no_grad():
+        ours = nll_gradient(model, hidden, targets)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)

@@ -106,7 +106,7 @@ def test_the_stages_that_run_a_model_can_be_spread():
     names = {stage.name for stage in SPREAD}
     assert names >= {
         "scores", "extractability", "generations", "perturbations", "head_attention", "parameter_gradients",
-        "interventions",
+        "interventions", "patching", "continuation_attention",
     }  # fmt: skip
 
 

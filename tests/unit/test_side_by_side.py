@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from assets import cores, memory
+from assets.errors import RequestError
 from assets.profile import EngineProfile, Profile, load_profile
 from assets.stage import Scope
 from orchestration import side_by_side
 from orchestration.flow import Step
+from orchestration.runner import run_flow
 from orchestration.side_by_side import checkpoints_at_once
 from warehouse.home import Home
 from warehouse.registrations import register
@@ -74,6 +76,14 @@ def test_one_on_an_accelerator_and_for_models_of_unknown_size(tmp_path: Path, mo
     assert checkpoints_at_once(scope, [*steps, Step("checkpoint", "hub")]) == 1
     monkeypatch.setattr(side_by_side, "_is_on_processor", lambda scope: False)
     assert checkpoints_at_once(scope, steps) == 1
+
+
+def test_a_wrong_number_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope, _ = home_with(tmp_path, [])
+    monkeypatch.setenv(cores.PARALLEL_CHECKPOINTS, "two")
+    with pytest.raises(RequestError, match="two"):
+        run_flow(scope, at_once=None)
+    assert not list((scope.home.root / "tables").glob("*/*"))
 
 
 def test_a_container_limits_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Tables of results that need more than SQL: rank correlations with nulls, verdicts."""
 
-from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, Column, Table
+from warehouse.registry.schema import BOOTSTRAP_INTERVAL, CHECKPOINT_ID, HEAD, LAYER, Column, Table
 
 
 def _number(name: str, description: str) -> Column:
@@ -26,8 +26,7 @@ HEAD_RARITY = Table(
             key=True,
         ),
         Column("estimate", "DOUBLE", "Mean over clusters of the coefficient.", nullable=True),
-        Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
-        Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
+        *BOOTSTRAP_INTERVAL,
         Column(
             "uniform_null",
             "DOUBLE",

@@ -1,6 +1,16 @@
 """Tables of where recital lives: perturbations, attention, gradients."""
 
-from warehouse.registry.schema import CHECKPOINT_ID, HEAD, LAYER, PARAGRAPH_ID, Column, Table, with_interval
+from warehouse.registry.schema import (
+    BOOTSTRAP_INTERVAL,
+    CHECKPOINT_ID,
+    HEAD,
+    IS_COLLAPSED,
+    LAYER,
+    PARAGRAPH_ID,
+    Column,
+    Table,
+    with_interval,
+)
 
 PERTURBATIONS = Table(
     "perturbations",
@@ -151,9 +161,8 @@ INTERVENTIONS = Table(
         *with_interval("memorization_drop", "_share", "Relative drop of exact match."),
         *with_interval("utility_drop", "_share", "Relative drop of utility."),
         Column("selectivity", "DOUBLE", "Memorization drop minus utility drop.", "share", nullable=True),
-        Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
-        Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
-        Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True),
+        *BOOTSTRAP_INTERVAL,
+        IS_COLLAPSED,
         Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
     ),
     version=2,

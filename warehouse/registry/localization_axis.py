@@ -1,6 +1,15 @@
 """Tables that put the localizations side by side: patching, cosines of gradients, the score card, harness tasks."""
 
-from warehouse.registry.schema import CHECKPOINT_ID, LAYER, PARAGRAPH_ID, Column, Table, with_interval
+from warehouse.registry.schema import (
+    BOOTSTRAP_INTERVAL,
+    CHECKPOINT_ID,
+    IS_COLLAPSED,
+    LAYER,
+    PARAGRAPH_ID,
+    Column,
+    Table,
+    with_interval,
+)
 
 _HEAD = Column("head", "INTEGER", "Head, 0-based; empty where there are none.", key=True, nullable=True)
 
@@ -94,10 +103,9 @@ SCORE_CARD = Table(
         *with_interval("drop", "_share", "Relative drop of exact match; of utility for unrelated text."),
         *_random("drop_", "drop"),
         Column("selectivity", "DOUBLE", "Memorization drop minus utility drop; empty if unrelated.", nullable=True),
-        Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
-        Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
+        *BOOTSTRAP_INTERVAL,
         *_random("", "selectivity"),
-        Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True),
+        IS_COLLAPSED,
         Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
     ),
 )

@@ -83,3 +83,8 @@ CHECKPOINT_ID = Column("checkpoint_id", "VARCHAR", "Checkpoint the row was measu
 PARAGRAPH_ID = Column("paragraph_id", "VARCHAR", "Content hash of the paragraph's token ids.", key=True)
 LAYER = Column("layer", "INTEGER", "Layer, 0-based.", key=True)
 HEAD = Column("head", "INTEGER", "Head within the layer, 0-based.", key=True)
+BOOTSTRAP_INTERVAL = (
+    Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
+    Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
+)
+IS_COLLAPSED = Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True)
