@@ -30,7 +30,15 @@ Ask them where you like:
 * `duckdb -readonly warehouse/data/rarecall.duckdb < sql/adhoc/cookbook/which_tokens_trigger.sql`, and the same in every
   tool on DuckDB 1.5 or newer, Harlequin for instance; there `SET VARIABLE checkpoint = '…'` and
   `SET VARIABLE paragraph = '…'` choose;
+* `harlequin -r warehouse/data/rarecall.duckdb`: paste a question and run it (Ctrl+J); what `SET VARIABLE` chose holds
+  until you quit;
 * in a notebook, `duckdb.connect("warehouse/data/rarecall.duckdb", read_only=True).sql(…).pl()`, or `.df()` for pandas.
+
+Open the file read-only (`-readonly`, `-r`, `read_only=True`), also during a run: what is open keeps showing its state
+while the next replaces it; open it anew to see that. A program that opens the file for writing locks all others out,
+and what it writes goes with the next publication. The file has the storage format of DuckDB 1.5 whatever version wrote
+it, so tools of 1.5 read what 2.0 wrote. Views name the Parquet parts by their full path: a home that was moved or
+copied needs `rarecall relocate` once.
 """
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from warehouse.home import Home
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RARECALL_PARALLEL_CHECKPOINTS", "1")  # the tests of side by side ask for more themselves
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -73,6 +73,7 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
         temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
         try:
             report = _build(home, temporary, on_object)
+            _log_of(home).unlink(missing_ok=True)
             temporary.replace(home.database)
         except (OSError, duckdb.IOException) as error:
             raise disk_error(home.database, error) from error
@@ -262,6 +263,11 @@ def _refuse_violations(report: CatalogReport) -> None:
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {identifier(name)}").fetchone()  # noqa: S608  our own object names
     return int(row[0]) if row else 0
+
+
+def _log_of(home: Home) -> Path:
+    """What a program that opened the file for writing left beside it; DuckDB does not open the next file with it."""
+    return home.database.with_name(f"{home.database.name}.wal")
 
 
 def _remove_leftovers(home: Home) -> None:

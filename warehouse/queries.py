@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from warehouse.home import Home
 if TYPE_CHECKING:
     import polars as pl
 
+_HOLDER = re.compile(r"Conflicting lock is held in (.+? \(PID \d+\))")
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _shared: ContextVar[tuple[Home, duckdb.DuckDBPyConnection] | None] = ContextVar("_shared", default=None)
 
@@ -58,10 +60,7 @@ def _attached(home: Home, settings: Settings) -> duckdb.DuckDBPyConnection:
         connection.execute(f"USE {home.database.stem}")
     except duckdb.Error as error:
         connection.close()
-        raise QueryError(
-            f"{home.database} cannot be opened ({_first_line(error)}); delete it and run `rarecall run`, "
-            "which rebuilds it from the tables."
-        ) from error
+        raise QueryError(_closed(home, _first_line(error))) from error
     return connection
 
 
@@ -171,6 +170,14 @@ def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
             f"the warehouse is read-only and {kind} is not a reading statement; use SELECT "
             "(PIVOT needs IN with its values)."
         )
+
+
+def _closed(home: Home, reason: str) -> str:
+    """Why the published file cannot be opened, and what to do."""
+    if holder := _HOLDER.search(reason):
+        return f"{home.database} is open for writing in {holder[1]}; close it there and open it with -readonly."
+    remedy = "delete it and run `rarecall run`, which rebuilds it from the tables"
+    return f"{home.database} cannot be opened ({reason}); {remedy}."
 
 
 def _first_line(error: Exception) -> str:

@@ -65,11 +65,20 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     texts = [
         pl.Series(
-            n, [None if v is None else json.dumps(v, ensure_ascii=False) for v in frame[n].to_list()], dtype=pl.String
+            n,
+            [None if v is None else json.dumps(v, ensure_ascii=False, default=_plain) for v in frame[n].to_list()],
+            dtype=pl.String,
         )
         for n in nested
     ]
     return frame.with_columns(texts)
+
+
+def _plain(value: Any) -> float | str:
+    """What JSON has no kind for: decimals as numbers, times and the like as text."""
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def _print_table(frame: pl.DataFrame) -> None:
@@ -83,6 +92,8 @@ def _print_table(frame: pl.DataFrame) -> None:
         else Console(width=max(PIPED_WIDTH, sum(_widths(frame.columns, cells)) + 2 * frame.width))
     )
     print_cells(console, frame, cells)
+    if frame.is_empty():
+        console.print("No rows: nothing of that kind was measured or found.", style="dim")
     if frame.height > SHOWN_ROWS:
         console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")
 

@@ -16,7 +16,7 @@ from warehouse.home import Home
 if TYPE_CHECKING:
     import sql as queries
 
-_NAME = re.compile(r"[a-z0-9_]+")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 class Format(enum.StrEnum):
@@ -59,7 +59,7 @@ def query(
     from orchestration.cli.answers import write_answer
     from warehouse.queries import query as ask
 
-    if not sql:
+    if not sql.strip():
         _list_questions()
         return
     text = _text_of(sql)
@@ -68,6 +68,7 @@ def query(
         return
     home = Home.locate()
     variables = {"checkpoint": checkpoint, "paragraph": paragraph}
+    _require_known(home, checkpoint, paragraph)
     parameters = _parameters(home, text, checkpoint, set_ or [])
     write_answer(ask(home, text, parameters, {n: v for n, v in variables.items() if v}), format.value, output)
 
@@ -85,7 +86,7 @@ def _text_of(asked: str) -> str:
         return sys.stdin.read()
     if not _NAME.fullmatch(asked.strip()):
         return asked
-    name, known = asked.strip(), queries.questions()
+    name, known = asked.strip().lower(), queries.questions()
     if name in known:
         return known[name].text
     if name in completions(name):
@@ -93,6 +94,29 @@ def _text_of(asked: str) -> str:
     close = difflib.get_close_matches(name, completions(""), n=3)
     said = f"did you mean {' or '.join(close)}" if close else "`rarecall query` lists the questions"
     raise RequestError(f"there is no question or table {name!r}; {said}?")
+
+
+def _require_known(home: Home, checkpoint: str, paragraph: str) -> None:
+    """Refuse a choice that would only give an empty answer.
+
+    Raises:
+        RequestError: there is no such checkpoint, or not exactly one paragraph whose id begins so.
+    """
+    import sql as queries
+    from assets.errors import RequestError
+    from warehouse.queries import query as ask
+
+    if checkpoint:
+        known = ask(home, queries.load_one("adhoc", "checkpoint_names").text)["checkpoint_id"].to_list()
+        if checkpoint not in known:
+            raise RequestError(f"there is no checkpoint {checkpoint!r}; measured are {', '.join(known) or 'none'}.")
+    if paragraph:
+        text = queries.load_one("adhoc", "paragraphs_by_id").text
+        count = ask(home, text, {"beginning": paragraph}).height
+        if count != 1:
+            found = f"{count} paragraphs have ids that begin" if count else "no paragraph has an id that begins"
+            where = "the report and `rarecall query recited_paragraphs` show ids"
+            raise RequestError(f"{found} with {paragraph!r}; {where}.")
 
 
 def _parameters(home: Home, text: str, checkpoint: str, settings: list[str]) -> dict[str, str] | None:

@@ -65,7 +65,8 @@ def write_profile(folder: Path, changes: dict[str, str] | None = None) -> Path:
 
 def environment(home: Path) -> dict[str, str]:
     """Environment of a subprocess that works in `home` and never asks a network."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RARECALL", "DAGSTER", "PYTEST"))}
+    left_out = ("RARECALL", "DAGSTER", "PYTEST")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out) or k == "RARECALL_PARALLEL_CHECKPOINTS"}
     more = {"RARECALL_HOME": str(home), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return kept | more | {"COLUMNS": "160", "NO_COLOR": "1", "HF_TOKEN": SECRET}
 

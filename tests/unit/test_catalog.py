@@ -1,5 +1,7 @@
 """The catalog: published whole or not at all, readable while it is replaced, and never writable by a question."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import duckdb
@@ -55,6 +57,29 @@ def test_publishing_replaces_and_an_open_reader_keeps_its_answer(home):
     reader.close()
     assert query(home, "SELECT copies_count FROM duplication_ladder")["copies_count"].to_list() == [16]
     assert is_published(home)
+
+
+WRITER = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE mine AS SELECT 1 AS a")
+print("open", flush=True)
+sys.stdin.readline()
+os._exit(0)  # as if killed: no checkpoint
+"""
+
+
+def test_a_program_that_writes_is_named_and_what_it_leaves_does_not_outlive_the_next_publication(home):
+    publish_catalog(home)
+    asked = [sys.executable, "-c", WRITER, str(home.database)]
+    with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(QueryError, match=rf"open for writing in .*PID {writer.pid}.*-readonly"):
+            query(home, "SELECT 1 AS one")
+        writer.communicate("\n")
+    assert home.database.with_name("rarecall.duckdb.wal").exists()
+    publish_catalog(home)
+    assert query(home, "SELECT count(*) AS n FROM scores")["n"][0] == 0
 
 
 def test_retired_parts_go_with_the_second_catalog_that_does_not_read_them(home):

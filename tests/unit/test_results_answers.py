@@ -1,6 +1,7 @@
 """Answers on a terminal: every width shows every value, numbers never fold, corpus text cannot steer the terminal."""
 
 import io
+import sys
 
 import polars as pl
 import pytest
@@ -57,3 +58,13 @@ def test_escape_sequences_of_the_corpus_do_not_reach_the_terminal(capsys: pytest
     write_answer(pl.DataFrame({"text": ["a\x1b[2J\x07b\r\x9bc\n"]}), "table", None)
     out = capsys.readouterr().out
     assert "a␛[2J␇b␍�c⏎" in out and "\x1b" not in out
+
+
+def test_nested_values_of_any_kind_fit_into_csv(capfd: pytest.CaptureFixture[str]) -> None:
+    import datetime
+    from decimal import Decimal
+
+    frame = pl.DataFrame({"a": [[Decimal("1.5")]], "b": [[datetime.date(2024, 5, 6)]]})
+    write_answer(frame, "csv", None)
+    sys.stdout.flush()
+    assert capfd.readouterr().out.splitlines() == ["a,b", '[1.5],"[""2024-05-06""]"']
