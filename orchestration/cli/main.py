@@ -33,8 +33,9 @@ app = typer.Typer(
 app.add_typer(registry_commands.checkpoints_app, name="checkpoints")
 app.add_typer(corpus_commands.app, name="corpus")
 app.add_typer(corpus_commands.import_app, name="import")
-for command in (run_commands.run, run_commands.ui, query_command.query, run_commands.report, run_commands.doctor):
+for command in (run_commands.run, run_commands.ui, run_commands.report, run_commands.doctor):
     app.command()(command)
+app.command(cls=query_command.SqlCommand)(query_command.query)
 app.command()(edit_command.edit)
 app.command()(housekeeping_commands.gc)
 app.command()(housekeeping_commands.relocate)

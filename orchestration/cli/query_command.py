@@ -7,9 +7,10 @@ import enum
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from warehouse.home import Home
 
@@ -26,6 +27,14 @@ class Format(enum.StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+class SqlCommand(TyperCommand):
+    """A command whose argument may begin with a comment, as files of SQL do, and not be taken for an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Set a line break, which SQL does not mind, before what begins with two hyphens and white space."""
+        return super().parse_args(ctx, [f"\n{text}" if re.match(r"--\s", text) else text for text in args])
 
 
 def completions(incomplete: str) -> list[str]:

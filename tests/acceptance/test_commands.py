@@ -46,7 +46,8 @@ def test_second_run_does_nothing_and_says_so(finished: Finished) -> None:
 
 
 def test_query_as_csv_is_header_and_rows_only(finished: Finished) -> None:
-    text = "select checkpoint_id, layer_count, NULL as nothing, 'a,\"b' as odd from checkpoints order by 1"
+    text = "-- as in a file\n"
+    text += "select checkpoint_id, layer_count, NULL as nothing, 'a,\"b' as odd from checkpoints order by 1"
     result = rarecall(finished.home, "query", "-f", "csv", text)
     rows = list(csv.reader(io.StringIO(result.stdout)))
     assert rows[0] == ["checkpoint_id", "layer_count", "nothing", "odd"]
