@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from collections.abc import Iterator
@@ -42,11 +43,18 @@ def sentence_of(error: BaseException) -> str:
     ours = [e for e in chain if isinstance(e, _OURS)]
     if ours:
         return str(ours[0])
-    if disk_is_full(Home.locate().root):  # even the note of what went wrong may not have found room
-        return f"the disk of {Home.locate().root} is full; what was there is kept, free space and run again."
+    root = Home.locate().root
+    if any(map(_says_no_room, chain)) or disk_is_full(root):  # even the note of it may not have found room
+        return f"the disk is full; what was there in {root} is kept, free space and run again."
     last = chain[-1]
     text = " ".join(str(last).split())
     return f"{type(last).__name__}: {text[:300]} (use `rarecall --debug …` for the traceback)."
+
+
+def _says_no_room(error: BaseException) -> bool:
+    """Whether an operation failed for want of room on a disk; Dagster keeps what a step raised as an attribute."""
+    raised = getattr(error, "user_exception", None) or error
+    return getattr(raised, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def disk_is_full(folder: Path) -> bool:

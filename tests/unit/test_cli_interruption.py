@@ -1,7 +1,8 @@
-"""A signal whose exception was swallowed is raised at the next check, once."""
+"""Ends of a command: a swallowed signal is raised at the next check, once; a full disk is named."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from orchestration.cli.failures import sentence_of
 from orchestration.cli.interruption import Interruption
 
 
@@ -44,3 +46,17 @@ def test_only_interruptions_go_unreported(interruption: Interruption, capsys: py
     assert capsys.readouterr().err == ""
     Careless(ValueError("worth a report"))
     assert "worth a report" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_however_deep_it_lies() -> None:
+    class OfTheFramework(Exception):
+        user_exception = OSError(errno.ENOSPC, "No space left on device")
+
+    try:
+        try:
+            raise OfTheFramework("Error occurred while executing op")
+        except OfTheFramework as error:
+            raise RuntimeError("the note of it was not written") from error
+    except RuntimeError as error:
+        assert sentence_of(error).startswith("the disk is full; ")
+    assert not sentence_of(OSError(errno.EIO, "broken")).startswith("the disk is full")
