@@ -49,13 +49,13 @@ def test_only_interruptions_go_unreported(interruption: Interruption, capsys: py
 
 
 def test_a_full_disk_is_named_however_deep_it_lies() -> None:
-    class OfTheFramework(Exception):
+    class FrameworkError(Exception):
         user_exception = OSError(errno.ENOSPC, "No space left on device")
 
     try:
         try:
-            raise OfTheFramework("Error occurred while executing op")
-        except OfTheFramework as error:
+            raise FrameworkError("Error occurred while executing op")
+        except FrameworkError as error:
             raise RuntimeError("the note of it was not written") from error
     except RuntimeError as error:
         assert sentence_of(error).startswith("the disk is full; ")
