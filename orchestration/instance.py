@@ -56,7 +56,9 @@ def close_killed_runs(instance: dg.DagsterInstance) -> None:
     """Runs of killed processes would be in progress in the UI for ever; report them as failed."""
     import dagster as dg
 
-    going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST: socket.gethostname()})
+    status = dg.DagsterRunStatus  # a full disk may leave a run that was noted and never began
+    unfinished = [status.NOT_STARTED, status.STARTING, status.STARTED]
+    going = dg.RunsFilter(statuses=unfinished, tags={_HOST: socket.gethostname()})
     for run in instance.get_runs(going):
         if not is_alive(run.tags.get(_PROCESS, "")):
             instance.report_run_failed(run, "its process was killed; the next run resumed from the finished parts")
