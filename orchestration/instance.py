@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from warehouse.atomic import is_alive, replace_file
@@ -23,6 +25,7 @@ concurrency:
 
 
 _PROCESS, _HOST = "rarecall/process", "rarecall/host"
+_UNFINISHED = ("NOT_STARTED", "STARTING", "STARTED")  # a full disk may leave a run that was noted and never began
 
 
 def prepare_instance(home: Home) -> str:
@@ -56,9 +59,21 @@ def close_killed_runs(instance: dg.DagsterInstance) -> None:
     """Runs of killed processes would be in progress in the UI for ever; report them as failed."""
     import dagster as dg
 
-    status = dg.DagsterRunStatus  # a full disk may leave a run that was noted and never began
-    unfinished = [status.NOT_STARTED, status.STARTING, status.STARTED]
-    going = dg.RunsFilter(statuses=unfinished, tags={_HOST: socket.gethostname()})
+    statuses = [dg.DagsterRunStatus(name) for name in _UNFINISHED]
+    going = dg.RunsFilter(statuses=statuses, tags={_HOST: socket.gethostname()})
     for run in instance.get_runs(going):
         if not is_alive(run.tags.get(_PROCESS, "")):
             instance.report_run_failed(run, "its process was killed; the next run resumed from the finished parts")
+
+
+def has_unfinished_runs(home: Home) -> bool:
+    """Whether the home's own history holds a run that has not ended; asked without importing Dagster."""
+    history = home.dagster / "history" / "runs.db"
+    if not history.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
+            known = connection.execute("SELECT DISTINCT status FROM runs").fetchall()
+    except sqlite3.Error:  # another layout, or being written
+        return True
+    return any(status in _UNFINISHED for (status,) in known)

@@ -22,6 +22,7 @@ from orchestration.flow import (
     is_measured,
     tail_steps,
 )
+from orchestration.instance import close_killed_runs, has_unfinished_runs, open_instance
 from orchestration.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from warehouse.registrations import register, registered
 
@@ -74,6 +75,9 @@ def run_flow(
     for step in tail_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
+    if has_unfinished_runs(scope.home):  # of a run that was killed when all its work was done
+        with open_instance(scope.home) as instance:
+            close_killed_runs(instance)
     return outcome
 
 

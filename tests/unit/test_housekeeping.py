@@ -212,3 +212,18 @@ def test_rows_about_something_that_is_gone_are_kept_but_not_shown(home: Home) ->
     publish_catalog(home)
     assert set(query(home, f"SELECT DISTINCT corpus_id FROM {LADDER}")["corpus_id"]) == {"c1", "over-c1"}
     assert all(file.exists() for file in store.files("over-that")) and is_published(home)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("SUCCESS", False), ("STARTED", True), ("NOT_STARTED", True)])
+def test_unfinished_runs_are_seen_without_dagster(tmp_path: Path, status: str, expected: bool) -> None:
+    home = Home(tmp_path / "home").prepare()
+    assert not has_unfinished_runs(home)
+    history = home.dagster / "history" / "runs.db"
+    history.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(history)) as connection:
+        connection.execute("CREATE TABLE runs (status TEXT)")
+        connection.execute("INSERT INTO runs VALUES (?)", (status,))
+        connection.commit()
+    assert has_unfinished_runs(home) is expected
+    history.write_bytes(b"no history")
+    assert has_unfinished_runs(home)  # Dagster has to say what it is
