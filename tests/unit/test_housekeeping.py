@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from orchestration.instance import has_unfinished_runs
 from warehouse import layout, parts
 from warehouse.catalog import is_published, publish_catalog
 from warehouse.consistency import consistent_partitions
