@@ -68,12 +68,14 @@ def close_killed_runs(instance: dg.DagsterInstance) -> None:
 
 def has_unfinished_runs(home: Home) -> bool:
     """Whether the home's own history holds a run that has not ended; asked without importing Dagster."""
+    from sql import load_one
+
     history = home.dagster / "history" / "runs.db"
     if not history.exists():
         return False
     try:
         with closing(sqlite3.connect(f"{history.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
-            known = connection.execute("SELECT DISTINCT status FROM runs").fetchall()
+            known = connection.execute(load_one("staging", "run_statuses").text).fetchall()
     except sqlite3.Error:  # another layout, or being written
         return True
     return any(status in _UNFINISHED for (status,) in known)
