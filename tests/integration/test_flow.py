@@ -269,6 +269,21 @@ def test_a_second_run_has_nothing_to_do(scope):
     assert [*corpus_steps(scope), *checkpoint_steps(scope), *tail_steps(scope)] == []
 
 
+def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(scope):
+    import dagster as dg
+
+    from orchestration.instance import has_unfinished_runs, open_instance, process_tags
+    from orchestration.runner import run_flow
+
+    gone = process_tags() | {"rarecall/process": "999999999"}  # beyond any process id
+    with open_instance(scope.home) as instance:
+        for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED):
+            instance.add_run(dg.DagsterRun(job_name="tail", status=status, tags=gone))
+    assert has_unfinished_runs(scope.home)
+    assert run_flow(scope).done == []
+    assert not has_unfinished_runs(scope.home)
+
+
 def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
     html = scope.home.report.read_text()
     assert "Findings" in html and html.count("<figure id=") >= 9
