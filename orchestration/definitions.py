@@ -8,7 +8,7 @@ from assets.framework.dagster_assets import Workspace, definition_of, released_p
 from assets.marts import marts
 from assets.report.asset import report
 from assets.stages import STAGES
-from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB, everything
+from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, EVERYTHING_JOB, TAIL_JOB, TRAINING_JOB
 from orchestration.schedules import refresh_tail, rerun_everything
 from orchestration.sensors import new_checkpoints, refresh_tail_on_change
 
@@ -38,7 +38,7 @@ def build_definitions(home: str = "", profile: str = "") -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         resources={"workspace": Workspace(home=home, profile=profile)},
-        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, everything],
+        jobs=[CORPUS_JOB, TRAINING_JOB, CHECKPOINT_JOB, TAIL_JOB, EVERYTHING_JOB],
         sensors=[new_checkpoints, refresh_tail_on_change],
         schedules=[refresh_tail, rerun_everything],
         executor=chosen_executor(),
