@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
-from assets.training import TRAINING
+from assets.training import training_steps
 from warehouse.catalog.publish import publish_catalog, published_root
 from warehouse.errors import RefusedError
 from warehouse.files import write_json
@@ -41,7 +41,7 @@ def relocate_home(home: Home) -> int:
             if (moved := with_root(facts, old, new)) != facts:
                 register(home, kind, name, moved)
     contents = _changed_so_far(home)
-    tables = [name for stage in (*CORPUS_STAGES, TRAINING, *CHECKPOINT_STAGES) for name in stage.tables]
+    tables = [name for stage in (*CORPUS_STAGES, training_steps, *CHECKPOINT_STAGES) for name in stage.tables]
     rewritten = sum(_relocate(home, name, old, new, contents) for name in dict.fromkeys(tables))
     publish_catalog(home)
     _note(home).unlink(missing_ok=True)

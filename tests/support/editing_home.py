@@ -1,6 +1,6 @@
 """A home with a tiny model that recites a few paragraphs, measured as far as editing needs it.
 
-`python -m tests.support.editing_home HOME PROFILE CHECKPOINT` runs the editing stage, for a test that kills it.
+`python -m tests.support.editing_home HOME PROFILE checkpoints` runs the editing stage, for a test that kills it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.checkpoints import CHECKPOINT, EDITED
-from assets.editing.stages import EDIT_SUMMARIES, EDITS
+from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.editing.stages import edit_summaries, edits
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope, Stage
-from assets.localization.perturbations import PERTURBATIONS
-from assets.memorization import GENERATIONS, SCORES
+from assets.localization.perturbations import perturbations
+from assets.memorization import generations, scores
 from assets.training import trained_checkpoints
 from warehouse.home import Home
 
@@ -59,7 +59,7 @@ perturbed_prefixes = 1
 relearning_limit = 2
 noise_strengths = [0.0, 0.5]
 """
-MEASURED = (CHECKPOINT, EDITED, SCORES, GENERATIONS, PERTURBATIONS)
+MEASURED = (checkpoints, edited_checkpoints, scores, generations, perturbations)
 
 
 def write_profile(folder: Path) -> Path:
@@ -101,7 +101,7 @@ def build(home: Home, profile: Path) -> Scope:
 
 def edit(home: Home, profile: Path, checkpoint: str) -> None:
     """The stages that edit and summarise."""
-    execute(home, profile, "checkpoint", checkpoint, (EDITS, EDIT_SUMMARIES))
+    execute(home, profile, "checkpoint", checkpoint, (edits, edit_summaries))
 
 
 if __name__ == "__main__":

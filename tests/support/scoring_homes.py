@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import torch
 
 from assets.framework.dagster_assets import Workspace, definition_of
 from assets.framework.profile import load_profile
-from assets.framework.stage import Scope, Shards
-from assets.memorization import _score_shards, scores
+from assets.framework.stage import Scope, Shards, Stage
+from assets.memorization import scores
 from warehouse.home import Home
 
 FAMILIES = ("llama", "gpt_neox")
@@ -101,7 +102,7 @@ def make_corpus(scope: Scope, profile: Path) -> None:
     assert job.execute_in_process(run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}}).success
 
 
-def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any]) -> Scope:
+def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any], stage: Stage = scores) -> Scope:
     """A copy of the home in which the scores are forgotten and made again, with an asset configuration."""
     shutil.copytree(scope.home.root, copy)
     elsewhere = Scope(Home(copy), scope.profile, scope.checkpoint_id)
@@ -111,16 +112,21 @@ def rescored(scope: Scope, copy: Path, profile: Path, config: dict[str, Any]) ->
         instance.add_dynamic_partitions("checkpoint", [elsewhere.checkpoint_id or ""])
         workspace = Workspace(home=str(copy), profile=str(profile))
         result = dg.materialize(
-            [definition_of(scores)], instance=instance, partition_key=elsewhere.checkpoint_id,
+            [definition_of(stage)], instance=instance, partition_key=elsewhere.checkpoint_id,
             resources={"workspace": workspace}, run_config={"ops": {"scores_stage": {"config": config}}},
         )  # fmt: skip
     assert result.success
     return elsewhere
 
 
-def mortal_shards(scope: Scope) -> Shards:
+def _with_these_shards(shards: Any) -> Stage:
+    return replace(scores, shards=shards)
+
+
+@_with_these_shards
+def mortal_scores(scope: Scope) -> Shards:
     """The shards of the scores, the first of which kills its process once."""
-    living = _score_shards(scope)
+    living = scores.shards_of(scope)
 
     def compute(shard: int) -> Any:
         mark = Path(os.environ[DIE_ONCE])

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.corpus.paragraphs import PARAGRAPHS
-from assets.corpus.text import CORPORA, _files_signature
-from assets.corpus.unigrams import SUBSET_UNIGRAMS, UNIGRAMS, WORDS
+from assets.corpus.paragraphs import paragraphs
+from assets.corpus.text import _files_signature, corpora
+from assets.corpus.unigrams import subset_unigrams, unigrams, words
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from assets.stages import CORPUS_STAGES
@@ -157,7 +157,7 @@ def test_words_are_counted_where_asked_for(pile_like):
 
 def test_nothing_is_left_to_do(pile_like):
     assert corpus_steps(pile_like) == []
-    assert all(stage in CORPUS_STAGES for stage in (CORPORA, PARAGRAPHS, UNIGRAMS, SUBSET_UNIGRAMS, WORDS))
+    assert all(stage in CORPUS_STAGES for stage in (corpora, paragraphs, unigrams, subset_unigrams, words))
 
 
 PACKED = """

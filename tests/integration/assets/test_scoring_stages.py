@@ -116,10 +116,13 @@ def test_two_workers_one_of_which_is_killed_write_the_parts_that_one_process_wri
 ):
     """The worker of the first shard dies in the middle of it; another takes the shard over."""
     monkeypatch.setenv(scoring_homes.DIE_ONCE, str(tmp_path / "died"))
-    monkeypatch.setattr("assets.memorization._score_shards", scoring_homes.mortal_shards)
     config = {"kind": kind, "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
     copy = scoring_homes.rescored(
-        measured, tmp_path / "home", home / "families.toml", config | {"cpus_per_worker": 0.5}
+        measured,
+        tmp_path / "home",
+        home / "families.toml",
+        config | {"cpus_per_worker": 0.5},
+        scoring_homes.mortal_scores,
     )
     assert (tmp_path / "died").exists()
     assert contents(copy) == contents(measured)
@@ -166,11 +169,11 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
 
 
 def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost(measured):
-    from assets.memorization import _score_shards
+    from assets.memorization import scores
 
     probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
     halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt_neox")
-    frames = [_score_shards(halved).compute(shard) for shard in (0, 2)]
+    frames = [scores.shards_of(halved).compute(shard) for shard in (0, 2)]
     found = pl.concat([frame["scores"] for frame in frames])
     exact = Scope(measured.home, measured.profile, "gpt_neox").read("scores")
     known = found.select("paragraph_id").join(exact, on="paragraph_id", maintain_order="left")

@@ -55,7 +55,7 @@ def test_groups_follow_the_flow():
 def test_upstream_tables_of_a_stage_come_before_it_in_the_flow():
     made: set[str] = set()
     for stage in (*CORPUS_STAGES, *CHECKPOINT_STAGES):
-        assert set(stage.upstream) <= made, stage.name
+        assert set(stage.reads) <= made, stage.name
         made |= set(stage.tables)
 
 

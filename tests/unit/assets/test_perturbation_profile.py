@@ -33,10 +33,10 @@ def test_policies_keep_their_order_so_that_the_first_is_the_main_one(tmp_path):
 
 
 def test_the_order_of_policies_is_part_of_what_a_sweep_is_made_from(tmp_path):
-    from assets.localization.perturbations import PERTURBATIONS
+    from assets.localization.perturbations import perturbations
 
     one, other = (
-        PERTURBATIONS.settings(profile_with(tmp_path, draws))
+        perturbations.settings(profile_with(tmp_path, draws))
         for draws in ("uniform=1\ndeletion=1", "deletion=1\nuniform=1")
     )
     assert one != other
