@@ -1,4 +1,4 @@
-"""What a checkpoint is, read from its files: completeness, facts, hash and finiteness, without loading the model."""
+"""Facts of a checkpoint read from its files: completeness, hash and finiteness, without loading the model."""
 
 from __future__ import annotations
 
