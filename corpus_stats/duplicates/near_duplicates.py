@@ -27,7 +27,7 @@ __all__ = [
 
 _MISS_PROBABILITY = 1e-3
 _KEY_LIMIT = 1 << 63
-_SMALL_GROUP = 16  # as many are compared pair by pair
+SMALL_GROUP = 16  # as many are compared pair by pair
 _ROUNDING = 1e-9
 
 
@@ -61,7 +61,7 @@ def near_duplicate_clusters(
     for members in _groups_of_equal(_row_keys(shingles.sets)):
         forest.join(int(members[0]), members[1:])
     signatures = minhash_signatures(shingle_hashes(rows, shingle_length), seed=seed)
-    for members in _candidate_groups(signatures, *band_shape(threshold)):
+    for members in candidate_groups(signatures, *band_shape(threshold)):
         _join_similar(forest, shingles, members)
     return forest.labels()
 
@@ -106,7 +106,7 @@ def band_shape(threshold: float, permutation_count: int = PERMUTATION_COUNT) -> 
     return permutation_count, 1
 
 
-def _candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
+def candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
     """Groups of paragraphs that agree in a whole band, in a fixed order."""
     for band in range(bands):
         yield from _groups_of_equal(_row_keys(signatures[:, band * rows : (band + 1) * rows]))
@@ -234,7 +234,7 @@ def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) 
         return
     _, first = np.unique(_row_keys(shingles.sets[members]), return_index=True)
     distinct = members[np.sort(first)]
-    if len(distinct) <= _SMALL_GROUP:
+    if len(distinct) <= SMALL_GROUP:
         _join_group(forest, shingles, distinct, np.ones(len(distinct), dtype=bool))
         return
     for group, is_short in shingles.groups_by_mark(distinct):

@@ -51,8 +51,8 @@ def test_marks_never_lose_a_similar_pair(rows, threshold, vocabulary, seed):
 def clusters_of_one_group(crowd: np.ndarray, threshold: float) -> list[int]:
     """Clusters when signatures tell nothing, all rows are candidates of each other and no group counts as small."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_duplicates, "_SMALL_GROUP", 0)
-        patch.setattr(near_duplicates, "_candidate_groups", lambda *_: [np.arange(len(crowd))])
+        patch.setattr(near_duplicates, "SMALL_GROUP", 0)
+        patch.setattr(near_duplicates, "candidate_groups", lambda *_: [np.arange(len(crowd))])
         return near_duplicate_clusters(crowd, threshold, shingle_length=3).tolist()
 
 
