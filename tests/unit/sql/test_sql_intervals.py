@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 import sql
-from warehouse.catalog import open_record
+from warehouse.catalog.publish import open_record
 from warehouse.home import Home
 
 ROOT = Path(sql.__file__).parents[1]

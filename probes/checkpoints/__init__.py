@@ -1,0 +1,1 @@
+"""Checkpoints on disk: what their files hold, and loading them safely."""
