@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.run.flow import checkpoint_steps, corpus_steps
@@ -23,12 +25,19 @@ def test_a_copied_home_is_relocated_without_measuring_again(finished: Finished, 
     assert moved.returncode == 0, moved.stderr
     sources = rarecall(home, "query", "-f", "csv", "SELECT source FROM checkpoints").stdout.split()[1:]
     assert sources and all(source.startswith(f"{home}/") for source in sources)
+    assert [file for file in home.rglob("tables/*/*/part-*.parquet") if _holds(file, str(finished.home))] == []
     scope = Scope(Home(home), load_profile(str(finished.profile)))
     assert corpus_steps(scope) == [] and checkpoint_steps(scope) == []
     assert before == {file.name: file.stat().st_mtime_ns for file in _parts(home, MEASURED)}
     assert {k: v for k, v in contents(home).items() if k[0] in MEASURED} == {
         k: v for k, v in contents(finished.home).items() if k[0] in MEASURED
     }
+
+
+def _holds(part: Path, text: str) -> bool:
+    """Whether a text column of a part, whatever the registry says of it, begins with `text`."""
+    frame = pl.read_parquet(part).select(pl.col(pl.String).str.starts_with(f"{text}/"))
+    return any(column.any() for column in frame.iter_columns())
 
 
 def _parts(home: Path, tables: tuple[str, ...]) -> list[Path]:
