@@ -74,7 +74,8 @@ def checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 def _inspect(scope: Scope) -> Frames:
     from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256
-    from probes.inspection import inspect_checkpoint, refuse_non_finite_weights
+    from probes.checkpoints.hub import resolve_folder
+    from probes.inspection import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 
     facts = source_of(scope)
     if facts.get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
@@ -95,7 +96,7 @@ def _inspect(scope: Scope) -> Frames:
         "hidden_size": found.hidden_size,
         "context_length": found.context_length,
         "parameter_count": found.parameter_count,
-        "weights_sha256": found.weights_sha256,
+        "weights_sha256": weights_sha256(resolve_folder(facts["source"], facts.get("revision"))),
         "tokenizer_sha256": tokenizer_sha256(load_tokenizer(facts["source"], facts.get("revision"))),
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}
