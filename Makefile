@@ -21,11 +21,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed
-	$(BIN)/python -m warehouse.registry.document > docs/tables.md
-	$(BIN)/python -m orchestration.picture > docs/images/flow.svg
+	$(BIN)/python -m docs.build.tables > docs/tables.md
+	$(BIN)/python -m docs.build.flow > docs/images/flow.svg
 
 cookbook: $(VENV)/installed
-	$(BIN)/python -m assets.cookbook > docs/cookbook.md
+	$(BIN)/python -m docs.build.cookbook > docs/cookbook.md
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "rarecall needs Python 3.11 or newer on the PATH; install one, or run make PYTHON=/path/to/python."; exit 2; }

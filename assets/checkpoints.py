@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.errors import RequestError
-from assets.execute import Shards, materialize, stage_asset
-from assets.fingerprints import content_of
-from assets.stage import Frames, Scope, Stage
+from assets.framework import model_stage
+from assets.framework.errors import RequestError
+from assets.framework.materialize import materialize
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from warehouse.fingerprints import content_of
 from warehouse.registrations import registration
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from assets.resources import Workspace
+    from assets.framework.dagster_assets import Workspace
 
 
-def source_of(scope: Scope) -> dict[str, Any]:
+def registered_source(scope: Scope) -> dict[str, Any]:
     """Registration of the scope's checkpoint."""
     return registration(scope.home, "checkpoints", scope.checkpoint_id or "")
 
@@ -29,7 +30,7 @@ def _signature(scope: Scope) -> dict[str, Any]:
 
     A checkpoint replaced in place is another one; a folder that is gone counts as what it was, so results stay.
     """
-    facts = source_of(scope)
+    facts = registered_source(scope)
     return {"registration": facts, "content": content_of(scope.home, scope.checkpoint_id or "", Path(facts["source"]))}
 
 
@@ -73,11 +74,11 @@ def checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _inspect(scope: Scope) -> Frames:
-    from corpus_stats.tokenizer import load_tokenizer, tokenizer_sha256
+    from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
     from probes.checkpoints.hub import resolve_folder
-    from probes.inspection import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
+    from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 
-    facts = source_of(scope)
+    facts = registered_source(scope)
     if facts.get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
         raise RequestError(
             f"checkpoint {scope.checkpoint_id} is registered for corpus {facts['corpus_id']}, the profile "
@@ -101,3 +102,23 @@ def _inspect(scope: Scope) -> Frames:
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}
     return {"checkpoints": pl.DataFrame([row], schema_overrides=schema)}
+
+
+EDITED = Stage(
+    ("edited_checkpoints",),
+    upstream=("checkpoints",),
+    outside=lambda scope: {"edit": registered_source(scope).get("edit")},
+)
+
+
+@stage_asset(EDITED, group="checkpoints", kinds={"parquet"})
+def edited_checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Read from the registration that `rarecall edit --save` writes."""
+    yield from materialize(context, EDITED, workspace.scope(context), _edited_shard)
+
+
+def _edited_shard(scope: Scope) -> Shards:
+    facts = registered_source(scope).get("edit")
+    empty = model_stage.no_rows("edited_checkpoints")
+    frame = pl.DataFrame([facts], schema=empty.schema) if facts else empty
+    return Shards(1, lambda _: {"edited_checkpoints": frame}, "checkpoints")

@@ -6,13 +6,12 @@ from typing import Any
 import dagster as dg
 
 import sql
-from assets import progress
-from assets.automation import WHEN_TABLES_CHANGE
-from assets.execute import preview
-from assets.resources import Workspace
-from warehouse.catalog import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
+from assets.framework import progress
+from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
+from assets.framework.materialize import preview
+from warehouse.catalog.publish import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
+from warehouse.catalog.queries import one_publication, query
 from warehouse.home import Home
-from warehouse.queries import one_publication, query
 from warehouse.registry import TABLES
 
 CATALOG = "catalog"

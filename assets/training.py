@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from assets import plots, progress
-from assets.corpora import tokens_folder
-from assets.errors import RequestError
-from assets.execute import Shards, materialize, stage_asset
-from assets.profile import Profile, settings_of
-from assets.stage import Frames, Scope, Stage
-from warehouse.atomic import digest
+from assets.corpus.text import tokens_folder
+from assets.figures import previews
+from assets.framework import progress
+from assets.framework.errors import RequestError
+from assets.framework.materialize import materialize
+from assets.framework.profile import Profile, settings_of
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from warehouse.files import digest
 from warehouse.registrations import register
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from assets.resources import Workspace
+    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> A
 
     Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
     """
-    from assets.partitions import CHECKPOINTS
+    from assets.framework.dagster_assets import CHECKPOINTS
 
     scope = workspace.scope(context)
     if scope.profile.training is None:
@@ -75,7 +76,7 @@ def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> A
     def _shards(scope: Scope) -> Shards:
         return Shards(1, lambda _: _train(context, scope))
 
-    yield from materialize(context, TRAINING, scope, _shards, {"training_steps": plots.training_loss})
+    yield from materialize(context, TRAINING, scope, _shards, {"training_steps": previews.training_loss})
     context.instance.add_dynamic_partitions(str(CHECKPOINTS.name), register_trained(scope))
 
 
@@ -98,7 +99,7 @@ def _saved_steps(scope: Scope) -> list[int]:
 
 
 def _train(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
-    from corpus_stats.tokenizer import load_tokenizer
+    from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.training import presentation_order, train
 
     settings = scope.profile.training
@@ -135,8 +136,8 @@ def _plan(scope: Scope) -> Any:
 
 def _background(scope: Scope, count: int) -> np.ndarray:
     """Windows shown once, none of which overlaps a measured paragraph, [sequence, position]."""
-    from corpus_stats.sampling import sample_windows
-    from corpus_stats.token_shards import TokenStream
+    from corpus_stats.paragraphs.sampling import sample_windows
+    from corpus_stats.tokens.shards import TokenStream
 
     stream = TokenStream(tokens_folder(scope))
     length, seed = scope.profile.paragraphs.length, scope.profile.paragraphs.seed

@@ -11,11 +11,11 @@ _RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from corpus_stats.occurrences import count_occurrences
+from corpus_stats.counts.occurrences import count_occurrences
 from corpus_stats.readers import open_source
-from corpus_stats.token_shards import TokenStream, write_token_shards
-from corpus_stats.tokenizer import load_tokenizer
-from corpus_stats.unigrams import count_stream
+from corpus_stats.tokens.shards import TokenStream, write_token_shards
+from corpus_stats.tokens.tokenizer import load_tokenizer
+from corpus_stats.counts.unigrams import count_stream
 
 peak = 0
 def watch(_):
@@ -38,7 +38,7 @@ def memory_growth(folder: Path, scales: tuple[int, ...] = (1, 10)) -> list[str]:
     import zstandard
 
     from corpus_stats.readers import open_source
-    from corpus_stats.tokenizer import train_tokenizer
+    from corpus_stats.tokens.tokenizer import train_tokenizer
 
     texts = [document.text[:2000] for document in open_source("python")]
     train_tokenizer(texts, 2000).save_pretrained(folder / "tokenizer")

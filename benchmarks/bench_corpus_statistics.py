@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from bench_corpus_memory import memory_growth
 
-from corpus_stats.minhash import minhash_signatures, shingle_hashes
-from corpus_stats.near_duplicates import near_duplicate_clusters
-from corpus_stats.occurrences import count_occurrences
-from corpus_stats.token_stream import TokenStream
-from corpus_stats.unigrams import count_by_subset, count_tokens
+from corpus_stats.counts.occurrences import count_occurrences
+from corpus_stats.counts.unigrams import count_by_subset
+from corpus_stats.duplicates.minhash import minhash_signatures, shingle_hashes
+from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
+from corpus_stats.tokens.stream import TokenStream, count_tokens
 
 VOCABULARY = 50_257
 RESULTS = Path(__file__).parent / "results"

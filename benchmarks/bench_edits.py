@@ -26,9 +26,9 @@ import torch
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from probes.architectures import adapter_for
-from probes.editing.campaign import Program, measure_subject
 from probes.editing.optimizer import AdamSettings
-from probes.editing.scorecard import Passages, Ruler, Subject
+from probes.editing.runs_of_target import Program, measure_subject
+from probes.editing.score_card import Passages, Ruler, Subject
 from probes.editing.selections import Selection, editable_weights, select
 
 PREFIX, LENGTH, CONTROLS, OTHERS = 50, 100, 10, 10

@@ -25,9 +25,9 @@ import torch
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from probes.architectures import adapter_for
-from probes.gradients import gradient_norms, parameter_gradients
-from probes.interventions import Intervention, block_sweep, head_sweep, outcomes
-from probes.interventions_trunk import score_tokens
+from probes.forward.trunk import score_tokens
+from probes.gradients.parameters import gradient_norms, parameter_gradients
+from probes.interventions.sweep import Intervention, block_sweep, head_sweep, outcomes
 
 PREFIX, LENGTH = 50, 100
 NOTES = (

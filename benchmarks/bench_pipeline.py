@@ -69,10 +69,10 @@ def _measured(home: Path, profile: Path, rounds: int) -> list[tuple[str, float]]
 
 def _partition(home: Path, profile: Path, rounds: int) -> list[tuple[str, float]]:
     """Jobs of a measured checkpoint in one process: Dagster, locks, reading and showing; nothing to compute."""
-    from assets.profile import load_profile
-    from assets.stage import Scope
-    from orchestration.executor import Executor
-    from orchestration.flow import Step, checkpoints_of
+    from assets.framework.profile import load_profile
+    from assets.framework.stage import Scope
+    from orchestration.run.executor import Executor
+    from orchestration.run.flow import Step, checkpoints_of
     from warehouse.home import Home
 
     scope = Scope(Home(home), load_profile(str(profile)))
@@ -98,7 +98,7 @@ def _arrival(home: Path, profile: Path) -> float:
 
 
 def _publish(home: Path) -> None:
-    from warehouse.catalog import publish_catalog
+    from warehouse.catalog.publish import publish_catalog
     from warehouse.home import Home
 
     publish_catalog(Home(home))

@@ -28,9 +28,9 @@ from results_world import World  # noqa: E402
 from assets.figures import FIGURES  # noqa: E402
 from assets.figures.files import write_figure, write_omissions  # noqa: E402
 from assets.figures.style import NothingToShowError  # noqa: E402
-from assets.profile import ReportSettings  # noqa: E402
+from assets.framework.profile import ReportSettings  # noqa: E402
 from assets.report import write_report  # noqa: E402
-from warehouse.catalog import publish_catalog  # noqa: E402
+from warehouse.catalog.publish import publish_catalog  # noqa: E402
 from warehouse.home import Home  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "results.md"

@@ -24,8 +24,8 @@ from pathlib import Path
 import torch
 from transformers import GPTNeoConfig, GPTNeoForCausalLM, PreTrainedModel
 
-from probes.scoring import score_paragraphs
-from probes.screening import screen_paragraphs
+from probes.scoring.screening import screen_paragraphs
+from probes.scoring.teacher_forced import score_paragraphs
 
 RESULTS = Path(__file__).parent / "results" / "scoring.md"
 PREFIX, LENGTH = 50, 100

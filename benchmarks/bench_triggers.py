@@ -22,13 +22,13 @@ import torch
 import transformers
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
-from probes.attention import prefix_attention
-from probes.generation import greedy_continuations
-from probes.head_rarity import head_rarity
-from probes.perturbation import sweep
-from probes.perturbation_passes import read_context
-from probes.scoring import score_paragraphs
-from probes.scoring_fused import fused
+from probes.attention.rarity import head_rarity
+from probes.attention.weights import prefix_attention
+from probes.forward.fused import fused
+from probes.perturbation.passes import read_context
+from probes.perturbation.sweep import sweep
+from probes.scoring.generation import greedy_continuations
+from probes.scoring.teacher_forced import score_paragraphs
 
 PREFIX, CONTINUATION = 50, 50
 POSITIONS = tuple(range(1, PREFIX))

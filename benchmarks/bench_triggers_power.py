@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from probes.trigger_effect_power import power_curve
+from probes.triggers.power import power_curve
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURE = ROOT / "benchmarks" / "results" / "triggers_power.md", ROOT / "docs" / "images" / "trigger_power.png"

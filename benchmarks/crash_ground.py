@@ -107,7 +107,7 @@ class Ground:
 
     def leftovers(self) -> list[str]:
         """Temporary files and unfinished runs, which a finished run must not leave."""
-        from orchestration.instance import open_instance
+        from orchestration.run.instance import open_instance
         from warehouse.home import Home
 
         files = [f.name for f in self.home.rglob("*") if f.name.endswith(".tmp") or ".staging" in f.name]

@@ -162,7 +162,7 @@ READING = """
 import sys, time
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
-from warehouse.queries import query
+from warehouse.catalog.queries import query
 home, end = Home.locate(), time.monotonic() + float(sys.argv[1])
 asked = "SELECT count(*) AS n, min(copies_count) AS low, max(copies_count) AS high FROM duplication_ladder"
 reads, versions, errors = 0, set(), []
@@ -209,8 +209,8 @@ def _publish(home: Any, version: int) -> None:
     """Three partitions of one table, all rows holding the version."""
     import polars as pl
 
-    from warehouse.catalog import publish_catalog
-    from warehouse.parts import TableStore
+    from warehouse.catalog.publish import publish_catalog
+    from warehouse.record.parts import TableStore
 
     store = TableStore.of(home, "duplication_ladder")
     for corpus in ("a", "b", "c"):

@@ -50,7 +50,7 @@ def main() -> None:
 
 def ground_of(home: Path, profile: Path, work: Path) -> fuzz_cases.Ground:
     """A copy of a finished home that may be spoilt."""
-    from warehouse.catalog import publish_catalog
+    from warehouse.catalog.publish import publish_catalog
     from warehouse.home import Home
 
     copied = work / "home"

@@ -2,28 +2,27 @@
 
 import dagster as dg
 
-from assets.asset_definitions import definition_of, released_paragraphs
-from assets.checkpoints import checkpoints
-from assets.continuation_attention import continuation_attention
-from assets.cores import divide_cores, parallel_steps
-from assets.corpora import corpora, tokenizers
-from assets.edits import edit_summaries, edited_checkpoints, edits
+from assets.analysis.head_rarity import head_rarity
+from assets.analysis.triggers import trigger_analysis
+from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.corpus.paragraphs import paragraphs
+from assets.corpus.text import corpora, tokenizers
+from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
+from assets.editing.stages import edit_summaries, edits
 from assets.figures.asset import figures
-from assets.gradients import activation_gradients, gradient_cosines, parameter_gradients
-from assets.harness import harness_utility
-from assets.head_attention import head_attention, head_rarity
-from assets.interventions import interventions
+from assets.framework.cores import divide_cores, parallel_steps
+from assets.framework.dagster_assets import Workspace, definition_of, released_paragraphs
+from assets.localization.attention import continuation_attention, head_attention
+from assets.localization.gradients import activation_gradients, gradient_cosines, parameter_gradients
+from assets.localization.harness import harness_utility
+from assets.localization.interventions import interventions
+from assets.localization.patching import patching
+from assets.localization.perturbations import perturbations
+from assets.localization.score_card import localization_score_card
 from assets.marts import marts
-from assets.paragraphs import paragraphs
-from assets.patching import patching
-from assets.perturbations import perturbations
+from assets.memorization import extractability, generations, scores
 from assets.report.asset import report
-from assets.resources import Workspace
-from assets.score_card import localization_score_card
-from assets.scores import extractability, generations, scores
 from assets.training import training_steps
-from assets.trigger_analysis import trigger_analysis
-from assets.unigrams import subset_unigrams, unigram_counts, unigrams, words
 from orchestration.jobs import CHECKPOINT_JOB, CORPUS_JOB, TAIL_JOB, TRAINING_JOB, everything
 from orchestration.schedules import refresh_tail, rerun_everything
 from orchestration.sensors import new_checkpoints, refresh_tail_on_change

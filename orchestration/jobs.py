@@ -6,8 +6,7 @@ import sys
 
 import dagster as dg
 
-from assets.partitions import CHECKPOINTS
-from assets.resources import Workspace
+from assets.framework.dagster_assets import CHECKPOINTS, Workspace
 
 _TRAINING = dg.AssetSelection.groups("training")
 _MODEL = dg.AssetSelection.groups("checkpoints", "memorization", "localization", "analysis")

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
+from assets.framework.dagster_assets import Workspace
 from assets.report import is_written
-from assets.resources import Workspace
 from orchestration.jobs import TAIL_JOB, everything
-from warehouse.catalog import is_published
+from warehouse.catalog.publish import is_published
 
 
 @dg.schedule(job=TAIL_JOB, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)

@@ -4,13 +4,12 @@ import json
 
 import dagster as dg
 
-from assets.partitions import CHECKPOINTS
-from assets.resources import Workspace
-from assets.stage import Scope
-from orchestration import arrivals
-from orchestration.arrivals import Arrival
-from orchestration.flow import CORPUS_STAGES
+from assets.framework.dagster_assets import CHECKPOINTS, Workspace
+from assets.framework.stage import Scope
+from assets.stages import CORPUS_STAGES
 from orchestration.jobs import CHECKPOINT_JOB
+from orchestration.sources import arrivals
+from orchestration.sources.arrivals import Arrival
 
 RUNS_PER_TICK = 8
 CURSOR_ENTRIES = 1000

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from probes.scoring_fused import fused
+from probes.forward.fused import fused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ import polars as pl
 
 from assets.figures import FIGURES
 from assets.figures.files import write_omissions
-from assets.findings import latest_checkpoint
-from assets.profile import ReportSettings
+from assets.framework.profile import ReportSettings
 from assets.report import write_report
-from warehouse.catalog import publish_catalog
+from warehouse.catalog.publish import publish_catalog
+from warehouse.catalog.queries import latest_checkpoint
 from warehouse.home import Home
-from warehouse.parts import TableStore
+from warehouse.record.parts import TableStore
 from warehouse.registry import TABLES
 
 CORPUS = "world"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from warehouse.atomic import is_alive
-from warehouse.catalog import read_parts
+from warehouse.catalog.publish import read_parts
+from warehouse.files import is_alive
 from warehouse.home import Home
-from warehouse.integrity import partitions
-from warehouse.parts import TableStore, partition_lock
+from warehouse.record.integrity import partitions
+from warehouse.record.parts import TableStore, partition_lock
 from warehouse.registrations import registered
 from warehouse.registry import TABLES
 

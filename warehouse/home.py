@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import RefusedError, WarehouseError
+from warehouse.files import write_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
@@ -45,7 +48,7 @@ class Home:
 
     @property
     def layout(self) -> Path:
-        """The version of this layout, see `warehouse.layout`."""
+        """The version of this layout, see `warehouse.home`."""
         return self.root / "home.json"
 
     @property
@@ -91,7 +94,6 @@ class Home:
         Raises:
             WarehouseError: it cannot be written, or a newer rarecall made it.
         """
-        from warehouse.layout import check_layout
 
         probe = self.root / f".writable-{os.getpid()}"
         try:
@@ -105,3 +107,44 @@ class Home:
             ) from error
         check_layout(self)
         return self
+
+
+LAYOUT = 1
+
+
+MIGRATIONS: dict[int, Callable[[Home], None]] = {}
+
+
+"""From a version to the next; each may be interrupted and run again."""
+
+
+def check_layout(home: Home) -> None:
+    """Bring a home to today's layout.
+
+    Raises:
+        WarehouseError: it was written by a newer rarecall, or its version cannot be read; nothing was touched.
+    """
+    version = _version(home)
+    if version > LAYOUT:
+        raise WarehouseError(
+            f"the home {home.root} has layout {version} of a newer rarecall, this one knows {LAYOUT}; install that "
+            "one, or set RARECALL_HOME to another folder."
+        )
+    for step in range(version, LAYOUT):
+        MIGRATIONS[step](home)
+        write_json(home.layout, {"layout": step + 1})
+    if not home.layout.exists():
+        write_json(home.layout, {"layout": LAYOUT})
+
+
+def _version(home: Home) -> int:
+    """Homes from before layouts had a version are of the first."""
+    try:
+        return int(json.loads(home.layout.read_text(encoding="utf-8"))["layout"])
+    except FileNotFoundError:
+        return 1
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WarehouseError(
+            f'{home.layout} cannot be read ({type(error).__name__}); write {{"layout": {LAYOUT}}} into it if this '
+            "home was made by this rarecall."
+        ) from error

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from warehouse.atomic import write_json
 from warehouse.errors import RefusedError, WarehouseError
+from warehouse.files import write_json
 from warehouse.home import Home, check_name
 
 Kind = Literal["corpora", "checkpoints"]

@@ -4,14 +4,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets import progress
-from assets.automation import WHEN_TABLES_CHANGE
 from assets.figures.catalogue import FIGURES
 from assets.figures.files import write_figure, write_omissions
 from assets.figures.style import NothingToShowError
-from assets.findings import latest_checkpoint
-from assets.resources import Workspace
-from warehouse.queries import one_publication
+from assets.framework import progress
+from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
+from warehouse.catalog.queries import latest_checkpoint, one_publication
 
 
 @dg.asset(group_name="report", kinds={"matplotlib"}, deps=["catalog"], automation_condition=WHEN_TABLES_CHANGE)

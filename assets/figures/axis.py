@@ -40,7 +40,7 @@ def localization_axis(frame: pl.DataFrame, *panels: Any) -> None:
     panels[-1].set_xlabel("layer")
 
 
-def score_card(frame: pl.DataFrame, *panels: Any) -> None:
+def draw_score_card(frame: pl.DataFrame, *panels: Any) -> None:
     """Loss of each choice of heads; grey: 95 % of as many heads drawn at random."""
     names = [name for name in _CHOICES if (frame["choice"] == name).any()]
     for ax, evaluation in zip(panels, _EVALUATIONS, strict=True):
@@ -82,7 +82,7 @@ FIGURES = (
         "(self), on other memorized ones, and of utility on unrelated text, with 95 % interval. Grey: 95 % of as many "
         "heads drawn at random.",
         "figure_score_card",
-        score_card,
+        draw_score_card,
         panels=3,
         height=1.5,
         missing="no paragraph is memorized, so no localization can be made.",

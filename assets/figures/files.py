@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.drawings import drawing_code
 from assets.figures.spec import FigureSpec, drawn
 from assets.figures.style import NothingToShowError, themed, with_variables
-from warehouse.atomic import digest, replace_file, write_json
+from assets.framework.plot_cache import drawing_code
+from warehouse.files import digest, replace_file, write_json
 from warehouse.home import Home
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import polars as pl
 
 import sql
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 Section = Literal["memorization", "triggers", "localization", "edits", "series"]
 
@@ -62,10 +62,10 @@ def drawn(spec: FigureSpec, frame: pl.DataFrame) -> Any:
     Raises:
         NothingToShowError: there are no rows, or not those the figure needs.
     """
-    from assets.figures.style import NothingToShowError, new_figure
+    from assets.figures.style import NothingToShowError, panel_row
 
     if frame.is_empty():
         raise NothingToShowError(spec.missing)
-    figure, panels = new_figure(spec.panels, spec.height)
+    figure, panels = panel_row(spec.panels, spec.height)
     spec.draw(frame, *panels)
     return figure

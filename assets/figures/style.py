@@ -63,7 +63,7 @@ def themed(salt: str) -> Iterator[None]:
         yield
 
 
-def new_figure(panels: int, height: float) -> tuple[Any, list[Any]]:
+def panel_row(panels: int, height: float) -> tuple[Any, list[Any]]:
     """A figure of the one width with panels below each other; `height` in inches is that of each panel."""
     from matplotlib.figure import Figure
 

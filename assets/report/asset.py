@@ -2,12 +2,11 @@
 
 import dagster as dg
 
-from assets.automation import WHEN_TABLES_CHANGE
-from assets.findings import latest_checkpoint
+from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
 from assets.report.page import said
 from assets.report.record import report_key, write_report
-from assets.resources import Workspace
-from warehouse.atomic import write_json
+from warehouse.catalog.queries import latest_checkpoint
+from warehouse.files import write_json
 
 
 @dg.asset(group_name="report", kinds={"html"}, deps=["figures"], automation_condition=WHEN_TABLES_CHANGE)

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 import sql
-from corpus_stats.redaction import MASK, redact, redacted_tokens
+from assets.report.redaction import MASK, redact, redacted_tokens
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 ATTENTION_BYTES = 6_000_000
 """Most bytes of attention in a report; beyond it only the heads that go with rarity most are kept."""

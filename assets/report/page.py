@@ -15,12 +15,12 @@ from assets.figures.catalogue import FIGURES
 from assets.figures.files import folder, inline_svg
 from assets.figures.spec import SECTIONS, FigureSpec
 from assets.figures.style import css_variables
-from assets.findings import Finding, findings
-from assets.profile import ReportSettings
+from assets.framework.profile import ReportSettings
 from assets.report.browser import as_script, browser_data, shown_token
+from assets.report.findings import Finding, findings
 from assets.report.provenance import tables_of, versions
+from warehouse.catalog.queries import mapping, query
 from warehouse.home import Home
-from warehouse.queries import mapping, query
 
 _VERDICTS = ("supported", "contradicted", "undecided", "not testable here")
 _NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
@@ -75,7 +75,7 @@ def said(home: Home, checkpoint_id: str) -> list[Finding]:
 
 @cache
 def _file(name: str) -> str:
-    return files("assets").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("assets").joinpath("report", "templates", name).read_text(encoding="utf-8")
 
 
 def _style() -> str:

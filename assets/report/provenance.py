@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warehouse.home import Home
-from warehouse.parts import TableStore
+from warehouse.record.parts import TableStore
 from warehouse.registry import TABLES
 
 

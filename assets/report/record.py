@@ -6,12 +6,12 @@ from pathlib import Path
 
 import sql
 from assets.figures.files import omissions
-from assets.profile import ReportSettings, settings_of
+from assets.framework.profile import ReportSettings, settings_of
 from assets.report.page import render, template
-from warehouse.atomic import digest, replace_file
-from warehouse.catalog import catalog_key
+from warehouse.catalog.publish import catalog_key
+from warehouse.catalog.queries import one_publication
+from warehouse.files import digest, replace_file
 from warehouse.home import Home
-from warehouse.queries import one_publication
 
 
 def report_key(home: Home, corpus_id: str, settings: ReportSettings) -> str:

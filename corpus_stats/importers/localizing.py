@@ -12,7 +12,7 @@ import polars as pl
 
 from corpus_stats.errors import CorpusError
 from corpus_stats.importers.lm_extraction import id_lists
-from corpus_stats.paragraph_facts import paragraph_ids, unique_token_count
+from corpus_stats.paragraphs.facts import paragraph_ids, unique_token_count
 
 _BIN = re.compile(r"(\d+)_(\d+)_preds")
 _COLUMNS = {"paragraph", "count", "em", "nll"}

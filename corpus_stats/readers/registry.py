@@ -14,7 +14,7 @@ from corpus_stats.readers.parquet import PARQUET_SUFFIXES, ParquetReader
 from corpus_stats.readers.python_installation import PythonInstallationReader
 from corpus_stats.readers.text_folder import TextFolderReader
 
-PRETOKENIZED = "token-files"  # a kind without a reader: see corpus_stats.pretokenized
+PRETOKENIZED = "token-files"  # a kind without a reader: see corpus_stats.tokens.pretokenized
 _TOKEN_SUFFIXES = (".bin", ".npy")
 KINDS: dict[str, type[Reader]] = {
     reader.kind: reader

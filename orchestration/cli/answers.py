@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.errors import RequestError
-from warehouse.atomic import replace_file
+from assets.framework.errors import RequestError
+from warehouse.files import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console

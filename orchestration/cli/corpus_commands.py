@@ -33,8 +33,8 @@ def add(
     """Register a corpus after a look at its files; a profile then names it by corpus_id alone."""
     from pydantic import ValidationError
 
-    from assets.errors import RequestError
-    from assets.profile import CorpusSettings
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import CorpusSettings
     from corpus_stats.errors import CorpusError
     from warehouse.registrations import register
 
@@ -57,7 +57,7 @@ def add(
 @app.command("list")
 def show() -> None:
     """Show corpora: tokens, documents, fingerprint; empty until they are read."""
-    from assets.errors import RequestError
+    from assets.framework.errors import RequestError
     from orchestration.cli.answers import write_answer
     from warehouse.registrations import registered
 
@@ -99,10 +99,10 @@ def import_localizing(
 
 
 def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length: int | None) -> None:
-    from assets.errors import RequestError
-    from assets.released import RELEASED, write_import
+    from assets.corpus.releases import RELEASED, write_import
+    from assets.framework.errors import RequestError
     from corpus_stats.errors import CorpusError
-    from warehouse.catalog import publish_catalog
+    from warehouse.catalog.publish import publish_catalog
     from warehouse.registrations import register
 
     home = Home.locate().prepare()
@@ -126,9 +126,9 @@ def _summary(frame: pl.DataFrame) -> str:
 
 def _inspected(settings: Any) -> tuple[str, str]:
     """Kind of a source and what was seen of it: the first document, or the number of tokens."""
-    from assets.errors import RequestError
-    from corpus_stats.pretokenized import token_file_count
+    from assets.framework.errors import RequestError
     from corpus_stats.readers import PRETOKENIZED, detect_kind, open_source
+    from corpus_stats.tokens.pretokenized import token_file_count
 
     kind = settings.kind or detect_kind(settings.source)
     if kind == PRETOKENIZED:
@@ -144,7 +144,7 @@ def _inspected(settings: Any) -> tuple[str, str]:
 
 
 def _read_corpora(home: Home) -> dict[str, dict[str, Any]]:
-    from warehouse.parts import TableStore
+    from warehouse.record.parts import TableStore
 
     store = TableStore.of(home, "corpora")
     return {name: store.read(name).row(0, named=True) for name in store.partitions()}
@@ -167,7 +167,7 @@ def _listed(read: dict[str, dict[str, Any]], known: dict[str, dict[str, Any]]) -
 
 
 def _pair(text: str) -> tuple[str, Any]:
-    from assets.errors import RequestError
+    from assets.framework.errors import RequestError
 
     name, equals, value = text.partition("=")
     if not (name and equals):

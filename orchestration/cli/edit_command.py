@@ -26,9 +26,9 @@ def edit(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile the checkpoint was measured with.")] = "",
 ) -> None:
     """Unlearn or edit memorized paragraphs and print the score card; the checkpoint's own files are only read."""
-    from assets.edit_request import EditRequest, edit_checkpoint
-    from assets.profile import load_profile
-    from assets.stage import Scope
+    from assets.editing.command import EditRequest, edit_checkpoint
+    from assets.framework.profile import load_profile
+    from assets.framework.stage import Scope
     from orchestration.cli.answers import write_answer
     from warehouse.registrations import registration
 

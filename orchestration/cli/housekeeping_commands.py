@@ -18,7 +18,7 @@ def gc(
     run_days: Annotated[float, typer.Option(min=0, help="Keep the UI's run history.")] = RUN_HISTORY_DAYS,
 ) -> None:
     """List what nothing reads any more: replaced parts, abandoned runs, tables of removed checkpoints, old history."""
-    from orchestration.housekeeping import forget_runs, old_runs
+    from orchestration.home.run_history import forget_runs, old_runs
     from warehouse.garbage import find_garbage, remove_garbage
 
     home = Home.locate().prepare()
@@ -41,7 +41,7 @@ def gc(
 
 def relocate() -> None:
     """After the home was moved or copied: bring paths up to date, without measuring anything again."""
-    from orchestration.relocation import relocate_home
+    from orchestration.home.relocation import relocate_home
 
     home = Home.locate().prepare()
     changed = relocate_home(home)

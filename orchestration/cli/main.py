@@ -15,7 +15,7 @@ from orchestration.cli import (
     registry_commands,
     run_commands,
 )
-from orchestration.cli.failures import INTERRUPTED, say, say_failure
+from orchestration.run.failures import INTERRUPTED, say, say_failure
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
 # training on two busy cores several times slower; sleeping costs little on idle ones and changes no number.

@@ -66,7 +66,7 @@ def query(
 ) -> None:
     """Ask the published warehouse, read-only, also while a run is writing."""
     from orchestration.cli.answers import write_answer
-    from warehouse.queries import query as ask
+    from warehouse.catalog.queries import query as ask
 
     if not sql.strip():
         _list_questions()
@@ -89,7 +89,7 @@ def _text_of(asked: str) -> str:
         RequestError: a single word names neither a question nor a table.
     """
     import sql as queries
-    from assets.errors import RequestError
+    from assets.framework.errors import RequestError
 
     if asked == "-":
         return sys.stdin.read()
@@ -112,8 +112,8 @@ def _require_known(home: Home, checkpoint: str, paragraph: str) -> None:
         RequestError: there is no such checkpoint, or not exactly one paragraph whose id begins so.
     """
     import sql as queries
-    from assets.errors import RequestError
-    from warehouse.queries import query as ask
+    from assets.framework.errors import RequestError
+    from warehouse.catalog.queries import query as ask
 
     if checkpoint:
         known = ask(home, queries.load_one("adhoc", "checkpoint_names").text)["checkpoint_id"].to_list()
@@ -134,8 +134,8 @@ def _parameters(home: Home, text: str, checkpoint: str, settings: list[str]) -> 
     Raises:
         RequestError: a setting is not NAME=VALUE.
     """
-    from assets.errors import RequestError
-    from assets.findings import latest_checkpoint
+    from assets.framework.errors import RequestError
+    from warehouse.catalog.queries import latest_checkpoint
 
     given = dict(item.partition("=")[::2] for item in settings)
     if not all("=" in item for item in settings):

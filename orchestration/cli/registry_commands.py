@@ -20,12 +20,12 @@ def add(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile whose corpus it is measured against.")] = "",
 ) -> None:
     """Register a checkpoint after a look at its files."""
-    from assets.errors import RequestError
-    from assets.profile import load_profile
-    from orchestration.runner import checkpoint_id_of, resolved
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import load_profile
+    from orchestration.run.runner import checkpoint_id_of, resolved
     from orchestration.sources import step_in_name
+    from probes.checkpoints.inspect import inspect_checkpoint
     from probes.errors import ProbeError
-    from probes.inspection import inspect_checkpoint
     from warehouse.registrations import register
 
     home, chosen = Home.locate().prepare(), load_profile(profile or None)
@@ -49,9 +49,9 @@ def show() -> None:
     """Show what is registered and what is measured."""
     import polars as pl
 
-    from assets.errors import RequestError
+    from assets.framework.errors import RequestError
     from orchestration.cli.answers import write_answer
-    from warehouse.parts import TableStore
+    from warehouse.record.parts import TableStore
     from warehouse.registrations import registered
 
     home = Home.locate()

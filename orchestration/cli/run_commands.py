@@ -13,7 +13,7 @@ import typer
 from warehouse.home import Home
 
 if TYPE_CHECKING:
-    from orchestration.flow import Step
+    from orchestration.run.flow import Step
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
 
@@ -23,12 +23,12 @@ def run(
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
 ) -> None:
     """Materialize everything a profile asks for, then print the findings and where the report lies."""
-    from assets import progress
-    from assets.profile import load_profile
-    from assets.stage import Scope
-    from orchestration.cli.interruption import Interruption
-    from orchestration.cli.progress_display import reporter
-    from orchestration.runner import run_flow
+    from assets.framework import progress
+    from assets.framework.profile import load_profile
+    from assets.framework.stage import Scope
+    from orchestration.run.interruption import Interruption
+    from orchestration.run.progress_display import reporter
+    from orchestration.run.runner import run_flow
 
     chosen = load_profile(profile or None)
     scope = Scope(Home.locate().prepare(), chosen)
@@ -48,7 +48,8 @@ def print_findings(home: Home, corpus_id: str | None = None) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from assets.findings import findings, latest_checkpoint
+    from assets.report.findings import findings
+    from warehouse.catalog.queries import latest_checkpoint
 
     console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120)
     checkpoint_id = latest_checkpoint(home, corpus_id)
@@ -62,7 +63,7 @@ def print_findings(home: Home, corpus_id: str | None = None) -> None:
 
 
 def _say_failed(failed: list[tuple[Step, BaseException]]) -> None:
-    from orchestration.cli.failures import exit_code, sentence_of
+    from orchestration.run.failures import exit_code, sentence_of
 
     for step, error in failed:
         if os.environ.get("RARECALL_DEBUG"):
@@ -78,7 +79,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; think before changing it.")] = "127.0.0.1",
 ) -> None:
     """Open the Dagster UI, with a persistent instance in the home folder."""
-    from assets.profile import load_profile
+    from assets.framework.profile import load_profile
     from orchestration.cli.ui_process import serve
 
     home = Home.locate().prepare()
@@ -93,7 +94,7 @@ def report(
     ] = False,
 ) -> None:
     """Print the findings and the path of the report."""
-    from assets.errors import RequestError
+    from assets.framework.errors import RequestError
 
     home = Home.locate()
     if not home.report.exists():
@@ -108,9 +109,9 @@ def report(
 
 
 def _write_redacted(home: Home) -> Path:
-    from assets.findings import latest_checkpoint
-    from assets.profile import ReportSettings
+    from assets.framework.profile import ReportSettings
     from assets.report import write_report
+    from warehouse.catalog.queries import latest_checkpoint
 
     target = home.report.with_name("redacted.html")
     write_report(home, latest_checkpoint(home) or "", ReportSettings(redact=True), target)
@@ -121,9 +122,9 @@ def doctor(
     repair: Annotated[bool, typer.Option("--repair", help="Remove damaged parts, to be made again.")] = False,
 ) -> None:
     """Check environment, home and devices, and say what to do."""
-    from orchestration.cli.examination import examine
-    from warehouse.integrity import examine_record
-    from warehouse.integrity import repair as remove_damaged
+    from orchestration.home.doctor import examine
+    from warehouse.record.integrity import examine_record
+    from warehouse.record.integrity import repair as remove_damaged
 
     home, problems = Home.locate(), 0
     if repair:

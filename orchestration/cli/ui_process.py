@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from assets.errors import RequestError
-from orchestration.instance import prepare_instance
+from assets.framework.errors import RequestError
+from orchestration.run.instance import prepare_instance
 from warehouse.home import Home
 
 _DEV_IS_FINE = "ignore:Function `dev_command` is superseded"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assets.profile import WatchSettings
-from assets.stage import Scope
+from assets.framework.profile import WatchSettings
+from assets.framework.stage import Scope
 from orchestration.sources.base import CheckpointSource
 from orchestration.sources.folder import FolderSource
 from orchestration.sources.hub import HubSource

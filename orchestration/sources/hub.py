@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from assets.errors import RequestError
+from assets.framework.errors import RequestError
+from orchestration.secrets import without_secrets
 from orchestration.sources.base import Listed, step_in_name
-from warehouse.secrets import without_secrets
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.errors import RequestError
+from assets.framework.errors import RequestError
 from orchestration.sources.base import SETTLE_SECONDS, Listed, step_in_name, why_folder_is_not_ready
 
 KINDS: dict[str, type] = {"checkpoint_id": str, "source": str, "training_step": int}

@@ -28,7 +28,7 @@ from probes.editing.selections import (
     weight_count,
 )
 from probes.errors import ProbeError
-from probes.inference import cluster_t_test
+from probes.statistics.clusters import cluster_t_test
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from probes.errors import ProbeError
-from probes.scoring_head import hidden_states
+from probes.forward.unembedding import hidden_states
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ class NonFiniteReadout(ProbeError):  # noqa: N818 (the name says what happened)
 
 @dataclass(frozen=True)
 class Readout:
-    """Per paragraph, all from one teacher-forced pass (leading matches equal greedy decoding, `probes/scoring.py`).
+    """Per paragraph, all from one teacher-forced pass (`probes/scoring/teacher_forced.py`: why it equals decoding).
 
     `is_match` and `nll_nats` are [paragraph, continuation]; `logprob_nats` is [paragraph, temperature], the log of the
     chance that sampling at that temperature writes the whole continuation (p_z of Hayes et al. 2025).

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from probes.inference import cluster_t_test
+from probes.statistics.clusters import cluster_t_test
 
 GROUP = ("protocol", "objective", "selection", "evaluation_set", "measure")
 MEASURES = {"exact_match": "exact_match_before", "replacement_match": "replacement_match_before"} | {

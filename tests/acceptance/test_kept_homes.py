@@ -7,9 +7,9 @@ from pathlib import Path
 from acceptance_home import SECRET, contents, rarecall
 from conftest import Finished
 
-from assets.profile import load_profile
-from assets.stage import Scope
-from orchestration.flow import checkpoint_steps, corpus_steps
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope
+from orchestration.run.flow import checkpoint_steps, corpus_steps
 from warehouse.home import Home
 
 MEASURED = ("scores", "perturbations", "head_attention", "parameter_gradients", "training_steps")

@@ -16,12 +16,12 @@ import typer
 from acceptance_home import rarecall
 
 import sql
+from docs.build.flow import flow_svg
 from orchestration.cli.main import app
 from orchestration.cli.query_command import _text_of
-from orchestration.picture import flow_svg
-from warehouse.catalog import publish_catalog
+from warehouse.catalog.publish import publish_catalog
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

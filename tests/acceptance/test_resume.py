@@ -13,7 +13,7 @@ import pytest
 from acceptance_home import LIMIT_SECONDS, command, contents, environment, rarecall, write_profile
 from conftest import Finished
 
-from orchestration.instance import open_instance
+from orchestration.run.instance import open_instance
 from warehouse.home import Home
 
 HOLD_PATHS = {"tokenizers", "corpora", "checkpoints"}
@@ -88,7 +88,7 @@ FILL = """
 import polars as pl, random
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
-from warehouse.parts import TableStore
+from warehouse.record.parts import TableStore
 home = Home.locate().prepare()
 store = TableStore.of(home, "unigram_counts")
 def write(rows, inputs):
@@ -113,7 +113,7 @@ READING = """
 import sys, time
 from pathlib import Path
 from warehouse.home import Home
-from warehouse.queries import query
+from warehouse.catalog.queries import query
 home, stop, seen = Home.locate(), Path(sys.argv[1]), set()
 asked = "SELECT s.checkpoint_id, count(*) AS n, count(t.position) AS m FROM scores s JOIN token_scores t "
 asked += "USING (checkpoint_id, paragraph_id) GROUP BY ALL ORDER BY 1"

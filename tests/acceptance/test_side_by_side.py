@@ -13,8 +13,8 @@ import pytest
 from acceptance_home import LIMIT_SECONDS, command, contents, environment
 from conftest import Finished
 
-from assets.cores import PARALLEL_CHECKPOINTS
-from orchestration.instance import open_instance
+from assets.framework.cores import PARALLEL_CHECKPOINTS
+from orchestration.run.instance import open_instance
 from warehouse.home import Home
 from warehouse.registry import TABLES
 

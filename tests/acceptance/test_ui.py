@@ -145,7 +145,7 @@ def _claim_full_match(home: Path, checkpoint_id: str) -> str:
     import polars as pl
 
     from warehouse.home import Home
-    from warehouse.parts import TableStore
+    from warehouse.record.parts import TableStore
 
     store = TableStore.of(Home(home), "scores")
     rows, manifest = store.read(checkpoint_id), store.manifest(checkpoint_id)

@@ -12,12 +12,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.checkpoints import CHECKPOINT
-from assets.edits import EDIT_SUMMARIES, EDITED, EDITS
-from assets.perturbations import PERTURBATIONS
-from assets.profile import load_profile
-from assets.scores import GENERATIONS, SCORES
-from assets.stage import Scope, Stage
+from assets.checkpoints import CHECKPOINT, EDITED
+from assets.editing.stages import EDIT_SUMMARIES, EDITS
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope, Stage
+from assets.localization.perturbations import PERTURBATIONS
+from assets.memorization import GENERATIONS, SCORES
 from assets.training import trained_checkpoints
 from warehouse.home import Home
 
@@ -76,9 +76,9 @@ def write_profile(folder: Path) -> Path:
 
 def execute(home: Home, profile: Path, job: str, checkpoint: str | None = None, stages: tuple[Stage, ...] = ()) -> Any:
     """Run a job of the code location, or the named stages of it, in this process."""
-    from assets.partitions import CHECKPOINTS
+    from assets.framework.dagster_assets import CHECKPOINTS
     from orchestration.definitions import build_definitions
-    from orchestration.instance import open_instance
+    from orchestration.run.instance import open_instance
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     keys = [dg.AssetKey(name) for stage in stages for name in stage.tables] or None

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from probes.editing.campaign import Program
 from probes.editing.optimizer import AdamSettings
-from probes.editing.scorecard import Passages, Ruler, Subject
-from probes.generation import greedy_continuations
+from probes.editing.runs_of_target import Program
+from probes.editing.score_card import Passages, Ruler, Subject
+from probes.scoring.generation import greedy_continuations
 from tests.integration.scoring_models import reciting_model
 
 PREFIX, LENGTH = 12, 24

@@ -10,12 +10,10 @@ from typing import Any
 import dagster as dg
 import torch
 
-from assets.asset_definitions import definition_of
-from assets.execute import Shards
-from assets.profile import load_profile
-from assets.resources import Workspace
-from assets.scores import _score_shards, scores
-from assets.stage import Scope
+from assets.framework.dagster_assets import Workspace, definition_of
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope, Shards
+from assets.memorization import _score_shards, scores
 from warehouse.home import Home
 
 FAMILIES = ("llama", "gpt_neox")
@@ -71,8 +69,8 @@ def families_home(root: Path) -> Any:
     """Make a finished home over two families and 32 + 32 tokens; returns what the run said."""
     import sysconfig
 
-    from corpus_stats.tokenizer import train_tokenizer
-    from orchestration.runner import run_flow
+    from corpus_stats.tokens.tokenizer import train_tokenizer
+    from orchestration.run.runner import run_flow
 
     source, library = root / "texts", Path(sysconfig.get_path("stdlib"))
     source.mkdir(parents=True)

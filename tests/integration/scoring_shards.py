@@ -27,7 +27,7 @@ def process_id(state: int, shard: int) -> int:
 
 
 def refuse_two(state: int, shard: int) -> int:
-    from probes.scoring_inputs import NonFiniteScore
+    from probes.forward.inputs import NonFiniteScore
 
     if shard == 2:
         raise NonFiniteScore(7, 9)

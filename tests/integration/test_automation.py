@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.partitions import CHECKPOINTS
+from assets.framework.dagster_assets import CHECKPOINTS
 from orchestration import jobs
 from orchestration.definitions import build_definitions
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from assets.errors import RequestError
-from assets.profile import load_profile
-from orchestration.cli.failures import exit_code, sentence_of
+from assets.framework.errors import RequestError
+from assets.framework.profile import load_profile
 from orchestration.cli.main import app
+from orchestration.run.failures import exit_code, sentence_of
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 
 @pytest.fixture

@@ -13,22 +13,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpus_stats import Document, token_shards
-from corpus_stats.ladder import build_ladder
-from corpus_stats.near_duplicates import near_duplicate_clusters
-from corpus_stats.occurrences import count_occurrences
+from corpus_stats import Document
+from corpus_stats.counts.occurrences import count_occurrences
+from corpus_stats.counts.unigrams import count_stream
+from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
+from corpus_stats.paragraphs.ladder import build_ladder
+from corpus_stats.paragraphs.sampling import sample_windows
 from corpus_stats.readers import open_source
-from corpus_stats.sampling import sample_windows
-from corpus_stats.token_shards import TokenStream, open_corpus, write_token_shards
-from corpus_stats.tokenizer import load_tokenizer
-from corpus_stats.unigrams import count_stream
+from corpus_stats.tokens import shards
+from corpus_stats.tokens.shards import TokenStream, open_corpus, write_token_shards
+from corpus_stats.tokens.tokenizer import load_tokenizer
 
 _TOKENIZE = """
 import sys
 from pathlib import Path
 from corpus_stats.readers import open_source
-from corpus_stats.token_shards import write_token_shards
-from corpus_stats.tokenizer import train_tokenizer
+from corpus_stats.tokens.shards import write_token_shards
+from corpus_stats.tokens.tokenizer import train_tokenizer
 
 documents = [d for d in open_source("python") if d.subset in ("json", "asyncio", "email", "documentation")]
 tokenizer = train_tokenizer((d.text for d in documents), 1024)
@@ -96,7 +97,7 @@ def _peak(run, source, folder) -> int:
 
 
 def test_memory_is_flat_when_the_corpus_grows_tenfold(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(token_shards, "_BATCH_CHARACTERS", 200_000)
+    monkeypatch.setattr(shards, "_BATCH_CHARACTERS", 200_000)
     text = "".join(d.text for d in open_source("python") if d.subset == "json")[:4000]
     peaks = []
     for scale in (1, 10):

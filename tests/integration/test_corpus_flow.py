@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.corpora import CORPORA, _files_signature
-from assets.paragraphs import PARAGRAPHS
-from assets.profile import load_profile
-from assets.stage import Scope
-from assets.unigrams import SUBSET_UNIGRAMS, UNIGRAMS, WORDS
+from assets.corpus.paragraphs import PARAGRAPHS
+from assets.corpus.text import CORPORA, _files_signature
+from assets.corpus.unigrams import SUBSET_UNIGRAMS, UNIGRAMS, WORDS
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope
+from assets.stages import CORPUS_STAGES
 from corpus_stats import CorpusError
-from corpus_stats.tokenizer import load_tokenizer, train_tokenizer
-from orchestration.flow import CORPUS_STAGES, Step, corpus_steps
+from corpus_stats.tokens.tokenizer import load_tokenizer, train_tokenizer
+from orchestration.run.flow import Step, corpus_steps
 from warehouse.home import Home
 
 WORDS_OF_TEXTS = tuple(
@@ -43,7 +44,7 @@ def tokenizer(tmp_path_factory):
 
 def run_corpus(root: Path, profile: str) -> Scope:
     """The corpus job over a profile's text, in the home `root/home`."""
-    from orchestration.executor import Executor
+    from orchestration.run.executor import Executor
 
     path = root / "profile.toml"
     path.write_text(profile)
@@ -261,7 +262,7 @@ device = "cpu"
 
 
 def run_released(root: Path, folder: Path, release: str, name: str, tokenizer: Path) -> Scope:
-    from assets.released import write_import
+    from assets.corpus.releases import write_import
     from warehouse.registrations import register
 
     home = Home(root / "home").prepare()
@@ -302,7 +303,7 @@ def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_
     import torch
     from transformers import AutoModelForCausalLM, GPT2Config
 
-    from assets.partitions import CHECKPOINTS
+    from assets.framework.dagster_assets import CHECKPOINTS
     from orchestration.definitions import build_definitions
     from warehouse.registrations import register
 
@@ -333,9 +334,9 @@ def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_
 def test_subset_rarity_in_sql_equals_the_library(unseen, seed):
     """The one-subset case of the SQL and the plain function agree."""
     import sql
-    from corpus_stats.unigrams import unigram_frame
-    from warehouse.catalog import connect_workspace
-    from warehouse.queries import to_polars
+    from corpus_stats.counts.unigrams import unigram_frame
+    from warehouse.catalog.publish import connect_workspace
+    from warehouse.catalog.queries import to_polars
 
     counts = np.random.default_rng(seed).integers(0, 5, 30) + (np.arange(30) == 0)
     expected = unigram_frame(counts, [""] * 30, unseen=unseen).filter(pl.col("token_count") > 0)

@@ -4,8 +4,8 @@ import dagster as dg
 import pytest
 
 import sql
+from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
 from orchestration.definitions import build_definitions, defs
-from orchestration.flow import CHECKPOINT_STAGES, CORPUS_STAGES
 from warehouse.registry import TABLES
 
 GRAPH = defs.resolve_asset_graph()

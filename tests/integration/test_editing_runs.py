@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probes.architectures import adapter_for
-from probes.editing.campaign import measure_subject
 from probes.editing.objective import Objective, freeze, loss_of, target_gradient
+from probes.editing.one_run import Recipe, Texts, run_edit
 from probes.editing.optimizer import AdamSettings, MaskedAdam
-from probes.editing.runs import Recipe, Texts, run_edit
+from probes.editing.runs_of_target import measure_subject
 from probes.editing.selections import Selection, editable_weights, pieces, select, weight_count
 from probes.errors import ProbeError
 from tests.integration.editing_world import LENGTH, PREFIX, program, same, snapshot, subject, world

@@ -14,17 +14,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.edit_request import EditRequest, edit_checkpoint
-from assets.errors import RequestError
-from assets.stage import Scope
-from probes.claims_editing import editing_claims
+from assets.editing.command import EditRequest, edit_checkpoint
+from assets.framework.errors import RequestError
+from assets.framework.stage import Scope
+from probes.claims.editing import editing_claims
 from probes.errors import ProbeError
 from tests.integration.editing_home import build, edit, execute, write_profile
-from warehouse.catalog import publish_catalog
+from warehouse.catalog.publish import publish_catalog
+from warehouse.catalog.queries import query
 from warehouse.errors import RefusedError
 from warehouse.home import Home
-from warehouse.parts import TableStore
-from warehouse.queries import query
+from warehouse.record.parts import TableStore
 from warehouse.registrations import registered
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.profile import load_profile
-from assets.stage import Scope
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 PROFILE = """
 name = "flow"
@@ -53,7 +53,7 @@ def scope(tmp_path_factory):
     """A finished home over a folder of standard-library sources."""
     import sysconfig
 
-    from orchestration.runner import run_flow
+    from orchestration.run.runner import run_flow
 
     root = tmp_path_factory.mktemp("flow")
     source = root / "texts"
@@ -264,7 +264,7 @@ def test_claims_of_both_papers_have_a_verdict_for_every_checkpoint(scope):
 
 
 def test_a_second_run_has_nothing_to_do(scope):
-    from orchestration.flow import checkpoint_steps, corpus_steps, tail_steps
+    from orchestration.run.flow import checkpoint_steps, corpus_steps, tail_steps
 
     assert [*corpus_steps(scope), *checkpoint_steps(scope), *tail_steps(scope)] == []
 
@@ -272,8 +272,8 @@ def test_a_second_run_has_nothing_to_do(scope):
 def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(scope):
     import dagster as dg
 
-    from orchestration.instance import has_unfinished_runs, open_instance, process_tags
-    from orchestration.runner import run_flow
+    from orchestration.run.instance import has_unfinished_runs, open_instance, process_tags
+    from orchestration.run.runner import run_flow
 
     gone = process_tags() | {"rarecall/process": "999999999"}  # beyond any process id
     with open_instance(scope.home) as instance:
@@ -294,7 +294,7 @@ def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
 def test_checks_and_plots_are_recorded_in_the_instance(scope):
     import dagster as dg
 
-    from orchestration.instance import open_instance
+    from orchestration.run.instance import open_instance
 
     with open_instance(scope.home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("scores"))

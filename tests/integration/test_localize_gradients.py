@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 import torch
 
-from probes.activations import activation_gradients
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.gradient_cosines import cosine_of_folds, gradient_cosines
-from probes.gradients import gradient_norms, group_gradient, parameter_gradients
-from probes.scoring_head import nll_gradient
+from probes.forward.unembedding import nll_gradient
+from probes.gradients.activations import activation_gradients
+from probes.gradients.cosines import cosine_of_folds, gradient_cosines
+from probes.gradients.parameters import gradient_norms, group_gradient, parameter_gradients
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -322,7 +322,7 @@ def test_requests_that_cannot_be_met_say_why():
 @pytest.mark.parametrize("size", [7, 512])
 @pytest.mark.parametrize("scale", [1.0, 60.0])
 def test_gradient_of_the_loss_summed_in_tiles_is_that_of_autograd(monkeypatch, size, scale):
-    monkeypatch.setattr("probes.scoring_head.VOCABULARY_TILES", {"cpu": size})
+    monkeypatch.setattr("probes.forward.unembedding.VOCABULARY_TILES", {"cpu": size})
     model, targets = small_model("gpt2"), paragraphs(2).flatten()
     hidden = (torch.randn(len(targets), 12) * scale).requires_grad_()  # at scale 60 logits reach hundreds
     loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), targets, reduction="sum")

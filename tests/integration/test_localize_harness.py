@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from probes.errors import ProbeError
-from probes.interventions import NOTHING, Intervention, intervened
-from probes.interventions_harness import harness_utility
+from probes.interventions.harness import harness_utility
+from probes.interventions.sweep import NOTHING, Intervention, intervened
 from tests.integration.localize_models import VOCABULARY, paragraphs, small_model
 
 TASK = """

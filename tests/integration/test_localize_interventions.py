@@ -9,18 +9,18 @@ import torch
 
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.interventions import (
+from probes.forward.trunk import clean_trunk
+from probes.interventions.hooks import SWEEPS
+from probes.interventions.sweep import (
     Intervention,
     activation_means,
     block_sweep,
     head_sweep,
     intervened,
+    interventions_named,
     last_quartile,
     measure_interventions,
-    sweep,
 )
-from probes.interventions_hooks import SWEEPS
-from probes.interventions_trunk import clean_trunk
 from tests.integration.localize_models import FAMILIES, paragraphs, small_model
 
 PREFIX = 7
@@ -284,13 +284,16 @@ def test_the_same_call_gives_the_same_table_and_nothing_recited_means_no_selecti
 
 def test_sweeps_name_every_intervention_once():
     model = small_model("gpt_neo", layers=3)
-    blocks, ranged = sweep(model, ["identity_blocks"]), sweep(model, ["identity_blocks", "identity_range"])
+    blocks, ranged = (
+        interventions_named(model, ["identity_blocks"]),
+        interventions_named(model, ["identity_blocks", "identity_range"]),
+    )
     assert blocks == ranged == block_sweep(model)  # the last quartile of three blocks is the last one
-    every = sweep(model, SWEEPS)
+    every = interventions_named(model, SWEEPS)
     assert len(every) == len(set(every)) == 4 * (3 + 9) + 2 * 3
-    assert sweep(small_model("gpt2", layers=8), ["zero_range"]) == [Intervention("zero", (6, 7))]
+    assert interventions_named(small_model("gpt2", layers=8), ["zero_range"]) == [Intervention("zero", (6, 7))]
     with pytest.raises(ProbeError, match="sweep 'zero_everything' does not exist"):
-        sweep(model, ["zero_everything"])
+        interventions_named(model, ["zero_everything"])
 
 
 def test_impossible_interventions_say_why():

@@ -7,7 +7,7 @@ import torch
 
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
-from probes.patching import PATCHABLE, activation_patching
+from probes.interventions.patching import PATCHABLE, activation_patching
 from tests.integration.localize_models import FAMILIES, VOCABULARY, paragraphs, small_model
 
 CHANGED, IMPACT = [2, 5, 4], [8, 7, 10]

@@ -12,11 +12,11 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from probes.activations import activation_gradients
 from probes.architectures import adapter_for
-from probes.gradients_capture import recorded
-from probes.interventions import Intervention, activation_means, intervened
-from probes.patching import activation_patching
+from probes.forward.capture import recorded
+from probes.gradients.activations import activation_gradients
+from probes.interventions.patching import activation_patching
+from probes.interventions.sweep import Intervention, activation_means, intervened
 from tests.integration.localize_models import VOCABULARY, paragraphs, small_model
 from tests.integration.test_localize_patching import CHANGED, IMPACT, pairs
 

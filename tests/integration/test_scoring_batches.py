@@ -8,10 +8,10 @@ import torch
 from scoring_models import ARCHITECTURES, greedy, random_model, reciting_model
 
 from probes.errors import ProbeError
-from probes.generation import greedy_continuations
-from probes.scoring import score_paragraphs
-from probes.scoring_batches import in_batches, is_out_of_memory
-from probes.scoring_fused import fused
+from probes.forward.batches import in_batches, is_out_of_memory
+from probes.forward.fused import fused
+from probes.scoring.generation import greedy_continuations
+from probes.scoring.teacher_forced import score_paragraphs
 
 CPU = torch.device("cpu")
 WORDS = (

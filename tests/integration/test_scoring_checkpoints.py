@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from scoring_models import ARCHITECTURES, random_model, random_paragraphs
 
 from probes.checkpoints.files import is_complete
+from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
+from probes.checkpoints.load import load_model, resolve_device
 from probes.errors import ProbeError
-from probes.inspection import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
-from probes.models import load_model, resolve_device
 
 
 @pytest.fixture(scope="module")

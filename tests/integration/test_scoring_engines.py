@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 import scoring_shards as shards_
 
-from probes.engines import EngineSettings, run_shards
 from probes.errors import ProbeError
-from probes.scoring_inputs import NonFiniteScore
+from probes.forward.inputs import NonFiniteScore
+from probes.workers import EngineSettings, run_shards
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra `ray`)")
 LIMIT_S = 240.0  # hard, and far above what any shard here takes
@@ -24,7 +24,7 @@ LIMIT_S = 240.0  # hard, and far above what any shard here takes
 @pytest.fixture(scope="module")
 def ray_cluster():
     """Two workers on this machine for all tests of the module."""
-    from probes.engines.ray import connected
+    from probes.workers.ray import connected
 
     with connected(EngineSettings(kind="ray", workers=2, cpus_per_worker=0.5)):
         yield

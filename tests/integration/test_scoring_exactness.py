@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scoring_models import ARCHITECTURES, greedy, random_model, random_paragraphs, reciting_model
 from torch import Tensor
 
-from probes.generation import generate_continuations, greedy_continuations
-from probes.scoring import score_paragraphs
+from probes.scoring.generation import generate_continuations, greedy_continuations
+from probes.scoring.teacher_forced import score_paragraphs
 
 
 def first_difference(ours: Tensor, theirs: Tensor) -> int:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from scoring_homes import PROFILE, small_config
 
-from assets.fitness import split_revision
-from assets.profile import load_profile
-from assets.stage import Scope
-from orchestration.cli.failures import exit_code, sentence_of
-from orchestration.runner import register_profile_checkpoints, run_flow
+from assets.framework.preflight import split_revision
+from assets.framework.profile import load_profile
+from assets.framework.stage import Scope
+from orchestration.run.failures import exit_code, sentence_of
+from orchestration.run.runner import register_profile_checkpoints, run_flow
 from warehouse.home import Home
 from warehouse.registrations import registered
 
@@ -24,7 +24,7 @@ def fit(tmp_path_factory) -> Path:
     """A checkpoint that fits, with its tokenizer."""
     from transformers import AutoModelForCausalLM
 
-    from corpus_stats.tokenizer import train_tokenizer
+    from corpus_stats.tokens.tokenizer import train_tokenizer
 
     folder = tmp_path_factory.mktemp("fitness") / "fit"
     tokenizer = train_tokenizer(["to be or not to be " * 50], 300)
@@ -71,7 +71,7 @@ def test_a_tokenizer_that_knows_more_than_the_model(fit, tmp_path):
 
 
 def test_another_tokenizer_than_the_corpus(fit, tmp_path):
-    from corpus_stats.tokenizer import train_tokenizer
+    from corpus_stats.tokens.tokenizer import train_tokenizer
 
     folder = copied(fit, tmp_path)
     train_tokenizer(["quite another text, with other words " * 50], 300).save_pretrained(folder)

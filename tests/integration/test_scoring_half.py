@@ -10,9 +10,14 @@ import torch
 from scoring_models import ARCHITECTURES, random_model, random_paragraphs, reciting_model
 
 from probes.errors import ProbeError
-from probes.scoring import score_paragraphs
-from probes.scoring_half import extractable_with_rescoring, margin_error, measure_margin_bound, score_with_rescoring
-from probes.screening import extractable_at
+from probes.scoring.half_precision import (
+    extractable_with_rescoring,
+    margin_error,
+    measure_margin_bound,
+    score_with_rescoring,
+)
+from probes.scoring.screening import extractable_at
+from probes.scoring.teacher_forced import score_paragraphs
 
 
 def halved(model, dtype=torch.bfloat16):

@@ -7,9 +7,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
-from probes.scoring import score_paragraphs
-from probes.scoring_head import VOCABULARY_TILES
-from probes.screening import screen_paragraphs
+from probes.forward.unembedding import VOCABULARY_TILES
+from probes.scoring.screening import screen_paragraphs
+from probes.scoring.teacher_forced import score_paragraphs
 
 
 class LargestTensor(TorchDispatchMode):

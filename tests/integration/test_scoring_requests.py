@@ -8,9 +8,9 @@ import torch
 from scoring_models import VOCABULARY, random_model, random_paragraphs
 
 from probes.errors import ProbeError
-from probes.generation import generate_continuations, greedy_continuations
-from probes.scoring import NonFiniteScore, score_paragraphs
-from probes.screening import screen_paragraphs
+from probes.scoring.generation import generate_continuations, greedy_continuations
+from probes.scoring.screening import screen_paragraphs
+from probes.scoring.teacher_forced import NonFiniteScore, score_paragraphs
 
 
 @pytest.fixture(scope="module")

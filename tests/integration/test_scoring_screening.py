@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scoring_models import ARCHITECTURES, VOCABULARY, greedy, random_model, random_paragraphs, reciting_model
 
 from probes.errors import ProbeError
-from probes.scoring import NonFiniteScore, score_paragraphs
-from probes.screening import extractable_at, screen_paragraphs, stage_ends
+from probes.scoring.screening import extractable_at, screen_paragraphs, stage_ends
+from probes.scoring.teacher_forced import NonFiniteScore, score_paragraphs
 
 
 def spoiled_recitals(model, rows: int, prefix_length: int, length: int, seed: int) -> torch.Tensor:

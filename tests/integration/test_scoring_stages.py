@@ -13,14 +13,14 @@ import scoring_homes
 import torch
 from scoring_models import greedy
 
-from assets.engine import engine_settings
-from assets.errors import RequestError
-from assets.profile import EngineProfile, load_profile
-from assets.stage import Scope
+from assets.framework.errors import RequestError
+from assets.framework.profile import EngineProfile, load_profile
+from assets.framework.stage import Scope
+from assets.framework.workers import engine_settings
+from assets.stages import CHECKPOINT_STAGES
 from orchestration.definitions import build_definitions
-from orchestration.flow import CHECKPOINT_STAGES
+from warehouse.catalog.queries import query
 from warehouse.home import Home
-from warehouse.queries import query
 
 SPREAD = [stage for stage in CHECKPOINT_STAGES if stage.spreads]
 LIMIT_S = 240.0
@@ -116,7 +116,7 @@ def test_two_workers_one_of_which_is_killed_write_the_parts_that_one_process_wri
 ):
     """The worker of the first shard dies in the middle of it; another takes the shard over."""
     monkeypatch.setenv(scoring_homes.DIE_ONCE, str(tmp_path / "died"))
-    monkeypatch.setattr("assets.scores._score_shards", scoring_homes.mortal_shards)
+    monkeypatch.setattr("assets.memorization._score_shards", scoring_homes.mortal_shards)
     config = {"kind": kind, "workers": 2, "threads": torch.get_num_threads(), "shard_limit_s": LIMIT_S}
     copy = scoring_homes.rescored(
         measured, tmp_path / "home", home / "families.toml", config | {"cpus_per_worker": 0.5}
@@ -166,7 +166,7 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
 
 
 def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost(measured):
-    from assets.scores import _score_shards
+    from assets.memorization import _score_shards
 
     probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
     halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt_neox")
@@ -183,7 +183,7 @@ def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost
 
 
 def test_a_nan_names_checkpoint_and_paragraph(measured):
-    from assets.scores import _Scorer
+    from assets.memorization import _Scorer
     from probes.errors import ProbeError
 
     scorer, rows = _Scorer(measured), measured.read("paragraphs").head(3)

@@ -11,10 +11,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets import fingerprints
-from assets.resources import Workspace
-from orchestration import arrivals, flow, schedules, sensors
+from assets.framework.dagster_assets import Workspace
+from orchestration import schedules, sensors
 from orchestration.definitions import build_definitions
+from orchestration.run import flow
+from orchestration.sources import arrivals
+from warehouse import fingerprints
 from warehouse.registrations import register, registered
 
 PROFILE = """

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
 import sql
-from warehouse.catalog import connect_workspace, dependency_order
+from warehouse.catalog.publish import connect_workspace, dependency_order
 
 STEPS = (0, 10, 20, 30)
 COPIES = (0, 4, 64)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from assets.errors import RequestError
-from assets.profile import Profile, WatchSettings, load_profile
-from assets.stage import Scope
-from orchestration import arrivals, runner
-from orchestration.arrivals import look_for_arrivals
-from orchestration.sources import sources_of
+from assets.framework.errors import RequestError
+from assets.framework.profile import Profile, WatchSettings, load_profile
+from assets.framework.stage import Scope
+from orchestration.run import runner
+from orchestration.sources import arrivals, sources_of
+from orchestration.sources.arrivals import look_for_arrivals
 from orchestration.sources.folder import FolderSource
 from orchestration.sources.hub import HubSource
 from orchestration.sources.manifest import ManifestSource

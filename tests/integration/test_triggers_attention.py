@@ -13,7 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from triggers_models import FAMILIES, random_ids, small_model
 
-from probes.attention import attention_array, prefix_attention
+from probes.attention.weights import attention_array, prefix_attention
 from probes.errors import ProbeError
 
 
@@ -58,7 +58,7 @@ def test_one_layers_weights_live_at_a_time(monkeypatch):
     """Weak references to every attention tensor: at most the current and the previous one may be alive."""
     import weakref
 
-    import probes.attention as module
+    import probes.attention.weights as module
 
     seen, alive = [], []
     watched = module._watched

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from triggers_models import FAMILIES, VOCABULARY, greedy, random_ids, small_model
 
 from probes.errors import ProbeError
-from probes.perturbation import POLICIES, minimal_perturbations, pmp_continuations, sweep
+from probes.perturbation.sweep import POLICIES, minimal_perturbations, pmp_continuations, sweep
 
 PREFIX, CONTINUATION = 12, 9
 COUNTS = np.random.default_rng(7).zipf(1.5, VOCABULARY).clip(max=10**6)

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 import sql
-from warehouse import catalog
-from warehouse.catalog import dependency_order, is_published, publish_catalog
+from warehouse.catalog import publish
+from warehouse.catalog.publish import dependency_order, is_published, publish_catalog
+from warehouse.catalog.queries import query
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
-from warehouse.parts import TableStore
-from warehouse.queries import query
+from warehouse.record.parts import TableStore
 from warehouse.registry import TABLES, Column
 
 
@@ -105,9 +105,9 @@ def test_a_violated_check_keeps_the_published_catalog(home, monkeypatch):
     violated = sql.Query("nobody_is_here", "-- Always violated.\nSELECT 'row' AS culprit")
     load = sql.load
     monkeypatch.setattr(
-        catalog.sql, "load", lambda folder: {"nobody_is_here": violated} if folder == "checks" else load(folder)
+        publish.sql, "load", lambda folder: {"nobody_is_here": violated} if folder == "checks" else load(folder)
     )
-    with pytest.raises(catalog.CatalogRefusedError, match="nobody_is_here found 1 violating rows") as refused:
+    with pytest.raises(publish.CatalogRefusedError, match="nobody_is_here found 1 violating rows") as refused:
         publish_catalog(home)
     assert refused.value.report.violations["nobody_is_here"] == [("row",)]
     assert home.database.read_bytes() == before

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from assets import cores, memory
-from assets.errors import RequestError
-from assets.profile import EngineProfile, Profile, load_profile
-from assets.stage import Scope
-from orchestration import side_by_side
-from orchestration.flow import Step
-from orchestration.runner import run_flow
-from orchestration.side_by_side import checkpoints_at_once
+from assets.framework import cores
+from assets.framework.errors import RequestError
+from assets.framework.profile import EngineProfile, Profile, load_profile
+from assets.framework.stage import Scope
+from orchestration.run import side_by_side
+from orchestration.run.flow import Step
+from orchestration.run.runner import run_flow
+from orchestration.run.side_by_side import checkpoints_at_once
 from warehouse.home import Home
 from warehouse.registrations import register
 
@@ -88,11 +88,11 @@ def test_a_wrong_number_is_refused_before_any_work(tmp_path: Path, monkeypatch: 
 
 def test_a_container_limits_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nMemAvailable:   1000 kB\n")
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
-    assert memory.available_memory_bytes() == 1000 * 1024
+    monkeypatch.setattr(cores, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(cores, "_CONTAINER", tmp_path)
+    assert cores.available_memory_bytes() == 1000 * 1024
     (tmp_path / "memory.current").write_text("100\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.available_memory_bytes() == 1000 * 1024
+    assert cores.available_memory_bytes() == 1000 * 1024
     (tmp_path / "memory.max").write_text("5000\n")
-    assert memory.available_memory_bytes() == 4900
+    assert cores.available_memory_bytes() == 4900

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestration.cli.failures import sentence_of
-from orchestration.cli.interruption import Interruption
+from orchestration.run.failures import sentence_of
+from orchestration.run.interruption import Interruption
 
 
 @pytest.fixture

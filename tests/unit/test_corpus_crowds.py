@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corpus_stats.near_duplicates as near_duplicates
-from corpus_stats.near_duplicates import _ShingleSets, near_duplicate_clusters
+import corpus_stats.duplicates.near_duplicates as near_duplicates
+from corpus_stats.duplicates.near_duplicates import _ShingleSets, near_duplicate_clusters
 
 
 def template_crowd(rows: int, private: int, seed: int, vocabulary: int = 50_000) -> np.ndarray:

@@ -9,8 +9,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from corpus_stats import CorpusError
-from corpus_stats.ladder import build_ladder
-from corpus_stats.near_duplicates import (
+from corpus_stats.duplicates.near_duplicates import (
     HASHING_SCHEME,
     _candidate_groups,
     band_shape,
@@ -18,6 +17,7 @@ from corpus_stats.near_duplicates import (
     near_duplicate_clusters,
     shingle_hashes,
 )
+from corpus_stats.paragraphs.ladder import build_ladder
 
 
 def mutated_families(families: int, members: int, length: int, seed: int) -> np.ndarray:

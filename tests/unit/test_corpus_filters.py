@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_stats import CorpusError
-from corpus_stats.filters import (
+from corpus_stats.paragraphs.filters import (
     contains_token_set,
     filter_report,
     filter_strings,
     filter_token_sets,
     paragraph_filters,
 )
-from corpus_stats.strata import occurrence_strata, stratified_rows, subset_coverage
-from corpus_stats.tokenizer import train_tokenizer
+from corpus_stats.paragraphs.strata import occurrence_strata, stratified_rows, subset_coverage
+from corpus_stats.tokens.tokenizer import train_tokenizer
 
 
 def test_sixty_filter_strings():

@@ -11,10 +11,10 @@ import pytest
 from corpus_shared_data import GPT2_FILTER_SETS, released
 
 from corpus_stats import CorpusError
-from corpus_stats.filters import filter_report, paragraph_filters
+from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters, shared_run_clusters
 from corpus_stats.importers import import_lm_extraction_benchmark, import_localizing_paragraph_memorization
-from corpus_stats.near_duplicates import near_duplicate_clusters, shared_run_clusters
-from corpus_stats.sampling import paragraph_id
+from corpus_stats.paragraphs.filters import filter_report, paragraph_filters
+from corpus_stats.paragraphs.sampling import paragraph_id
 
 
 @pytest.fixture(scope="module")

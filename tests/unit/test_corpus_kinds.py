@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_stats.kinds import KINDS, content_kinds
+from corpus_stats.paragraphs.kinds import KINDS, content_kinds
 from corpus_stats.readers import open_source
 
 EXAMPLES = {

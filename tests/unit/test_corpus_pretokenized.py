@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corpus_stats.pretokenized as pretokenized
+import corpus_stats.tokens.pretokenized as pretokenized
 from corpus_stats import CorpusError
-from corpus_stats.occurrences import count_occurrences
-from corpus_stats.pretokenized import register_token_files
-from corpus_stats.sampling import sample_windows
-from corpus_stats.token_shards import TokenStream, open_corpus
-from corpus_stats.tokenizer import train_tokenizer
+from corpus_stats.counts.occurrences import count_occurrences
+from corpus_stats.paragraphs.sampling import sample_windows
+from corpus_stats.tokens.pretokenized import register_token_files
+from corpus_stats.tokens.shards import TokenStream, open_corpus
+from corpus_stats.tokens.tokenizer import train_tokenizer
 
 TEXTS = ["one two three four " * 9, "naïve ☕ " * 7, "x = [1, 2, 3]\n" * 11]
 

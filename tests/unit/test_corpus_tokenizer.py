@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_stats import CorpusError
-from corpus_stats.tokenizer import load_tokenizer, paragraph_texts, token_strings, tokenizer_sha256, train_tokenizer
+from corpus_stats.tokens.tokenizer import (
+    load_tokenizer,
+    paragraph_texts,
+    token_strings,
+    tokenizer_sha256,
+    train_tokenizer,
+)
 
 TEXTS = ["the cat sat on the mat\n" * 20, "def cat(mat):\n    return mat\n" * 20, "naïve café ☕\n" * 5]
 

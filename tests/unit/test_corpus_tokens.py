@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus_stats import CorpusError, Document, occurrences, token_shards
-from corpus_stats.occurrences import count_occurrences, count_occurrences_together
-from corpus_stats.sampling import paragraph_id, paragraph_ids, permuted, sample_windows, unique_token_count
-from corpus_stats.token_shards import TokenStream, write_token_shards
-from corpus_stats.tokenizer import breaks_at_newlines, encoder, train_tokenizer
-from corpus_stats.unigrams import count_tokens
+from corpus_stats import CorpusError, Document
+from corpus_stats.counts import occurrences
+from corpus_stats.counts.occurrences import count_occurrences, count_occurrences_together
+from corpus_stats.paragraphs.sampling import paragraph_id, paragraph_ids, permuted, sample_windows, unique_token_count
+from corpus_stats.tokens import shards
+from corpus_stats.tokens.shards import TokenStream, write_token_shards
+from corpus_stats.tokens.stream import count_tokens
+from corpus_stats.tokens.tokenizer import breaks_at_newlines, encoder, train_tokenizer
 
 DOCUMENTS = [
     Document(f"d{i}", "even" if i % 2 == 0 else "odd", f"document {i}: " + " ".join(str(i * j) for j in range(9 * i)))
@@ -104,13 +106,13 @@ def test_windows_equal_reads_wherever_shards_end(corpus):
 @given(text=st.text(alphabet="ab1'é \n\t\r\u2003.", min_size=8, max_size=80), size=st.integers(1, 7))
 def test_long_documents_may_be_cut_at_lone_newlines(text, size):
     whole = _long_tokenizer()
-    before = token_shards._BATCH_CHARACTERS
-    token_shards._BATCH_CHARACTERS = size
+    before = shards._BATCH_CHARACTERS
+    shards._BATCH_CHARACTERS = size
     try:
-        (ids,) = token_shards._encoded(encoder(whole), [Document("long", "x", text)])
-        pieces = list(token_shards._pieces(text))
+        (ids,) = shards._encoded(encoder(whole), [Document("long", "x", text)])
+        pieces = list(shards._pieces(text))
     finally:
-        token_shards._BATCH_CHARACTERS = before
+        shards._BATCH_CHARACTERS = before
     assert "".join(pieces) == text
     assert ids.tolist() == whole.encode(text, add_special_tokens=False)
 

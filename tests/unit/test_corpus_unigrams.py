@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-import corpus_stats.unigrams as unigrams
+import corpus_stats.counts.unigrams as unigrams
 from corpus_stats import CorpusError, Document
-from corpus_stats.token_stream import TokenStream
-from corpus_stats.unigrams import count_by_subset, count_stream, count_tokens, unigram_frame
-from corpus_stats.words import count_words, words_of
+from corpus_stats.counts.unigrams import count_by_subset, count_stream, unigram_frame
+from corpus_stats.counts.words import count_words, words_of
+from corpus_stats.tokens.stream import TokenStream, count_tokens
 
 VOCABULARY = 12
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from probes.claims_editing import editing_claims
+from probes.claims.editing import editing_claims
 from probes.editing.planning import check_disjoint, check_targets, folds
 from probes.editing.summaries import summarise
 from probes.errors import ProbeError

@@ -12,16 +12,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from orchestration.instance import has_unfinished_runs
-from warehouse import layout, parts
-from warehouse.catalog import is_published, publish_catalog
-from warehouse.consistency import consistent_partitions
+from orchestration.run.instance import has_unfinished_runs
+from warehouse import home as home_module
+from warehouse.catalog.publish import is_published, publish_catalog
+from warehouse.catalog.queries import query
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.garbage import find_garbage, remove_garbage
 from warehouse.home import Home
-from warehouse.integrity import examine_record, repair
-from warehouse.parts import TableStore, partition_lock
-from warehouse.queries import query
+from warehouse.record import parts
+from warehouse.record.consistency import consistent_partitions
+from warehouse.record.integrity import examine_record, repair
+from warehouse.record.parts import TableStore, partition_lock
 from warehouse.registrations import register
 from warehouse.registry import TABLES, Table
 
@@ -163,7 +164,7 @@ def test_garbage_of_a_partition_at_work_stays(home: Home) -> None:
 
 
 def test_a_home_of_a_newer_version_is_refused_untouched(home: Home) -> None:
-    home.layout.write_text(json.dumps({"layout": layout.LAYOUT + 1}))
+    home.layout.write_text(json.dumps({"layout": home_module.LAYOUT + 1}))
     before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
     with pytest.raises(WarehouseError, match="of a newer rarecall"):
         home.prepare()
@@ -172,8 +173,8 @@ def test_a_home_of_a_newer_version_is_refused_untouched(home: Home) -> None:
 
 def test_older_homes_are_migrated_step_by_step(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
-    monkeypatch.setattr(layout, "LAYOUT", 3)
-    monkeypatch.setattr(layout, "MIGRATIONS", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)})
+    monkeypatch.setattr(home_module, "LAYOUT", 3)
+    monkeypatch.setattr(home_module, "MIGRATIONS", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)})
     home.prepare()
     home.prepare()
     assert steps == [1, 2] and json.loads(home.layout.read_text()) == {"layout": 3}

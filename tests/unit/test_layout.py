@@ -60,16 +60,11 @@ def test_files_stay_short(room):
         assert path.read_text().count("\n") <= 400, path
 
 
-def test_every_package_is_listed_in_pyproject():
-    import tomllib
-
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {
-        str(path.parent.relative_to(ROOT)).replace("/", ".")
-        for room in ROOMS
-        for path in (ROOT / room).rglob("__init__.py")
-    }
-    assert found <= listed
+def test_every_folder_with_modules_is_a_package():
+    """pyproject finds packages by itself; a folder without __init__.py would be missing from a wheel."""
+    for room in ROOMS:
+        for path in sources(room):
+            assert (path.parent / "__init__.py").exists(), path.parent
 
 
 def test_sql_files_hold_one_bare_commented_select():
@@ -86,7 +81,7 @@ def test_sql_files_hold_one_bare_commented_select():
 
 
 def test_python_holds_no_queries_outside_the_catalog():
-    allowed = {"catalog.py", "queries.py", "marts.py"}
+    allowed = {"publish.py", "queries.py", "marts.py"}
     for room in ("orchestration", "assets", "corpus_stats", "probes"):
         for path in sources(room):
             if path.name not in allowed:
@@ -94,6 +89,6 @@ def test_python_holds_no_queries_outside_the_catalog():
 
 
 def test_whether_there_is_work_is_known_without_dagster_and_torch():
-    text = "import sys, orchestration.runner, orchestration.cli.main; print({*sys.modules} & {'dagster', 'torch'})"
+    text = "import sys, orchestration.run.runner, orchestration.cli.main; print({*sys.modules} & {'dagster', 'torch'})"
     asked = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
     assert asked.stdout.strip() == "set()"

@@ -6,8 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from probes.claims_localization import localization_claims
-from probes.localizations import best_block, by_query_head, gradient_heads, patching_heads, rare_token_heads, top_heads
+from probes.claims.localization import localization_claims
+from probes.interventions.head_choices import (
+    best_block,
+    by_query_head,
+    gradient_heads,
+    patching_heads,
+    rare_token_heads,
+    top_heads,
+)
 
 LAYERS = 4
 P1_RELATIONS = ("gradient_lies_lower", "gradient_smaller", "gradient_smaller_in_every_layer")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from assets import cores
-from assets.errors import RequestError
+from assets.framework import cores
+from assets.framework.errors import RequestError
 from orchestration.definitions import chosen_executor
 
 

@@ -6,13 +6,13 @@ import polars as pl
 import pytest
 
 import sql
-from assets.drawings import drawn_once
 from assets.figures import FIGURES, SECTIONS, files
 from assets.figures.files import folder, inline_svg, write_figure
 from assets.figures.memorization import memorization_by_duplication
 from assets.figures.spec import FigureSpec, drawn
 from assets.figures.style import NothingToShowError, css_variables, ordered, with_variables
-from warehouse.catalog import publish_catalog
+from assets.framework.plot_cache import drawn_once
+from warehouse.catalog.publish import publish_catalog
 from warehouse.home import Home
 
 

@@ -6,11 +6,11 @@ import duckdb
 import pytest
 
 import sql
-from assets.errors import RequestError
+from assets.framework.errors import RequestError
 from orchestration.cli.query_command import _require_known, _text_of, completions
-from probes.scoring import em_bin
+from probes.scoring.teacher_forced import em_bin
+from warehouse.catalog.queries import connect, query
 from warehouse.errors import QueryError
-from warehouse.queries import connect, query
 
 COOKBOOK = sql.load(sql.COOKBOOK)
 

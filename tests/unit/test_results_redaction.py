@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
-from corpus_stats.redaction import MASK, redact, redacted_tokens, sensitive_spans
+from assets.report.redaction import MASK, redact, redacted_tokens, sensitive_spans
 
 HIDDEN = {
     "e-mail address": "write to ada.lovelace+list@mail.example.co.uk today",

@@ -11,12 +11,11 @@ import polars as pl
 import pytest
 from results_world import CONTINUATION, HOSTILE, PREFIX, SECRET
 
-from assets.findings import latest_checkpoint
-from assets.profile import ReportSettings
+from assets.framework.profile import ReportSettings
 from assets.report import write_report
 from assets.report.browser import NOT_PERTURBED, as_script, browser_data, shown_token
-from corpus_stats.redaction import MASK
-from warehouse.queries import query
+from assets.report.redaction import MASK
+from warehouse.catalog.queries import latest_checkpoint, query
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_any_text_survives_the_script_element(text):
 
 
 def test_a_home_without_scores_has_no_browser(tmp_path):
-    from warehouse.catalog import publish_catalog
+    from warehouse.catalog.publish import publish_catalog
     from warehouse.home import Home
 
     home = Home(tmp_path).prepare()

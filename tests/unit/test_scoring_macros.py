@@ -7,11 +7,11 @@ import math
 import pytest
 
 import sql
-from warehouse.catalog import connect_workspace, open_record, publish_catalog
+from warehouse.catalog.macros import Macro
+from warehouse.catalog.publish import connect_workspace, open_record, publish_catalog
+from warehouse.catalog.queries import connect
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
-from warehouse.macros import Macro
-from warehouse.queries import connect
 
 LOGPROBS = (-1e-12, -0.01, -0.7, -5.0, -9.2, -9.22, -23.0, -60.0, -400.0)
 

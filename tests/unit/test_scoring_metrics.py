@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.errors import ProbeError
-from probes.generation import likeness
-from probes.scoring import em_bin, leading_match, zlib_byte_counts
+from probes.scoring.generation import likeness
+from probes.scoring.teacher_forced import em_bin, leading_match, zlib_byte_counts
 
 SEQUENCES = st.integers(1, 30).flatmap(
     lambda length: st.tuples(*[st.lists(st.integers(0, 5), min_size=length, max_size=length)] * 2)

@@ -11,12 +11,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from warehouse.catalog import publish_catalog
+from orchestration.secrets import without_secrets
+from warehouse.catalog.publish import publish_catalog
+from warehouse.catalog.queries import connect, one_publication, query
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
-from warehouse.parts import TableStore
-from warehouse.queries import connect, one_publication, query
-from warehouse.secrets import without_secrets
+from warehouse.record.parts import TableStore
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("orchestration", "assets", "corpus_stats", "probes", "warehouse", "sql")
@@ -165,8 +165,8 @@ class Trap:
 
 
 def test_a_checkpoint_that_is_a_pickle_is_refused_unread(tmp_path: Path) -> None:
+    from probes.checkpoints.load import load_model
     from probes.errors import ProbeError
-    from probes.models import load_model
 
     (tmp_path / "config.json").write_text('{"model_type": "gpt_neo"}')
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "ran")))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from triggers_worlds import trigger_world
 
-from probes.claims import Measured, judge
-from probes.claims_triggers import trigger_claims
-from probes.head_rarity import head_rarity
-from probes.trigger_effect import trigger_effect
-from probes.trigger_effect_summaries import head_correlations, strongest_triggers
+from probes.attention.rarity import head_rarity
+from probes.claims.rules import Measured, judge
+from probes.claims.triggers import trigger_claims
+from probes.triggers.effect import trigger_effect
+from probes.triggers.summaries import head_correlations, strongest_triggers
 from warehouse.registry import TABLES
 
 

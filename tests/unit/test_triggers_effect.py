@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from triggers_worlds import trigger_world
 
 from probes.errors import ProbeError
-from probes.trigger_effect import ADJUSTMENTS, OUTCOMES, trigger_effect
+from probes.triggers.effect import ADJUSTMENTS, OUTCOMES, trigger_effect
 
 FORMULAS = {
     "paragraph": "C(paragraph_id)",

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from probes.attention.rarity import head_rarity
+from probes.attention.within_paragraphs import permutation_p
 from probes.errors import ProbeError
-from probes.head_rarity import head_rarity
-from probes.head_rarity_features import cluster_permutations, dense_ranks
-from probes.head_rarity_within import permutation_p
+from probes.statistics.rank_correlation import cluster_permutations, dense_ranks
 
 ORACLES = {
     "spearman": lambda a, x: stats.spearmanr(a, x).statistic,

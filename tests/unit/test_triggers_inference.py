@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from probes.errors import ProbeError
-from probes.inference import (
+from probes.statistics.clusters import (
     benjamini_hochberg,
     bootstrap_means,
     cluster_bootstrap,

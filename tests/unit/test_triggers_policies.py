@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from probes.errors import ProbeError
-from probes.perturbation_policies import Pools, draw_replacements, frequency_bins
+from probes.perturbation.policies import Pools, draw_replacements, frequency_bins
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,10 +7,9 @@ import warnings
 import polars as pl
 import pytest
 
-from assets.errors import RequestError
-from assets.plots import png
-from assets.plots_strip import QUANTITIES, trigger_strip
-from assets.profile import built_in_profiles, load_profile
+from assets.figures.previews import QUANTITIES, png, trigger_strip
+from assets.framework.errors import RequestError
+from assets.framework.profile import built_in_profiles, load_profile
 
 PROFILE = """
 name = "small"
@@ -34,7 +33,7 @@ def test_policies_keep_their_order_so_that_the_first_is_the_main_one(tmp_path):
 
 
 def test_the_order_of_policies_is_part_of_what_a_sweep_is_made_from(tmp_path):
-    from assets.perturbations import PERTURBATIONS
+    from assets.localization.perturbations import PERTURBATIONS
 
     one, other = (
         PERTURBATIONS.settings(profile_with(tmp_path, draws))

@@ -14,13 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from triggers_worlds import trigger_world
 
 from probes.errors import ProbeError
-from probes.inference import cluster_t_test
-from probes.trigger_effect_summaries import (
-    head_correlations,
-    head_pointing,
-    strongest_triggers,
-    trigger_shares,
-)
+from probes.statistics.clusters import cluster_t_test
+from probes.triggers.summaries import head_correlations, head_pointing, strongest_triggers, trigger_shares
 
 
 def pick(frame: pl.DataFrame, **where) -> dict:

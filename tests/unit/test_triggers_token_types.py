@@ -14,9 +14,9 @@ from statsmodels.stats.meta_analysis import combine_effects
 sys.path.insert(0, str(Path(__file__).parent))
 from triggers_worlds import token_world
 
-from probes.head_rarity import head_rarity
-from probes.inference_tokens import _Types, _variance_between, token_random_effects
-from probes.trigger_effect import trigger_effect
+from probes.attention.rarity import head_rarity
+from probes.statistics.token_types import _Types, _variance_between, token_random_effects
+from probes.triggers.effect import trigger_effect
 
 
 def rows(seed: int, spread: float, slope: float = 0.0, types: int = 60, count: int = 900):

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from scipy.stats import chisquare
 
-from corpus_stats.minhash import minhash_signatures, shingle_hashes
-from corpus_stats.near_duplicates import near_duplicate_clusters
-from corpus_stats.occurrences import count_occurrences, count_occurrences_together
-from corpus_stats.sampling import sample_windows
-from corpus_stats.token_stream import TokenStream
-from corpus_stats.unigrams import count_stream, unigram_frame
+from corpus_stats.counts.occurrences import count_occurrences, count_occurrences_together
+from corpus_stats.counts.unigrams import count_stream, unigram_frame
+from corpus_stats.duplicates.minhash import minhash_signatures, shingle_hashes
+from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
+from corpus_stats.paragraphs.sampling import sample_windows
+from corpus_stats.tokens.stream import TokenStream
 
 VOCABULARY = 3000
 
@@ -59,7 +59,7 @@ def test_a_changed_token_is_no_occurrence(planted):
 
 
 def test_counts_survive_total_hash_collision(planted, monkeypatch):
-    import corpus_stats.occurrences as occurrences
+    import corpus_stats.counts.occurrences as occurrences
 
     class OneHash(occurrences._RollingHash):
         def hashes(self, sums, length, count):

@@ -8,11 +8,11 @@ import pytest
 
 from probes.architectures import HeadRef
 from probes.errors import ProbeError
-from probes.gradients import parameter_gradients
-from probes.interventions import Intervention, block_sweep, head_sweep, measure_interventions
-from probes.interventions_scorecard import score_card
-from probes.interventions_selectivity import Outcome, bootstrap_weights, selectivity
-from probes.patching import activation_patching
+from probes.gradients.parameters import parameter_gradients
+from probes.interventions.patching import activation_patching
+from probes.interventions.score_card import score_card
+from probes.interventions.selectivity import PairedScores, bootstrap_weights, selectivity
+from probes.interventions.sweep import Intervention, block_sweep, head_sweep, measure_interventions
 from tests.validity.localize_planted import PREFIX, TRIGGER_POSITION, planted_recall, untrained
 
 WORLDS = [("gpt_neo", HeadRef(1, 2)), ("gpt_neox", HeadRef(1, 1))]
@@ -126,7 +126,7 @@ def test_a_real_difference_is_found():
 def test_copies_of_one_paragraph_do_not_narrow_the_interval():
     rng = np.random.default_rng(2)
     few, clean, use = outcome(rng, 6, 0.5), outcome(rng, 6, 1.0), outcome(rng, 40, 1.0)
-    copied, copied_clean = (Outcome(*(np.repeat(column, 50) for column in o)) for o in (few, clean))
+    copied, copied_clean = (PairedScores(*(np.repeat(column, 50) for column in o)) for o in (few, clean))
     of_use = bootstrap_weights(np.arange(40), 1, 400)
     alone = selectivity(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use))
     units = np.repeat(np.arange(6), 50)
@@ -138,4 +138,4 @@ def outcome(rng, count, level):
     """Counts and accuracies around a level, likelihood untouched."""
     exact_match = rng.binomial(50, level * rng.beta(8, 8, count) * 0.9).astype(float)
     accuracy = rng.binomial(50, level * rng.beta(8, 8, count) * 0.9) / 50
-    return Outcome(exact_match, np.ones(count), accuracy, np.ones(count))
+    return PairedScores(exact_match, np.ones(count), accuracy, np.ones(count))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from probes.scoring import score_paragraphs
-from probes.screening import extractable_at
+from probes.scoring.screening import extractable_at
+from probes.scoring.teacher_forced import score_paragraphs
 
 WORLDS = runpy.run_path(str(Path(__file__).parents[1] / "integration" / "scoring_models.py"))
 ARCHITECTURES = WORLDS["ARCHITECTURES"]

@@ -14,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from triggers_planted import FIRST_DECOY, FIRST_KEY, PREFIX, planted_world
 from triggers_worlds import trigger_world
 
-from probes.attention import attention_array, prefix_attention
-from probes.head_rarity import head_rarity
-from probes.perturbation import sweep
-from probes.trigger_effect import trigger_effect
-from probes.trigger_effect_summaries import head_pointing, strongest_triggers
+from probes.attention.rarity import head_rarity
+from probes.attention.weights import attention_array, prefix_attention
+from probes.perturbation.sweep import sweep
+from probes.triggers.effect import trigger_effect
+from probes.triggers.summaries import head_pointing, strongest_triggers
 
 REPETITIONS = 300
 

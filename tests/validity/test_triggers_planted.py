@@ -12,12 +12,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from triggers_planted import CONTINUATION, FIRST_DECOY, FIRST_KEY, HEAD, HEADS, LAYER, PREFIX, planted_world
 
-from probes.attention import attention_array, prefix_attention
-from probes.head_rarity import head_rarity
-from probes.perturbation import minimal_perturbations, pmp_continuations, sweep
-from probes.scoring import score_paragraphs
-from probes.trigger_effect import trigger_effect
-from probes.trigger_effect_summaries import head_correlations, head_pointing, strongest_triggers
+from probes.attention.rarity import head_rarity
+from probes.attention.weights import attention_array, prefix_attention
+from probes.perturbation.sweep import minimal_perturbations, pmp_continuations, sweep
+from probes.scoring.teacher_forced import score_paragraphs
+from probes.triggers.effect import trigger_effect
+from probes.triggers.summaries import head_correlations, head_pointing, strongest_triggers
 
 MEMORIZED, OTHERS = 60, 60
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from triggers_worlds import trigger_world
 
 from probes.errors import ProbeError
-from probes.trigger_effect_power import power_curve
+from probes.triggers.power import power_curve
 
 
 def test_power_is_the_level_without_effect_and_grows_with_effect_and_clusters():

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from probes.head_rarity import head_rarity
+from probes.attention.rarity import head_rarity
 
 SHARED = Path(os.environ.get("RARECALL_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 RELEASE = SHARED / "data" / "localizing-paragraph-memorization"

@@ -13,9 +13,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_utils import _get_resolved_checkpoint_files
 
 from probes.checkpoints.files import is_complete, require_complete, weight_files
+from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
+from probes.checkpoints.load import load_model
 from probes.errors import ProbeError
-from probes.inspection import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
-from probes.models import load_model
 from tests.support.published_layouts import LAYOUTS, edit_config, publish, rewrite
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -8,11 +8,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from probes.architectures import adapter_for
-from probes.attention import attention_array, prefix_attention
-from probes.gradients import all_maps, parameter_gradients
-from probes.inspection import inspect_checkpoint, refuse_non_finite_weights
-from probes.models import load_model
-from probes.scoring import score_paragraphs
+from probes.attention.weights import attention_array, prefix_attention
+from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights
+from probes.checkpoints.load import load_model
+from probes.gradients.parameters import all_maps, parameter_gradients
+from probes.scoring.teacher_forced import score_paragraphs
 from tests.support.published_layouts import LAYOUTS, ROWS, publish
 
 PREFIX, LENGTH = 12, 28

@@ -1,0 +1,128 @@
+"""Analysis stage: does rarity trigger recital, adjusted for what else could; and the papers' claims by rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+import sql
+from assets.analysis.head_rarity import attention_array
+from assets.figures import previews
+from assets.framework import model_stage
+from assets.framework.materialize import Plot, materialize
+from assets.framework.profile import Profile
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from warehouse.catalog.publish import open_record
+from warehouse.catalog.queries import to_polars
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.framework.dagster_assets import Workspace
+
+PAPERS_MODEL = "gpt-neo-125m"
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return model_stage.model_settings(profile, "permutations", "seed")
+
+
+def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:
+    known = {"supported", "contradicted", "undecided", "not testable here"}
+    return [
+        f"{r['claim_id']} has verdict {r['verdict']}" for r in frames["claims"].to_dicts() if r["verdict"] not in known
+    ]
+
+
+TRIGGER_ANALYSIS = Stage(
+    ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
+    upstream=(
+        *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
+        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
+        "edit_summaries",
+    ),
+    settings=_settings,
+    checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
+)
+
+
+@stage_asset(TRIGGER_ANALYSIS, group="analysis", kinds={"scipy", "parquet"})
+def trigger_analysis(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
+    drawn: dict[str, Plot] = {"trigger_effects": _strip}
+    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard, drawn)
+
+
+def trigger_rows(scope: Scope) -> pl.DataFrame:
+    """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
+    return _asked(scope, "triggers_of_checkpoint")
+
+
+def _asked(scope: Scope, name: str) -> pl.DataFrame:
+    """Answer of a query of sql/adhoc about the scope's checkpoint, from the record."""
+    with open_record(scope.home) as connection:
+        text = sql.load_one("adhoc", name).text
+        return to_polars(connection.sql(text, params={"checkpoint_id": scope.checkpoint_id}))
+
+
+def _strip(scope: Scope, _: pl.DataFrame) -> str:
+    """The paragraph in which one token stands out most, token by token."""
+    return previews.as_markdown(previews.trigger_strip(_asked(scope, "trigger_strip")))
+
+
+def _analysis_shard(scope: Scope) -> Shards:
+    return Shards(1, lambda _: _analyse(scope), "checkpoints")
+
+
+def _analyse(scope: Scope) -> Frames:
+    from probes.claims.editing import editing_claims
+    from probes.claims.triggers import trigger_claims
+    from probes.triggers.effect import trigger_effect
+    from probes.triggers.summaries import head_correlations, strongest_triggers
+
+    rows, probes = trigger_rows(scope), scope.profile.probes
+    effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
+    strongest = strongest_triggers(rows)
+    attention, facts = attention_array(scope)
+    correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
+    source = scope.read("checkpoints", ["source"])["source"][0].lower()
+    is_papers_model = source.endswith(PAPERS_MODEL)
+    claims = trigger_claims(
+        rows, scope.read("head_rarity"), effects, strongest, correlations,
+        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
+    )  # fmt: skip
+    edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
+    return {
+        "trigger_effects": effects,
+        "trigger_summaries": strongest,
+        "head_correlations": correlations,
+        "head_pointing": _pointing(scope, rows, attention, facts),
+        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model), edited]),
+    }
+
+
+def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:
+    from probes.claims.localization import localization_claims
+
+    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
+    gradients = scope.read("parameter_gradients").join(clusters, on="paragraph_id", how="left", maintain_order="left")
+    layer_count = scope.read("checkpoints", ["layer_count"])["layer_count"][0]
+    return localization_claims(
+        gradients, scope.read("interventions"), layer_count=layer_count, is_papers_model=is_papers_model
+    )
+
+
+def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:
+    """Attention and EM drop of the perturbed paragraphs, brought into the same order and compared."""
+    from probes.triggers.summaries import head_pointing
+
+    drops = rows.sort("paragraph_id", "position").group_by("paragraph_id", maintain_order=True).agg("em_drop")
+    chosen = facts.with_row_index("place").join(drops, on="paragraph_id", how="inner").sort("place")
+    em_drop = np.array(chosen["em_drop"].to_list(), dtype=np.float64).reshape(chosen.height, -1)
+    probes = scope.profile.probes
+    return head_pointing(
+        attention[chosen["place"].to_numpy()], em_drop, chosen["near_duplicate_cluster"].to_numpy(),
+        seed=probes.seed, permutations=probes.permutations,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Assets of the corpus: text and tokens, paragraphs, unigram rarity, imported releases."""

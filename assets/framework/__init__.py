@@ -1,0 +1,1 @@
+"""Machinery under every stage: declaration, materialization, Dagster assets, profiles, workers, progress."""

@@ -1,0 +1,104 @@
+"""Declared stages as Dagster assets; nothing that decides whether there is work imports this module."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.framework import workers
+from assets.framework.profile import Profile, load_profile
+from assets.framework.stage import Scope, StageAsset
+from warehouse.home import Home
+from warehouse.registry import TABLES, Table
+
+
+def definition_of(declared: StageAsset) -> dg.AssetsDefinition:
+    """The Dagster assets of a stage, one per table."""
+    stage = declared.stage
+
+    def _run(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+        yield from declared.function(context, workspace)
+
+    return dg.multi_asset(
+        name=f"{stage.name}_stage",
+        specs=[_spec(name, declared) for name in stage.tables],
+        check_specs=[_check_spec(name) for name in stage.checks],
+        partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
+        config_schema=workers.config_schema() if stage.spreads else None,
+    )(_run)
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """A registered table's columns as Dagster shows them."""
+    columns = [
+        dg.TableColumn(c.name, c.type, c.comment, dg.TableColumnConstraints(nullable=c.nullable)) for c in table.columns
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+def _spec(name: str, declared: StageAsset) -> dg.AssetSpec:
+    table = TABLES[name]
+    return dg.AssetSpec(
+        name,
+        deps=[*declared.stage.upstream, *declared.files],
+        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{(declared.function.__doc__ or '').strip()}",
+        group_name=declared.group,
+        kinds=declared.kinds,
+        code_version=str(table.version),
+        metadata={"dagster/column_schema": column_schema(table)},
+    )
+
+
+def _check_spec(name: str) -> dg.AssetCheckSpec:
+    asset, _, label = name.partition(".")
+    return dg.AssetCheckSpec(label, asset=asset, description=label.replace("_", " "))
+
+
+released_paragraphs = dg.AssetSpec(
+    "released_paragraphs",
+    description=f"{TABLES['released_paragraphs'].description}\n\nWritten by `rarecall import`.",
+    group_name="corpus",
+    kinds={"parquet"},
+    metadata={"dagster/column_schema": column_schema(TABLES["released_paragraphs"])},
+)
+
+
+class Workspace(dg.ConfigurableResource):
+    """The home folder and the profile of a run. Empty values mean $RARECALL_HOME and $RARECALL_PROFILE."""
+
+    home: str = ""
+    profile: str = ""
+
+    def open_home(self) -> Home:
+        """The home, proved to be writable."""
+        from pathlib import Path
+
+        return (Home(Path(self.home).expanduser().resolve()) if self.home else Home.locate()).prepare()
+
+    def open_profile(self) -> Profile:
+        """The profile, checked."""
+        return load_profile(self.profile or None, self.open_home())
+
+    def scope(self, context: dg.AssetExecutionContext) -> Scope:
+        """The scope of an asset's execution; a partition key is the checkpoint."""
+        checkpoint_id = context.partition_key if context.has_partition_key else None
+        return Scope(self.open_home(), self.open_profile(), checkpoint_id)
+
+
+CHECKPOINTS = dg.DynamicPartitionsDefinition(name="checkpoint")
+
+
+_CHANGED = dg.AutomationCondition.any_deps_updated() | dg.AutomationCondition.newly_missing()
+
+
+_HANDLED = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+
+
+_BUSY = dg.AutomationCondition.in_progress() | dg.AutomationCondition.any_deps_in_progress()
+
+
+WHEN_TABLES_CHANGE = (_CHANGED.since(_HANDLED) & ~_BUSY).with_label(
+    "a table it reads has changed and none is being written"
+)
+
+
+"""Unlike `eager()` it does not wait until every partition of every table is there: one checkpoint is enough."""

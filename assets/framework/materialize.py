@@ -1,0 +1,130 @@
+"""Runs a stage: resume, check, then publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assets.framework import progress, workers
+from assets.framework.plot_cache import drawn_once
+from assets.framework.stage import Frames, Scope, Shards, Stage
+from warehouse.errors import WarehouseError
+from warehouse.files import digest
+from warehouse.record.parts import PartitionWriter, partition_lock
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    Result = dg.MaterializeResult | dg.AssetCheckResult
+
+Plot = Callable[[Scope, pl.DataFrame], str]
+
+
+def materialize(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    scope: Scope,
+    shards: Callable[[Scope], Shards],
+    plots: dict[str, Plot] | None = None,
+) -> Iterator[Result]:
+    """Do what is missing, check it, publish it, and say what is there now.
+
+    Shards run here or on the workers of an engine (`assets/framework/workers.py`). A stage whose inputs have not
+    changed does no work. Checks see the rows before they count; a violated one fails the asset and leaves the earlier
+    rows in place.
+
+    Raises:
+        WarehouseError: a check was violated.
+    """
+    with partition_lock(scope.store(stage.name), scope.partition(stage.name)):
+        unchanged = stage.is_current(scope)
+        if not unchanged:
+            yield from _run(context, stage, scope, shards)
+    frames = {name: scope.read(name) for name in stage.tables}
+    if unchanged:
+        yield from _checked(stage, scope, frames)
+    for name in stage.tables:
+        yield _result(scope, name, frames[name], unchanged, (plots or {}).get(name))
+
+
+def _run(
+    context: dg.AssetExecutionContext, stage: Stage, scope: Scope, make: Callable[[Scope], Shards]
+) -> Iterator[Result]:
+    settings = _engine(context, stage, scope)
+    inputs, shards = stage.inputs(scope), make(scope)
+    writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
+    missing_of = [set(writer.missing()) for writer in writers]  # an intact part of one table is not written again
+    missing = sorted(set().union(*missing_of))
+    if len(missing) < shards.count:
+        context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
+    with closing(workers.spread(shards, partial(make, scope), missing, settings)) as results:
+        for shard, frames in progress.track(context, results, stage.name, len(missing), shards.unit):
+            for writer, its_missing in zip(writers, missing_of, strict=True):
+                if shard in its_missing:
+                    writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))
+    yield from _checked(stage, scope, {w.store.table.name: w.staged() for w in writers})
+    for writer in writers:
+        writer.finish()
+
+
+def _engine(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Any:
+    """Settings of the engine where the stage can use one: the asset's configuration over the profile's."""
+    if not stage.spreads:
+        return None
+    return workers.engine_settings(scope.profile.engine, context.op_execution_context.op_config)
+
+
+def _ids(scope: Scope, writer: PartitionWriter) -> dict[str, str]:
+    column = f"{writer.store.table.partition}_id"
+    return {column: writer.partition} if column in writer.store.table.arrow_schema.names else {}
+
+
+def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetCheckResult]:
+    import dagster as dg
+
+    failed: list[str] = []
+    for name, check in stage.checks.items():
+        violations = check(scope, frames)
+        asset, _, label = name.partition(".")
+        shown = {"violations": dg.MetadataValue.md("\n".join(f"* {v}" for v in violations[:20]) or "none")}
+        yield dg.AssetCheckResult(asset_key=asset, check_name=label, passed=not violations, metadata=shown)
+        failed += [f"{name}: {violation}" for violation in violations[:1]]
+    if failed:
+        raise WarehouseError(f"check {failed[0]}; nothing was published.")
+
+
+def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot: Plot | None) -> dg.MaterializeResult:
+    import dagster as dg
+
+    manifest = scope.store(name).manifest(scope.partition(name))
+    metadata: dict[str, Any] = {
+        "dagster/row_count": frame.height,
+        "unchanged": unchanged,
+        "preview": dg.MetadataValue.md(preview(frame)),
+        "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
+        "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
+    }
+    if plot is not None and manifest is not None:
+        content = digest([manifest.key, manifest.content_sha256])  # a plot may read what the stage read
+        note = scope.store(name).folder(scope.partition(name)) / "_plot.json"
+        metadata["plot"] = dg.MetadataValue.md(drawn_once(note, content, partial(plot, scope, frame)))
+    version = dg.DataVersion(manifest.content_sha256) if manifest else None
+    return dg.MaterializeResult(asset_key=name, metadata=metadata, data_version=version)
+
+
+def preview(frame: pl.DataFrame, rows: int = 5, width: int = 40) -> str:
+    """First rows as a markdown table, long values cut."""
+    names = frame.columns
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_cell(value, width) for value in row) + " |" for row in frame.head(rows).iter_rows()]
+    return "\n".join(lines)
+
+
+def _cell(value: Any, width: int) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")

@@ -1,0 +1,70 @@
+"""What the model stages share: loading the scope's checkpoint, token ids of paragraphs, ids for rows, samples."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from assets.framework.profile import Profile, settings_of
+from assets.framework.stage import Scope
+from warehouse.registry import TABLES
+
+"""Non-memorized: exact match at most a fifth of the continuation (0-10 of 50; Stoehr et al. 2024, section 3)."""
+
+
+def load_scoped_model(scope: Scope, **options: Any) -> Any:
+    """The scope's checkpoint as a transformers model in eval mode."""
+    from probes.checkpoints.load import load_model
+
+    row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
+    probes = scope.profile.probes
+    return load_model(row["source"], row["revision"], **{"device": probes.device, "dtype": probes.dtype, **options})
+
+
+def lazy_model(scope: Scope, **options: Any) -> Callable[[], Any]:
+    """A function that loads the scope's checkpoint when it is first called, so that who only plans does not load."""
+    return functools.cache(functools.partial(load_scoped_model, scope, **options))
+
+
+def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
+    """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
+    window = {"prefix_length": profile.paragraphs.prefix_length}
+    kept = {"device", "dtype", "batch_size", "shard_size", *names}
+    return window | {name: value for name, value in settings_of(profile.probes).items() if name in kept}
+
+
+def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:
+    """The settings a stage depends on that looks at the localization sample: its size, and the named ones."""
+    kept = {"paragraphs", *names}
+    chosen = {name: value for name, value in settings_of(profile.localization).items() if name in kept}
+    return model_settings(profile, "paragraphs_per_group", "bootstrap_draws", "seed") | {"localization": chosen}
+
+
+def token_matrix(frame: pl.DataFrame, column: str = "token_ids") -> np.ndarray:
+    """Token ids of paragraphs, [paragraph, position]."""
+    return np.array(frame[column].to_list(), dtype=np.int64)
+
+
+def with_paragraph_ids(rows: pl.DataFrame, paragraphs: pl.DataFrame) -> pl.DataFrame:
+    """Replace `row`, the index of the paragraph in what was measured, by its paragraph_id."""
+    ids = paragraphs.select("paragraph_id").with_row_index("row")
+    return rows.join(ids, on="row", maintain_order="left").drop("row")
+
+
+def shard_count(rows: int, size: int) -> int:
+    """Number of shards of `size` rows; at least one, so that an empty table is a table."""
+    return max(1, -(-rows // size))
+
+
+def shard_of(frame: pl.DataFrame, shard: int, size: int) -> pl.DataFrame:
+    """Rows of one shard."""
+    return frame.slice(shard * size, size)
+
+
+def no_rows(table: str) -> pl.DataFrame:
+    """An empty frame in the registry's types, for a group that has no paragraphs."""
+    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.drop("checkpoint_id")

@@ -1,0 +1,1 @@
+"""Assets that say where recital lives: attention, perturbations, gradients, patching, interventions."""

@@ -1,0 +1,102 @@
+"""Attention of every continuation query, a stage that a profile switches on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from assets.framework import model_stage
+from assets.framework.materialize import materialize
+from assets.framework.profile import Profile
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.localization import samples
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.framework.dagster_assets import Workspace
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return model_stage.model_settings(profile, "paragraphs_per_group", "seed", "continuation_attention")
+
+
+def _no_share_beyond_one(_: Scope, frames: Frames) -> list[str]:
+    frame = frames["continuation_attention"]
+    beyond = frame.filter(frame["attention"].list.sum() + frame["self_share"] > 1 + 1e-3)
+    return [f"attention of head {row[2]}.{row[3]} in paragraph {row[1]} exceeds 1" for row in beyond.iter_rows()]
+
+
+CONTINUATION_ATTENTION = Stage(
+    ("continuation_attention",),
+    upstream=("checkpoints", "paragraphs", "scores"),
+    settings=_settings,
+    spreads=True,
+    checks={"continuation_attention.attention_is_a_share": _no_share_beyond_one},
+)
+
+
+@stage_asset(CONTINUATION_ATTENTION, group="localization", kinds={"pytorch", "parquet"})
+def continuation_attention(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Rows of all queries of the continuation over the prefix, for the perturbed paragraphs; empty unless asked for."""
+    yield from materialize(context, CONTINUATION_ATTENTION, workspace.scope(context), _shards)
+
+
+def _shards(scope: Scope) -> Shards:
+    if not scope.profile.probes.continuation_attention:
+        return Shards(1, lambda _: {"continuation_attention": model_stage.no_rows("continuation_attention")})
+    from probes.attention.weights import prefix_attention
+
+    model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
+    window, size = scope.profile.paragraphs, max(1, scope.profile.probes.shard_size // 8)
+    queries = range(window.prefix_length, window.length)
+
+    def _compute(shard: int) -> Frames:
+        rows = model_stage.shard_of(sample, shard, size)
+        frame = prefix_attention(
+            model(),
+            model_stage.token_matrix(rows),
+            window.prefix_length,
+            scope.profile.probes.batch_size,
+            queries=queries,
+        )
+        return {"continuation_attention": model_stage.with_paragraph_ids(frame, rows)}
+
+    return Shards(model_stage.shard_count(sample.height, size), _compute)
+
+
+def _shares_are_shares(_: Scope, frames: Frames) -> list[str]:
+    frame = frames["head_attention"]
+    total = frame["attention"].list.sum() + frame["self_share"]
+    bad = frame.filter((total - 1).abs() > 1e-3)
+    return [f"attention of head {row[2]}.{row[3]} in paragraph {row[1]} does not sum to 1" for row in bad.iter_rows()]
+
+
+HEAD_ATTENTION = Stage(
+    ("head_attention",),
+    upstream=("checkpoints", "paragraphs"),
+    settings=model_stage.model_settings,
+    spreads=True,
+    checks={"head_attention.attention_sums_to_one": _shares_are_shares},
+)
+
+
+@stage_asset(HEAD_ATTENTION, group="localization", kinds={"pytorch", "parquet"})
+def head_attention(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Row of the query at the first continuation position, every layer and head."""
+    yield from materialize(context, HEAD_ATTENTION, workspace.scope(context), _attention_shards)
+
+
+def _attention_shards(scope: Scope) -> Shards:
+    from probes.attention.weights import prefix_attention
+
+    model, paragraphs = model_stage.lazy_model(scope), scope.read("paragraphs")
+    size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
+
+    def _compute(shard: int) -> Frames:
+        rows = model_stage.shard_of(paragraphs, shard, size)
+        frame = prefix_attention(
+            model(), model_stage.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size
+        )
+        return {"head_attention": model_stage.with_paragraph_ids(frame, rows)}
+
+    return Shards(model_stage.shard_count(paragraphs.height, size), _compute)

@@ -1,0 +1,125 @@
+"""Gradient stages: which weights, and which activations at which token, the continuation loss depends on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assets.figures import previews
+from assets.framework import model_stage
+from assets.framework.materialize import materialize
+from assets.framework.profile import Profile
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.localization import samples
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.framework.dagster_assets import Workspace
+
+_UPSTREAM = ("checkpoints", "paragraphs", "scores")
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return model_stage.model_settings(profile, "paragraphs_per_group", "seed")
+
+
+def _finite(table: str, column: str) -> Any:
+    def _check(_: Scope, frames: Frames) -> list[str]:
+        bad = frames[table].filter(~pl.col(column).is_finite())
+        return [f"{column} is not finite in {row}" for row in bad.head(20).iter_rows()]
+
+    return _check
+
+
+PARAMETER_GRADIENTS = Stage(
+    ("parameter_gradients",),
+    upstream=_UPSTREAM,
+    settings=_settings,
+    spreads=True,
+    checks={"parameter_gradients.gradients_are_finite": _finite("parameter_gradients", "max_abs")},
+)
+
+
+@stage_asset(PARAMETER_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
+def parameter_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Per paragraph, and of the mean loss of each group, per layer, component and head."""
+    drawn = {"parameter_gradients": previews.gradient_by_layer}
+    yield from materialize(context, PARAMETER_GRADIENTS, workspace.scope(context), _parameter_shards, drawn)
+
+
+def _parameter_shards(scope: Scope) -> Shards:
+    model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
+
+    def _compute(shard: int) -> Frames:
+        group = samples.MEASURED_GROUPS[shard]
+        rows = sample.filter(pl.col("paragraph_group") == group)
+        return {"parameter_gradients": _group_frame(scope, model(), rows).with_columns(paragraph_group=pl.lit(group))}
+
+    return Shards(len(samples.MEASURED_GROUPS), _compute, "groups")
+
+
+def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+    from probes.gradients.parameters import group_gradient
+    from probes.gradients.parameters import parameter_gradients as measure
+
+    if rows.is_empty():
+        return model_stage.no_rows("parameter_gradients")
+    ids, prefix = model_stage.token_matrix(rows), scope.profile.paragraphs.prefix_length
+    single = model_stage.with_paragraph_ids(measure(model, ids, prefix), rows)
+    mean = group_gradient(model, ids, prefix).with_columns(paragraph_id=pl.lit(None, dtype=pl.String))
+    return pl.concat([single, mean.select(single.columns)])
+
+
+GRADIENT_COSINES = Stage(("gradient_cosines",), upstream=_UPSTREAM, settings=_settings)
+
+
+@stage_asset(GRADIENT_COSINES, group="localization", kinds={"pytorch", "parquet"})
+def gradient_cosines(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Memorized against other paragraphs, of weights and of activations, beside labels dealt at random."""
+    yield from materialize(context, GRADIENT_COSINES, workspace.scope(context), _cosine_shards)
+
+
+def _cosine_shards(scope: Scope) -> Shards:
+    def _compute(_: int) -> Frames:
+        from probes.gradients.cosines import gradient_cosines as measure
+
+        sample = samples.measured_sample(scope)
+        first, second = (sample.filter(pl.col("paragraph_group") == name) for name in samples.MEASURED_GROUPS)
+        if first.is_empty() or second.is_empty():
+            return {"gradient_cosines": model_stage.no_rows("gradient_cosines")}
+        ids = model_stage.token_matrix(first), model_stage.token_matrix(second)
+        prefix = scope.profile.paragraphs.prefix_length
+        return {"gradient_cosines": measure(model_stage.load_scoped_model(scope), *ids, prefix)}
+
+    return Shards(1, _compute, "checkpoints")
+
+
+ACTIVATION_GRADIENTS = Stage(
+    ("activation_gradients",),
+    upstream=_UPSTREAM,
+    settings=_settings,
+    spreads=True,
+    checks={"activation_gradients.gradients_are_finite": _finite("activation_gradients", "score")},
+)
+
+
+@stage_asset(ACTIVATION_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
+def activation_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Queries, keys and values of every head at every prefix token; loss: mean continuation NLL."""
+    yield from materialize(context, ACTIVATION_GRADIENTS, workspace.scope(context), _activation_shards)
+
+
+def _activation_shards(scope: Scope) -> Shards:
+    model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
+    size, prefix = max(1, scope.profile.probes.shard_size // 8), scope.profile.paragraphs.prefix_length
+
+    def _compute(shard: int) -> Frames:
+        from probes.gradients.activations import activation_gradients as measure
+
+        rows = model_stage.shard_of(sample, shard, size)
+        frame = measure(model(), model_stage.token_matrix(rows), prefix, batch_size=scope.profile.probes.batch_size)
+        return {"activation_gradients": model_stage.with_paragraph_ids(frame, rows)}
+
+    return Shards(model_stage.shard_count(sample.height, size), _compute)

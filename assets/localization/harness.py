@@ -1,0 +1,69 @@
+"""Harness stage: utility by tasks of lm-evaluation-harness, where the profile names some (extra `harness`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assets.framework import model_stage
+from assets.framework.materialize import materialize
+from assets.framework.profile import Profile
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.framework.dagster_assets import Workspace
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    chosen = profile.localization
+    tasks = {"tasks": chosen.harness_tasks, "documents": chosen.harness_documents, "include": chosen.harness_include}
+    return model_stage.model_settings(profile, "seed") | tasks if chosen.harness_tasks else {"tasks": []}
+
+
+HARNESS_UTILITY = Stage(("harness_utility",), upstream=("checkpoints",), settings=_settings)
+
+
+@stage_asset(HARNESS_UTILITY, group="localization", kinds={"pytorch", "parquet"})
+def harness_utility(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """The untouched model, each block's attention short-circuited, and the last quartile's at once."""
+    yield from materialize(context, HARNESS_UTILITY, workspace.scope(context), _harness_shards)
+
+
+def _harness_shards(scope: Scope) -> Shards:
+    if not scope.profile.localization.harness_tasks:
+        return Shards(1, lambda _: {"harness_utility": model_stage.no_rows("harness_utility")}, "interventions")
+    from probes.interventions.sweep import NOTHING, interventions_named
+
+    model, tokenizer = model_stage.load_scoped_model(scope), _tokenizer(scope)
+    todo = [NOTHING, *interventions_named(model, ("identity_blocks", "identity_range"))]
+
+    def _compute(shard: int) -> Frames:
+        return {"harness_utility": _scored(scope, model, tokenizer, todo[shard])}
+
+    return Shards(len(todo), _compute, "interventions")
+
+
+def _tokenizer(scope: Scope) -> Any:
+    from transformers import AutoTokenizer
+
+    row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
+    return AutoTokenizer.from_pretrained(row["source"], revision=row["revision"] or "main")
+
+
+def _scored(scope: Scope, model: Any, tokenizer: Any, intervention: Any) -> pl.DataFrame:
+    from probes.interventions.harness import harness_utility as measure
+
+    chosen = scope.profile.localization
+    frame = measure(
+        model, tokenizer, chosen.harness_tasks, intervention, batch_size=scope.profile.probes.batch_size,
+        document_limit=chosen.harness_documents, include_path=chosen.harness_include, seed=scope.profile.probes.seed,
+    )  # fmt: skip
+    is_nothing = intervention.kind == "none"
+    return frame.with_columns(
+        kind=pl.lit(intervention.kind),
+        layer=pl.lit(None if is_nothing else intervention.first_layer, pl.Int32),
+        last_layer=pl.lit(None if is_nothing else max(intervention.layers), pl.Int32),
+    )

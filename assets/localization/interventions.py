@@ -1,0 +1,66 @@
+"""Intervention stage: what every block's and every head's attention is worth to recital, and to everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from assets.figures import previews
+from assets.framework import model_stage
+from assets.framework.materialize import materialize
+from assets.framework.profile import Profile
+from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.localization import samples
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from assets.framework.dagster_assets import Workspace
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return model_stage.localization_settings(profile, "sweeps")
+
+
+def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
+    frame = frames["interventions"]
+    groups = set(frame["paragraph_group"]) - set(frame.filter(pl.col("kind") == "none")["paragraph_group"])
+    return [f"group {name} lacks the untouched model to compare with" for name in sorted(groups)]
+
+
+INTERVENTIONS = Stage(
+    ("interventions",),
+    upstream=("checkpoints", "paragraphs", "scores"),
+    settings=_settings,
+    spreads=True,
+    checks={"interventions.untouched_model_stands_beside": _untouched_row_is_there},
+)
+
+
+@stage_asset(INTERVENTIONS, group="localization", kinds={"pytorch", "parquet"})
+def interventions(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+    """Identity short-circuit, uniform attention, zero and mean ablation of blocks, ranges, heads and MLPs, with the
+    cost to held-out text: selectivity with an interval, and collapse never counted as success."""
+    drawn = {"interventions": previews.short_circuit_by_layer}
+    yield from materialize(context, INTERVENTIONS, workspace.scope(context), _sweep_shard, drawn)
+
+
+def _sweep_shard(scope: Scope) -> Shards:
+    return Shards(1, lambda _: {"interventions": _sweep(scope)}, "checkpoints")
+
+
+def _sweep(scope: Scope) -> pl.DataFrame:
+    from probes.interventions.sweep import interventions_named, measure_interventions
+
+    groups, utility = samples.localization_sample(scope), samples.utility_text(scope)
+    ids = {name: model_stage.token_matrix(rows) for name, rows in groups.items() if name in samples.MEASURED_GROUPS}
+    if not ids or utility.is_empty():
+        return model_stage.no_rows("interventions")
+    model, probes = model_stage.load_scoped_model(scope), scope.profile.probes
+    # Where nothing is memorized nothing can be forgotten: only the untouched model is measured.
+    todo = interventions_named(model, scope.profile.localization.sweeps if "MP" in ids else ())
+    return measure_interventions(
+        model, ids, model_stage.token_matrix(utility), todo, scope.profile.paragraphs.prefix_length,
+        batch_size=probes.batch_size, seed=probes.seed, bootstrap_count=probes.bootstrap_draws,
+    )  # fmt: skip

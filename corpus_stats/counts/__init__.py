@@ -1,0 +1,1 @@
+"""Counts over a corpus: unigrams, words, occurrences of windows."""

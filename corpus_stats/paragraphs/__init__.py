@@ -1,0 +1,1 @@
+"""Paragraphs: sampling of windows, filters, strata, kinds, the duplication ladder."""

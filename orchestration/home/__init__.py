@@ -1,0 +1,1 @@
+"""The home over time: moving it, its examination by `rarecall doctor`, the history of runs."""

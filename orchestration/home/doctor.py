@@ -1,0 +1,95 @@
+"""What `rarecall doctor` looks at."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from assets.framework.cores import usable_cores
+from warehouse.errors import WarehouseError
+from warehouse.home import Home
+
+_PACKAGES = ("torch", "transformers", "duckdb", "polars", "dagster", "dagster-webserver", "datasketch")
+_ENOUGH_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    is_fine: bool
+    what: str
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """Look at interpreter, packages, device, home, disk and the integrity of the record."""
+    yield Finding(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or newer is needed)")
+    yield from _packages()
+    yield _device()
+    yield from _home(home)
+    yield from _record(home)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in _PACKAGES:
+        try:
+            yield Finding(True, f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding(False, f"{name} is not installed; run `make run` or `pip install -e .`")
+
+
+def _device() -> Finding:
+    import torch
+
+    from probes.checkpoints.load import resolve_device
+
+    cores, threads = usable_cores(), torch.get_num_threads()
+    said = f"models run on {resolve_device('auto')}, {threads} threads on {cores} cores"
+    return Finding(threads <= cores, said if threads <= cores else f"{said}; set OMP_NUM_THREADS={cores} or less")
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    try:
+        home.prepare()
+    except WarehouseError as error:
+        yield Finding(False, str(error))
+        return
+    free = shutil.disk_usage(home.root).free
+    yield Finding(
+        free > _ENOUGH_BYTES, f"home {home.root}: {free / 1024**3:.1f} GiB free (2 GiB are enough for the quickstart)"
+    )
+
+
+def _record(home: Home) -> Iterator[Finding]:
+    from warehouse.record.integrity import examine_record
+
+    found = examine_record(home)
+    if not found.damages:
+        yield Finding(True, f"{found.part_count} parts of the record agree with their checksums")
+    for damage in found.damages:
+        yield Finding(False, damage.sentence)
+    if found.outdated:
+        names = ", ".join(f"{table}/{partition}" for table, partition in found.outdated[:5])
+        yield Finding(
+            True, f"{len(found.outdated)} partitions are of another version of their table ({names}); a run of their "
+            "profile makes them again, `rarecall gc` removes them",
+        )  # fmt: skip
+    yield _catalog(home)
+
+
+def _catalog(home: Home) -> Finding:
+    from warehouse.catalog.publish import is_published, published_root
+
+    root = published_root(home)
+    if root is not None and root != str(home.root):
+        return Finding(False, f"the home was moved here from {root}; run `rarecall relocate` once")
+    if root is None and not home.database.exists():
+        return Finding(True, "nothing has been published yet; `rarecall run` does")
+    if not is_published(home):
+        return Finding(
+            False, f"{home.database.name} does not show the record as it is or is damaged; run `rarecall run`"
+        )
+    return Finding(True, f"{home.database.name} shows the record as it is")

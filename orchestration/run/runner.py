@@ -1,0 +1,142 @@
+"""Run the flow through Dagster, so that every step shows in the UI: here, or several checkpoints side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assets.framework.cores import parallel_checkpoints
+from assets.framework.errors import RequestError
+from assets.framework.preflight import refuse_unfit, split_revision
+from assets.framework.stage import Scope
+from assets.stages import is_measured
+from orchestration.run.executor import Executor
+from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, is_gone, tail_steps
+from orchestration.run.instance import close_killed_runs, has_unfinished_runs, open_instance
+from orchestration.run.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
+from orchestration.sources.arrivals import look_for_arrivals
+from warehouse.registrations import register, registered
+
+
+@dataclass
+class RunOutcome:
+    """What a run did: steps done, for failed ones the reason, and a sentence for what it left alone."""
+
+    done: list[Step] = field(default_factory=list)
+    failed: list[tuple[Step, BaseException]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def run_flow(
+    scope: Scope,
+    profile: str = "",
+    only: str | None = None,
+    before_step: Callable[[], None] = lambda: None,
+    at_once: int | None = 1,
+) -> RunOutcome:
+    """Materialize what is missing for the scope's profile; a checkpoint that fails does not stop the others.
+
+    Args:
+        scope: home and profile.
+        profile: what the profile was loaded from (name or path), for the assets to load it again.
+        only: measure just this checkpoint.
+        before_step: called before every step; may raise to stop the flow.
+        at_once: checkpoints measured at the same time; None means as many as cores and memory allow.
+
+    Raises:
+        RequestError: `only` names a checkpoint that is not registered, a checkpoint that was asked for by name is
+            unfit, or a wrong number is to be measured at once; no work was done then.
+    """
+    parallel_checkpoints()
+    refuse_unfit(scope, _asked_for(scope, only))
+    register_profile_checkpoints(scope)
+    outcome = RunOutcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
+    lazily = Executor(scope, profile, before_step)
+    for step in corpus_steps(scope):
+        lazily.run(step)
+        outcome.done.append(step)
+    outcome.notes += _gone(scope)
+    if only is not None and only not in checkpoints_of(scope):
+        raise RequestError(_unknown(scope, only))
+    for step, error in _measured(lazily, checkpoint_steps(scope, only), at_once):
+        if error is None:
+            outcome.done.append(step)
+        else:
+            outcome.failed.append((step, error))
+    for step in tail_steps(scope):
+        lazily.run(step)
+        outcome.done.append(step)
+    if has_unfinished_runs(scope.home):  # of a run that was killed when all its work was done
+        with open_instance(scope.home) as instance:
+            close_killed_runs(instance)
+    return outcome
+
+
+def _measured(executor: Executor, steps: list[Step], at_once: int | None) -> Iterable[Ended]:
+    """Each step with its error or None; every checkpoint gets its turn, the reasons are reported together."""
+    count = checkpoints_at_once(executor.scope, steps) if at_once is None else at_once
+    if count > 1:
+        return measure_side_by_side(executor.scope, executor.profile, steps, count, executor.before_step)
+    return [(step, _error_of(executor, step)) for step in steps]
+
+
+def _error_of(executor: Executor, step: Step) -> Exception | None:
+    try:
+        executor.run(step)
+    except Exception as error:
+        return error
+    return None
+
+
+def register_profile_checkpoints(scope: Scope) -> None:
+    """Register the checkpoints a profile names, unless they are."""
+    known = registered(scope.home, "checkpoints")
+    for name, facts in _named_in(scope).items():
+        if name not in known:
+            register(scope.home, "checkpoints", name, facts)
+
+
+def _named_in(scope: Scope) -> dict[str, dict[str, Any]]:
+    """What is to be registered of the checkpoints that the profile names, by name."""
+    named = {}
+    for text in scope.profile.checkpoints:
+        source, revision = split_revision(text)
+        facts = {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
+        named[checkpoint_id_of(source, revision)] = facts | ({"revision": revision} if revision else {})
+    return named
+
+
+def _asked_for(scope: Scope, only: str | None) -> dict[str, dict[str, Any]]:
+    """Registrations of the checkpoints that somebody named and that are not measured yet."""
+    known = registered(scope.home, "checkpoints")
+    named = _named_in(scope) if only is None else {only: known[only]} if only in known else {}
+    pending = {name for name in named if name not in known or not is_measured(Scope(scope.home, scope.profile, name))}
+    return {name: known.get(name, named[name]) for name in named if name in pending}
+
+
+def checkpoint_id_of(source: str, revision: str | None = None) -> str:
+    """A safe name for a folder or a hub id: `EleutherAI/gpt-neo-125m` becomes `EleutherAI--gpt-neo-125m`."""
+    base = Path(source).name if Path(source).exists() else source.replace("/", "--")
+    return f"{base}--{revision}" if revision else base
+
+
+def resolved(source: str) -> str:
+    """Folders as absolute paths, hub ids as they are."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _gone(scope: Scope) -> list[str]:
+    """A sentence for each checkpoint that would be measured again if its files were still there."""
+    scopes = [Scope(scope.home, scope.profile, name) for name in checkpoints_of(scope)]
+    return [
+        f"the files of checkpoint {s.checkpoint_id} are gone; its results are kept as they are."
+        for s in scopes
+        if is_gone(s) and not is_measured(s)
+    ]
+
+
+def _unknown(scope: Scope, name: str) -> str:
+    shown = ", ".join(checkpoints_of(scope)) or "none yet"
+    return f"there is no checkpoint {name!r} for corpus {scope.profile.corpus_id}; registered: {shown}."

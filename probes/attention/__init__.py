@@ -1,0 +1,1 @@
+"""Attention of every head: the weights, and whether they follow token rarity."""

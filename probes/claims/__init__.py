@@ -1,0 +1,1 @@
+"""Claims of the papers as rules over measured tables, each with its verdict."""

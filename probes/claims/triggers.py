@@ -1,0 +1,238 @@
+"""Claims of P1 (Stoehr et al. 2024, arXiv 2403.19851) on perturbation (section 4) and the memorization head (6.2).
+
+The rows and the rule are those of `claims`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from probes.claims.rules import (
+    SCHEMA,
+    Claim,
+    Direction,
+    Measured,
+    claim_row,
+    cluster_mean,
+    judge,
+    judged_row,
+    mean_difference,
+    same_number_row,
+)
+from probes.statistics.clusters import LEAST_CLUSTER_COUNT, wilson_interval
+from probes.statistics.rank_correlation import unit_features
+
+_SECTION_4, _SECTION_6 = "Stoehr et al. 2024, section 4", "Stoehr et al. 2024, section 6.2"
+# A change is said to destroy a paragraph when it costs this share of the continuation.
+DESTROYED_SHARE = 0.9
+# "A few early tokens can destroy everything" is called supported when this share of paragraphs has such a token.
+EARLY_SHARE = 0.05
+
+
+def trigger_claims(
+    perturbations: pl.DataFrame,
+    rarity: pl.DataFrame,
+    effects: pl.DataFrame,
+    strongest: pl.DataFrame,
+    correlations: pl.DataFrame,
+    *,
+    continuation_length: int = 50,
+    is_papers_model: bool = False,
+) -> pl.DataFrame:
+    """Rows of table claims (without checkpoint_id) for P1 sections 4 and 6.
+
+    Args:
+        perturbations: one row per perturbed token with paragraph_id, position, em_drop, is_memorized,
+            near_duplicate_cluster, as the view `triggers` gives them.
+        rarity: rows of table head_rarity of one checkpoint, all groups.
+        effects: what `trigger_effect` returns.
+        strongest: what `strongest_triggers` returns.
+        correlations: what `head_correlations` returns.
+        continuation_length: tokens of the continuation.
+        is_papers_model: whether the checkpoint is GPT-Neo 125M on the Pile; numbers of that model are not testable on
+            another one.
+
+    Returns:
+        claim_id, paper, statement, reported, ours, lower, upper, null_value, verdict, reason.
+    """
+    kept = perturbations.drop_nulls("em_drop")
+    rows = [
+        *_drop_claims(kept, is_papers_model),
+        *_position_claims(kept),
+        _early_claim(kept, continuation_length),
+        *_head_claims(rarity, is_papers_model),
+        _correlation_claim(rarity, correlations),
+        *_effect_claims(effects, strongest),
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _drops(kept: pl.DataFrame, memorized: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean EM drop per token of each paragraph and its cluster."""
+    group = (
+        kept.filter(pl.col("is_memorized") == memorized)
+        .group_by("paragraph_id")
+        .agg(pl.col("em_drop").mean(), pl.col("near_duplicate_cluster").first())
+    )
+    return group["em_drop"].to_numpy().astype(float), group["near_duplicate_cluster"].to_numpy()
+
+
+def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
+    """Mean EM drop of memorized paragraphs, of the others, and their difference."""
+    reported = {True: 12.19, False: 33.12}
+    for memorized, name, short in ((True, "memorized paragraphs", "mp"), (False, "other paragraphs", "nmp")):
+        claim = Claim(
+            f"em_drop_{short}", _SECTION_4,
+            f"Changing one prefix token costs {name} {reported[memorized]} tokens of exact match on average.",
+            reported[memorized],
+        )  # fmt: skip
+        yield same_number_row(claim, cluster_mean(*_drops(kept, memorized), None), is_papers_model)
+    claim = Claim(
+        "memorized_harder_to_corrupt", _SECTION_4,
+        "Memorized continuations are harder to corrupt than others: they lose fewer tokens per changed prefix token.",
+        reported[False] - reported[True],
+    )  # fmt: skip
+    yield judged_row(claim, mean_difference(_drops(kept, False), _drops(kept, True)), "greater")
+
+
+def _position_claims(kept: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Both groups lose more the later the changed token; Spearman correlation within paragraphs."""
+    for memorized, name, short in ((True, "memorized paragraphs", "mp"), (False, "other paragraphs", "nmp")):
+        claim = Claim(
+            f"em_drop_grows_with_position_{short}", _SECTION_4,
+            f"In {name} the drop grows towards the end of the prefix.",
+        )  # fmt: skip
+        values, clusters = [], []
+        for paragraph in kept.filter(pl.col("is_memorized") == memorized).partition_by("paragraph_id"):
+            pair = paragraph.select("position", "em_drop").to_numpy().T.astype(float)
+            one, other = unit_features(pair, "spearman")
+            values.append(one @ other if np.ptp(pair, axis=1).all() else np.nan)
+            clusters.append(paragraph["near_duplicate_cluster"][0])
+        yield judged_row(claim, cluster_mean(np.array(values), np.array(clusters), 0.0), "greater")
+
+
+def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]:
+    """A change in the first half of the prefix can destroy a memorized continuation."""
+    claim = Claim(
+        "early_tokens_destroy", _SECTION_4,
+        f"A few tokens early in the prefix can destroy a memorized continuation (first half of the prefix, at least "
+        f"{DESTROYED_SHARE:.0%} of the continuation lost).",
+    )  # fmt: skip
+    middle = (kept["position"].max() or 0) / 2  # type: ignore[operator]
+    early = kept.filter(pl.col("is_memorized") & (pl.col("position") < middle))
+    destroyed = early.group_by("near_duplicate_cluster").agg(
+        (pl.col("em_drop") >= DESTROYED_SHARE * continuation_length).any().alias("destroyed")
+    )["destroyed"]
+    if not len(destroyed):
+        return judged_row(claim, Measured(null_value=EARLY_SHARE), "greater")
+    lower, upper = wilson_interval(int(destroyed.sum()), len(destroyed))
+    share = float(destroyed.sum()) / len(destroyed)
+    if len(destroyed) < LEAST_CLUSTER_COUNT:
+        return judged_row(claim, Measured(share, null_value=EARLY_SHARE), "greater")
+    return judged_row(claim, Measured(share, lower, upper, EARLY_SHARE), "greater")
+
+
+def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
+    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are."""
+    for group in ("MP", "all"):
+        rows = rarity.filter(paragraph_group=group, coefficient=coefficient, rank_among_heads=0)
+        if not rows.is_empty() and rows["estimate"][0] is not None and rows["lower"][0] is not None:
+            return rows.row(0, named=True)
+    return None
+
+
+def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
+    """A head reads rare tokens: by the paper's number against its own null, and within paragraphs; and head 1.2."""
+    claim = Claim(
+        "a_head_reads_rare_tokens_summed", _SECTION_6,
+        "One head attends to rare tokens: its attention summed per rarity rank correlates with the rank at -0.97.",
+        -0.97,
+    )  # fmt: skip
+    yield _found_head(claim, _best_head(rarity, "summed_by_rank"), "uniform_null", "less")
+    claim = Claim(
+        "a_head_reads_rare_tokens_within", _SECTION_6,
+        "One head attends to rare tokens within paragraphs (Spearman of attention and surprisal).",
+    )  # fmt: skip
+    yield _found_head(claim, _best_head(rarity, "spearman"), "placebo", "greater")
+    claim = Claim(
+        "head_1_2", _SECTION_6, "Head 1.2 (layer 1, head 2) is the head that attends to rare tokens most.", -0.97
+    )  # fmt: skip
+    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "MP")
+    row = named.row(0, named=True) if not named.is_empty() else {}
+    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("uniform_null"))
+    if not is_papers_model:
+        yield claim_row(claim, measured, "not testable here", "head 1.2 is a name in GPT-Neo 125M only")
+    elif measured.ours is None:
+        yield judged_row(claim, measured, "less")
+    elif row["rank_among_heads"] == 0:
+        yield claim_row(claim, measured, *judge(measured, "less"))
+    else:
+        yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
+
+
+def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: Direction) -> dict[str, Any]:
+    """The best of all heads is a finding only where it also survives multiplicity control."""
+    if row is None:
+        return judged_row(claim, Measured(), direction)
+    measured = Measured(row["estimate"], row["lower"], row["upper"], row[null])
+    verdict, reason = judge(measured, direction)
+    name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
+    if verdict == "supported" and row["q_value"] >= 0.05:
+        return claim_row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+    if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
+        return claim_row(
+            claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold"
+        )
+    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
+
+
+def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
+    """The rare-token head is anti-correlated with the others: mean over its pairs, null 0."""
+    claim = Claim(
+        "memorization_head_unlike_others", _SECTION_6,
+        "The head that attends to rare tokens is anti-correlated with the other heads.",
+    )  # fmt: skip
+    best = _best_head(rarity, "spearman")
+    if best is None or correlations.is_empty():
+        return judged_row(claim, Measured(null_value=0.0), "less")
+    is_a = (pl.col("layer_a") == best["layer"]) & (pl.col("head_a") == best["head"])
+    is_b = (pl.col("layer_b") == best["layer"]) & (pl.col("head_b") == best["head"])
+    pairs = correlations.filter(is_a | is_b).drop_nulls("estimate")
+    if pairs.is_empty():
+        return judged_row(claim, Measured(null_value=0.0), "less")
+    # Pairs share the paragraphs, so their errors do not average out: the mean of the ends is a cautious interval.
+    ours, lower, upper = (_mean(pairs[name]) for name in ("estimate", "lower", "upper"))
+    return judged_row(claim, Measured(ours, lower, upper, 0.0), "less")
+
+
+def _mean(values: pl.Series) -> float | None:
+    return None if values.null_count() else float(values.to_numpy().mean())
+
+
+def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Do rare tokens trigger memorized continuations?"""
+    claim = Claim(
+        "rare_tokens_trigger_recital", _SECTION_6,
+        "Rare tokens trigger memorized continuations: changing them costs more (tokens of exact match per standard "
+        "deviation of rarity, adjusted for position, token likelihood and paragraph).",
+    )  # fmt: skip
+    found = effects.filter(outcome="em_drop", adjustment="full", term="MP")
+    row = found.row(0, named=True) if not found.is_empty() else {}
+    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("placebo", 0.0))
+    verdict, reason = judge(measured, "greater")
+    by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
+    if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
+        verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
+    yield claim_row(claim, measured, verdict, reason)
+    claim = Claim(
+        "strongest_triggers_are_rare", _SECTION_6,
+        "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",
+    )  # fmt: skip
+    found = strongest.filter(paragraph_group="MP", statistic="excess_over_position")
+    row = found.row(0, named=True) if not found.is_empty() else {}
+    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("null_value", 0.0))
+    yield judged_row(claim, measured, "greater")

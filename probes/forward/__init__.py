@@ -1,0 +1,1 @@
+"""The forward pass in pieces: batches, inputs, unembedding in tiles, fused kernels, captured activations."""

@@ -1,0 +1,1 @@
+"""Gradients of the continuation's NLL with respect to parameters and activations."""

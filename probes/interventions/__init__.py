@@ -1,0 +1,1 @@
+"""Interventions on a running model: short-circuits, ablations, patching, and their effect on recital."""

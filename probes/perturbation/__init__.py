@@ -1,0 +1,1 @@
+"""Perturbation of prefix tokens: the plan, the policies, the sweep that reuses key/value caches."""

@@ -1,0 +1,98 @@
+"""What a sweep was asked to do, checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probes.errors import ProbeError
+from probes.forward.batches import PROCESSOR_TOKENS
+from probes.forward.inputs import refuse_unreadable
+from probes.perturbation.policies import POLICIES, Policy, Pools
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices of one sweep that do not depend on the paragraphs."""
+
+    policy: Policy
+    positions: tuple[int, ...]
+    draws: int
+    seed: int
+    prefix_length: int
+    tile: int
+    batch_size: int
+    continuation_length: int
+
+    def group_size(self, rows: int, device_type: str) -> int:
+        """Positions that one pass over `rows` paragraphs takes together."""
+        most = self.batch_size
+        if device_type == "cpu":
+            most = min(most, PROCESSOR_TOKENS // (self.prefix_length + self.continuation_length))
+        return min(len(self.positions), max(1, most // (rows * self.draws)))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Results of one batch: three arrays [row, position, draw] and the NLL of the unchanged paragraphs, [row]."""
+
+    replacement_ids: np.ndarray
+    exact_match: np.ndarray
+    nll_nats: np.ndarray
+    unchanged_nll_nats: np.ndarray
+
+
+def vocabulary_count(model: PreTrainedModel) -> int:
+    """Token ids the model can read."""
+    return len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
+
+
+def check_request(model: PreTrainedModel, plan: Plan, prefix: Tensor, reference: Tensor, pools: Pools | None) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        ProbeError: one sentence that says what does not fit.
+    """
+    _check_plan(plan)
+    if prefix.shape[1] < plan.prefix_length:
+        raise ProbeError(
+            f"paragraphs have {prefix.shape[1]} tokens, fewer than the prefix of {plan.prefix_length}; "
+            "ask for a shorter prefix."
+        )
+    if len(prefix) != len(reference) or not reference.shape[1]:
+        raise ProbeError(
+            f"{len(prefix)} prefixes come with references of shape {tuple(reference.shape)}; "
+            "give one continuation for each."
+        )
+    _check_readable(model, plan, prefix, reference, pools)
+
+
+def _check_plan(plan: Plan) -> None:
+    if plan.policy not in POLICIES:
+        raise ProbeError(f"policy {plan.policy!r} is unknown; choose one of {', '.join(POLICIES)}.")
+    if plan.draws < 1 or (plan.policy == "deletion" and plan.draws > 1):
+        raise ProbeError(f"policy {plan.policy} cannot have {plan.draws} draws; ask for 1.")
+    first = 1 if plan.policy == "second_choice" else 0  # position 0 has no context to be predicted from
+    outside = [place for place in plan.positions if not first <= place < plan.prefix_length]
+    if outside or len(set(plan.positions)) < len(plan.positions):
+        raise ProbeError(
+            f"positions {list(plan.positions)} are not distinct numbers in {first}..{plan.prefix_length - 1}; "
+            f"policy {plan.policy} cannot change others."
+        )
+
+
+def _check_readable(model: PreTrainedModel, plan: Plan, prefix: Tensor, reference: Tensor, pools: Pools | None) -> None:
+    length = plan.prefix_length + reference.shape[1] - 1
+    refuse_unreadable(model, prefix, length)
+    refuse_unreadable(model, reference, length)
+    if pools is not None and prefix.numel() and int(prefix.max()) >= len(pools.start):
+        raise ProbeError(
+            f"a prefix has token id {int(prefix.max())}, but token_counts has only {len(pools.start)} entries; "
+            "give the counts of the tokenizer that cut the paragraphs."
+        )

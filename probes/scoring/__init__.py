@@ -1,0 +1,1 @@
+"""Recital of paragraphs: the teacher-forced pass, half precision, screening, free generation."""

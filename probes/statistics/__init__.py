@@ -1,0 +1,1 @@
+"""Statistics shared by all measurements: clusters, token types, rank correlation."""

@@ -1,0 +1,1 @@
+"""The effect of token rarity on recital: panel, estimates, power, summaries."""

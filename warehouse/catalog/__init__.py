@@ -1,0 +1,1 @@
+"""The published DuckDB file: building it, querying it, its macros and hints."""

@@ -1,0 +1,1 @@
+"""The Parquet record: parts and manifests, frames, integrity, consistency."""
