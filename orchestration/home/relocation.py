@@ -14,8 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
-from assets.training import TRAINING
+from assets.stages import STAGES
 from warehouse.catalog.publish import publish_catalog, published_root
 from warehouse.errors import RefusedError
 from warehouse.files import write_json
@@ -49,7 +48,7 @@ def relocate_home(home: Home) -> int:
 
 def _upstream_first() -> list[str]:
     """Every table, each after those it is made from, so that their new content hashes are known."""
-    staged = [name for stage in (*CORPUS_STAGES, TRAINING, *CHECKPOINT_STAGES) for name in stage.tables]
+    staged = [name for stage in STAGES for name in stage.tables]
     return list(dict.fromkeys([*staged, *TABLES]))
 
 
