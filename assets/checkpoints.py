@@ -67,7 +67,8 @@ def checkpoints(scope: Scope) -> Shards:
 
 def _inspect(scope: Scope) -> Frames:
     from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
-    from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights
+    from probes.checkpoints.hub import resolve_folder
+    from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 
     facts = registered_source(scope)
     if facts.get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
@@ -88,7 +89,7 @@ def _inspect(scope: Scope) -> Frames:
         "hidden_size": found.hidden_size,
         "context_length": found.context_length,
         "parameter_count": found.parameter_count,
-        "weights_sha256": found.weights_sha256,
+        "weights_sha256": weights_sha256(resolve_folder(facts["source"], facts.get("revision"))),
         "tokenizer_sha256": tokenizer_sha256(load_tokenizer(facts["source"], facts.get("revision"))),
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}

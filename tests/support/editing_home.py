@@ -1,6 +1,6 @@
 """A home with a tiny model that recites a few paragraphs, measured as far as editing needs it.
 
-`python -m tests.support.editing_home HOME PROFILE checkpoints` runs the editing stage, for a test that kills it.
+`python -m tests.support.editing_home HOME PROFILE CHECKPOINT` runs the editing stage, for a test that kills it.
 """
 
 from __future__ import annotations

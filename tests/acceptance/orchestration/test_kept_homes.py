@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.run.flow import checkpoint_steps, corpus_steps
 from tests.support.acceptance_home import SECRET, contents, rarecall
 from tests.support.finished_home import Finished
 from warehouse.home import Home
+from warehouse.record.parts import TableStore
+from warehouse.registry import TABLES
 
 MEASURED = ("scores", "perturbations", "head_attention", "parameter_gradients", "training_steps")
 
@@ -23,12 +27,21 @@ def test_a_copied_home_is_relocated_without_measuring_again(finished: Finished, 
     assert moved.returncode == 0, moved.stderr
     sources = rarecall(home, "query", "-f", "csv", "SELECT source FROM checkpoints").stdout.split()[1:]
     assert sources and all(source.startswith(f"{home}/") for source in sources)
+    stores = [TableStore.of(Home(home), name) for name in TABLES]
+    live = [file for store in stores for partition in store.partitions() for file in store.files(partition)]
+    assert live and [file for file in live if _holds(file, str(finished.home))] == []
     scope = Scope(Home(home), load_profile(str(finished.profile)))
     assert corpus_steps(scope) == [] and checkpoint_steps(scope) == []
     assert before == {file.name: file.stat().st_mtime_ns for file in _parts(home, MEASURED)}
     assert {k: v for k, v in contents(home).items() if k[0] in MEASURED} == {
         k: v for k, v in contents(finished.home).items() if k[0] in MEASURED
     }
+
+
+def _holds(part: Path, text: str) -> bool:
+    """Whether a text column of a part, whatever the registry says of it, begins with `text`."""
+    frame = pl.read_parquet(part).select(pl.col(pl.String).str.starts_with(f"{text}/"))
+    return any(column.any() for column in frame.iter_columns())
 
 
 def _parts(home: Path, tables: tuple[str, ...]) -> list[Path]:

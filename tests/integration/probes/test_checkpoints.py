@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from probes.checkpoints.inspect import inspect_checkpoint, is_complete, refuse_non_finite_weights, weights_sha256
+from probes.checkpoints.files import is_complete
+from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 from probes.checkpoints.load import load_model, resolve_device
 from probes.errors import ProbeError
 from tests.support.models.scoring_models import ARCHITECTURES, random_model, random_paragraphs
@@ -95,19 +96,6 @@ def test_a_hub_that_gives_nothing_is_one_sentence(monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     with pytest.raises(ProbeError, match=r"someone/model at revision step3 is neither a folder here nor a model"):
         load_model("someone/model", revision="step3")
-
-
-def test_a_hub_id_is_asked_for_at_its_revision_and_without_pickles(monkeypatch, saved):
-    asked = []
-
-    def snapshot(source: str, revision: str | None, allow_patterns: list[str]) -> str:
-        asked.append((source, revision, any(pattern.endswith("bin") for pattern in allow_patterns)))
-        return str(saved)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    load_model("someone/model", revision="step3", device="cpu")
-    load_model("someone/model", device="cpu", allow_pickle=True)
-    assert asked == [("someone/model", "step3", False), ("someone/model", None, True)]
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -311,10 +311,16 @@ def test_no_paragraphs_give_no_rows_with_the_same_columns():
 
 def test_requests_that_cannot_be_met_say_why():
     model, token_ids = small_model("gpt2"), paragraphs(2)
-    with pytest.raises(ProbeError, match="from 1 to 11"):
+    with pytest.raises(ProbeError, match="ask for a shorter prefix"):
         parameter_gradients(model, token_ids, 12)
-    with pytest.raises(ProbeError, match="one row per paragraph"):
+    with pytest.raises(ProbeError, match="1 axes"):
         parameter_gradients(model, token_ids[0], 5)
+    with pytest.raises(ProbeError, match="give integers"):
+        parameter_gradients(model, token_ids.float() + 0.5, 5)
+    with pytest.raises(ProbeError, match="another tokenizer"):
+        parameter_gradients(model, token_ids + 10**6, 5)
+    with pytest.raises(ProbeError, match="prefix_length is 0"):
+        parameter_gradients(model, token_ids, 0)
     with pytest.raises(ProbeError, match="supported are gpt_neo"):
         adapter_for(torch.nn.Linear(2, 2))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from probes.errors import ProbeError
 from probes.statistics.clusters import (
@@ -22,14 +23,15 @@ from probes.statistics.clusters import (
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_q_values_equal_scipys(p):
-    assert np.allclose(benjamini_hochberg(np.array(p)), stats.false_discovery_control(p))
+def test_q_values_equal_statsmodels(p):
+    assert np.allclose(benjamini_hochberg(np.array(p)), multipletests(p, method="fdr_bh")[1])
 
 
 def test_q_values_leave_missing_tests_out():
     q = benjamini_hochberg(np.array([[0.01, np.nan], [0.04, 0.5]]))
     assert np.isnan(q[0, 1])
-    assert np.allclose([q[0, 0], q[1, 0], q[1, 1]], stats.false_discovery_control([0.01, 0.04, 0.5]))
+    assert np.isnan(benjamini_hochberg(np.array([np.nan]))).all() and benjamini_hochberg(np.empty(0)).shape == (0,)
+    assert np.allclose([q[0, 0], q[1, 0], q[1, 1]], multipletests([0.01, 0.04, 0.5], method="fdr_bh")[1])
 
 
 @settings(max_examples=50, deadline=None)
