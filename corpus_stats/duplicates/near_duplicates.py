@@ -56,7 +56,7 @@ def near_duplicate_clusters(
         raise CorpusError(f"A Jaccard threshold of {threshold} is impossible; choose one above 0 and at most 1.")
     if not len(rows):
         return np.zeros(0, dtype=np.int32)
-    shingles = _ShingleSets(rows, shingle_length, threshold)
+    shingles = ShingleSets(rows, shingle_length, threshold)
     forest = _Forest(len(rows))
     for members in _groups_of_equal(_row_keys(shingles.sets)):
         forest.join(int(members[0]), members[1:])
@@ -126,7 +126,7 @@ def _groups_of_equal(keys: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.cumsum(counts[counts > 1])[:-1]) if len(order) else []
 
 
-class _ShingleSets:
+class ShingleSets:
     """The shingles themselves as numbers, so that similarities are exact: equal numbers, equal tokens.
 
     Numbers are ranks by rarity. A set's few rarest shingles are its mark: of two sets with a Jaccard similarity of at
@@ -228,7 +228,7 @@ class _Forest:
         return np.unique(roots, return_inverse=True)[1].astype(np.int32)
 
 
-def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) -> None:
+def _join_similar(forest: _Forest, shingles: ShingleSets, members: np.ndarray) -> None:
     """Verifies the pairs of a group that lie in different components; equal paragraphs are represented once."""
     if (roots := forest.roots(members)).min() == roots.max():
         return
@@ -241,7 +241,7 @@ def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) 
         _join_group(forest, shingles, group, is_short)
 
 
-def _join_group(forest: _Forest, shingles: _ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
+def _join_group(forest: _Forest, shingles: ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
     """Joins similar members, of which one has to be short.
 
     Members outside the largest component are compared with all that lie in other components, the most common ones
