@@ -1,11 +1,14 @@
 """Shared by all tests: one thread per process (two workers share two cores), and no way to a model hub."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
+    from tests.support.finished_home import Finished
     from warehouse.home import Home
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -37,3 +40,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> "Home":
     from tests.support.results_world import published_world
 
     return published_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> "Finished":
+    """The small profile, run once per test session through the real command line.
+
+    RARECALL_ACCEPTANCE names a folder that keeps it from session to session while one works on a test.
+    """
+    from tests.support.acceptance_home import rarecall, write_profile
+    from tests.support.finished_home import Finished
+
+    base = tmp_path_factory.getbasetemp()
+    kept = os.environ.get("RARECALL_ACCEPTANCE")
+    root = Path(kept) if kept else (base if worker_id == "master" else base.parent) / "finished"
+    with FileLock(f"{root}.lock"):
+        if not (root / "stderr").exists():
+            root.mkdir(exist_ok=True)
+            result = rarecall(root / "home", "run", "-p", write_profile(root))
+            assert result.returncode == 0, result.stderr
+            (root / "stdout").write_text(result.stdout)
+            (root / "stderr").write_text(result.stderr)
+    return Finished(
+        root / "home", root / "profile-0.toml", (root / "stdout").read_text(), (root / "stderr").read_text()
+    )

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.acceptance_home import REPOSITORY, command, environment
+from tests.support import REPOSITORY
+from tests.support.acceptance_home import start
 
 try:
     from selenium.common.exceptions import WebDriverException
@@ -50,9 +51,8 @@ def user_interface(home: Path, profile: Path) -> Iterator[tuple[str, subprocess.
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (home.parent / "ui.log").open("w")
-    asked = command("ui", "--port", port, "-p", profile)
-    around = environment(home) | {"RARECALL_PARALLEL_STEPS": "2"}
-    process = subprocess.Popen(asked, env=around, cwd=home.parent, stdout=log, stderr=log, text=True)
+    two = {"RARECALL_PARALLEL_STEPS": "2"}
+    process = start(home, "ui", "--port", port, "-p", profile, more=two, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200, 90)

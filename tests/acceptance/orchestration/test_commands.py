@@ -1,4 +1,7 @@
-"""Every command as a stranger types it: what it prints, where, and with which exit code."""
+"""Every command as a stranger types it: what it prints, where, and with which exit code.
+
+What works is asked of a process of its own; refusals, which are many, of the same entry point in this process.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.support.acceptance_home import one_sentence, rarecall, write_profile
+from tests.support.acceptance_home import one_sentence, rarecall, typed, write_profile
 from tests.support.finished_home import Finished
 
 
@@ -85,15 +88,15 @@ WRITING = {
 def test_queries_that_write_or_pry_are_refused(finished: Finished, tmp_path: Path, name: str) -> None:
     file = tmp_path / "stolen"
     before = finished.home.joinpath("rarecall.duckdb").read_bytes()
-    result = rarecall(finished.home, "query", WRITING[name].format(file=file))
+    result = typed(finished.home, "query", WRITING[name].format(file=file))
     assert result.returncode == 2 and result.stdout == ""
     one_sentence(result.stderr)
     assert not file.exists() and finished.home.joinpath("rarecall.duckdb").read_bytes() == before
 
 
 def test_misspelt_names_keep_their_hint(finished: Finished) -> None:
-    column = rarecall(finished.home, "query", "SELECT exact_mach FROM scores")
-    table = rarecall(finished.home, "query", "SELECT * FROM scors")
+    column = typed(finished.home, "query", "SELECT exact_mach FROM scores")
+    table = typed(finished.home, "query", "SELECT * FROM scors")
     assert column.returncode == table.returncode == 2
     assert '"exact_match"' in one_sentence(column.stderr) and 'Did you mean "scores"?' in one_sentence(table.stderr)
 
@@ -105,7 +108,7 @@ def test_debug_shows_the_traceback(finished: Finished) -> None:
 
 @pytest.mark.parametrize("words", [("query", "SELECT 1"), ("report",), ("corpus", "list"), ("checkpoints", "list")])
 def test_before_the_first_run_the_next_step_is_named(empty: Path, words: tuple[str, ...]) -> None:
-    result = rarecall(empty, *words)
+    result = typed(empty, *words)
     assert result.returncode == 2 and "`rarecall " in one_sentence(result.stderr)
     assert not empty.exists()
 
@@ -114,16 +117,16 @@ def test_before_the_first_run_the_next_step_is_named(empty: Path, words: tuple[s
     "words", [("frobnicate",), ("run", "--nope"), ("query", "-f", "xml", "SELECT 1"), ("ui", "--port", "x")]
 )
 def test_wrong_words_point_to_the_help(empty: Path, words: tuple[str, ...]) -> None:
-    result = rarecall(empty, *words)
+    result = typed(empty, *words)
     assert result.returncode == 2 and "--help`" in one_sentence(result.stderr)
 
 
 def test_unknown_profile_and_checkpoint_name_what_there_is(finished: Finished) -> None:
-    profile = rarecall(finished.home, "run", "-p", "nope")
+    profile = typed(finished.home, "run", "-p", "nope")
     assert profile.returncode == 2 and "quickstart" in one_sentence(profile.stderr)
-    checkpoint = rarecall(finished.home, "run", "-p", finished.profile, "--checkpoint", "nope")
+    checkpoint = typed(finished.home, "run", "-p", finished.profile, "--checkpoint", "nope")
     assert checkpoint.returncode == 2 and "small-step-00000" in one_sentence(checkpoint.stderr)
-    removed = rarecall(finished.home, "checkpoints", "remove", "nope")
+    removed = typed(finished.home, "checkpoints", "remove", "nope")
     assert removed.returncode == 2 and "small-step-00000" in one_sentence(removed.stderr)
 
 
@@ -140,7 +143,7 @@ PROFILES = {
 def test_wrong_profiles_name_the_place(tmp_path: Path, name: str) -> None:
     old, new, place = PROFILES[name]
     profile = write_profile(tmp_path, {old: new})
-    result = rarecall(tmp_path / "home", "run", "-p", profile)
+    result = typed(tmp_path / "home", "run", "-p", profile)
     assert result.returncode == 2
     sentence = one_sentence(result.stderr)
     assert place in sentence and profile.name in sentence
@@ -152,7 +155,7 @@ def test_home_that_cannot_be_written(tmp_path: Path, finished: Finished, place: 
     (tmp_path / "file").write_text("mine")
     places = {"file": tmp_path / "file", "below a file": tmp_path / "file" / "home", "proc": Path("/proc/home")}
     home = places[place]
-    result = rarecall(home, "run", "-p", finished.profile)
+    result = typed(home, "run", "-p", finished.profile)
     assert result.returncode == 1
     sentence = one_sentence(result.stderr)
     assert str(home) in sentence and "RARECALL_HOME" in sentence

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.acceptance_home import one_sentence, rarecall
+from tests.support.acceptance_home import one_sentence, rarecall, typed
 from tests.support.finished_home import Finished
 from warehouse.home import Home
 from warehouse.registrations import register
@@ -23,7 +23,7 @@ def test_damaged_catalog_is_named_and_rebuilt(finished: Finished, tmp_path: Path
     expected = rarecall(finished.home, "query", "-f", "csv", COUNTS).stdout
     (home / "rarecall.duckdb").write_bytes(b"this is no database" * 1000)
     (home / ".rarecall.duckdb.999999999.tmp").write_bytes(b"left by a killed run")
-    broken = rarecall(home, "query", COUNTS)
+    broken = typed(home, "query", COUNTS)
     assert broken.returncode == 2 and "rarecall.duckdb cannot be opened" in one_sentence(broken.stderr)
     repaired = rarecall(home, "run", "-p", finished.profile)
     assert repaired.returncode == 0, repaired.stderr
@@ -44,7 +44,7 @@ def test_taken_port_is_named(finished: Finished) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = rarecall(finished.home, "ui", "--port", port)
+        result = typed(finished.home, "ui", "--port", port)
     assert result.returncode == 2 and f"port {port}" in one_sentence(result.stderr)
 
 
@@ -94,7 +94,7 @@ SEEN_LATER = {"nan": (_nan, "transformer.wpe.weight"), "tokenizer": (_other_toke
 def test_checkpoints_that_cannot_be_added(finished: Finished, tmp_path: Path, name: str) -> None:
     break_it, reason = SEEN_AT_ONCE[name]
     folder = _variant(finished, tmp_path, "broken-7", break_it)
-    result = rarecall(tmp_path / "home", "checkpoints", "add", folder, "-p", finished.profile)
+    result = typed(tmp_path / "home", "checkpoints", "add", folder, "-p", finished.profile)
     sentence = one_sentence(result.stderr)
     assert result.returncode == 2 and reason in sentence and str(folder) in sentence
     written = {path.name for path in (tmp_path / "home").rglob("*.json")}

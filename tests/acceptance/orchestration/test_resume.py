@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from orchestration.run.instance import open_instance
-from tests.support.acceptance_home import LIMIT_SECONDS, command, contents, environment, rarecall, write_profile
+from tests.support.acceptance_home import LIMIT_SECONDS, contents, environment, rarecall, start, write_profile
 from tests.support.finished_home import Finished
 from warehouse.home import Home
+from warehouse.registry import TABLES
 
 HOLD_PATHS = {"tokenizers", "corpora", "checkpoints"}
 SEED = 7
 READERS = 2
-STAGES = ("corpora", "training_steps", "perturbations")
+LAST = "small-step-00044"
+LATE = ("perturbations", "head_rarity")
 
 
 def rows_of(home: Path) -> dict[tuple[str, str], list[tuple[int, str]]]:
@@ -27,15 +30,14 @@ def rows_of(home: Path) -> dict[tuple[str, str], list[tuple[int, str]]]:
     return {key: parts for key, parts in contents(home).items() if key[0] not in HOLD_PATHS}
 
 
-def run_until(home: Path, profile: Path, table: str, delay: float, number: signal.Signals) -> tuple[int, str]:
-    """Start a run, wait until the first file of a table appears, wait a little more, and send the signal."""
-    asked = command("run", "-p", profile)
-    process = subprocess.Popen(
-        asked, env=environment(home), cwd=home.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+def run_until(
+    home: Path, profile: Path, table: str, where: str, delay: float, number: signal.Signals
+) -> tuple[int, str]:
+    """Start a run, wait until a partition of a table is worked on, wait a little more, and send the signal."""
+    process = start(home, "run", "-p", profile, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     end = time.monotonic() + LIMIT_SECONDS
     try:
-        while process.poll() is None and not any((home / "tables" / table).glob("*/.lock")):
+        while process.poll() is None and not any((home / "tables" / table).glob(f"{where}/.lock")):
             assert time.monotonic() < end, f"{table} was not reached"
             time.sleep(0.01)
         time.sleep(delay)
@@ -44,19 +46,31 @@ def run_until(home: Path, profile: Path, table: str, delay: float, number: signa
     finally:
         process.kill()
         process.wait()
-    return process.returncode, said
+    assert process.returncode != 0, f"the run had ended before {table} was reached"
+    if number == signal.SIGINT:
+        assert process.returncode == 1 and "Traceback" not in said
+        assert said.splitlines()[-1] == "rarecall: interrupted; run again to resume from the finished parts."
 
 
-def test_killed_runs_resume_to_the_same_rows(finished: Finished, tmp_path: Path) -> None:
-    moments = random.Random(SEED)
-    home = tmp_path / "home"
-    for table in STAGES:
-        number = signal.SIGINT if table == "training_steps" else signal.SIGKILL
-        code, said = run_until(home, finished.profile, table, moments.uniform(0, 0.6), number)
-        assert code != 0, f"the run had ended before {table} was reached"
-        if number == signal.SIGINT:
-            assert code == 1 and "Traceback" not in said
-            assert said.splitlines()[-1] == "rarecall: interrupted; run again to resume from the finished parts."
+def test_runs_killed_in_corpus_and_training_resume_to_the_same_rows(finished: Finished, tmp_path: Path) -> None:
+    """Killed, interrupted, and interrupted again when the first checkpoint is measured: until there all is the same."""
+    moments, home = random.Random(SEED), tmp_path / "home"
+    run_until(home, finished.profile, "corpora", "*", moments.uniform(0, 0.6), signal.SIGKILL)
+    run_until(home, finished.profile, "training_steps", "*", moments.uniform(0, 0.6), signal.SIGINT)
+    run_until(home, finished.profile, "scores", "*", 0, signal.SIGINT)
+    found, expected = rows_of(home), rows_of(finished.home)
+    before_scores = {key for key in expected if TABLES[key[0]].partition == "corpus"}
+    assert before_scores <= found.keys() and ("training_steps", "library") in found
+    assert found == {key: expected[key] for key in found}
+    assert _unfinished_runs(home) == []
+
+
+def test_a_run_killed_late_resumes_to_the_same_rows(finished: Finished, tmp_path: Path) -> None:
+    """From a home in which one checkpoint lacks what comes after its scores."""
+    home, moment = finished.copy(tmp_path / "home"), random.Random(SEED).uniform(0, 0.6)
+    for table in LATE:
+        shutil.rmtree(home / "tables" / table / f"checkpoint={LAST}")
+    run_until(home, finished.profile, LATE[0], f"checkpoint={LAST}", moment, signal.SIGKILL)
     result = rarecall(home, "run", "-p", finished.profile)
     assert result.returncode == 0, result.stderr
     assert rows_of(home) == rows_of(finished.home)
@@ -88,6 +102,7 @@ FILL = """
 import polars as pl, random
 from warehouse.errors import WarehouseError
 from warehouse.home import Home
+from warehouse.registry import TABLES
 from warehouse.record.parts import TableStore
 home = Home.locate().prepare()
 store = TableStore.of(home, "unigram_counts")
@@ -113,6 +128,7 @@ READING = """
 import sys, time
 from pathlib import Path
 from warehouse.home import Home
+from warehouse.registry import TABLES
 from warehouse.catalog.queries import query
 home, stop, seen = Home.locate(), Path(sys.argv[1]), set()
 asked = "SELECT s.checkpoint_id, count(*) AS n, count(t.position) AS m FROM scores s JOIN token_scores t "
@@ -131,7 +147,7 @@ def test_readers_never_notice_a_run_that_republishes(finished: Finished, tmp_pat
     finished.copy(home)
     assert rarecall(home, "relocate").returncode == 0
     changed = write_profile(
-        tmp_path, {"paragraphs_per_group = 4": "paragraphs_per_group = 3", str(tmp_path): str(finished.profile.parent)}
+        tmp_path, {"permutations = 100": "permutations = 99", str(tmp_path): str(finished.profile.parent)}
     )
     asked = [sys.executable, "-c", READING, str(stop)]
     readers = [

@@ -13,36 +13,28 @@ import pytest
 
 from assets.framework.cores import PARALLEL_CHECKPOINTS
 from orchestration.run.instance import open_instance
-from tests.support.acceptance_home import LIMIT_SECONDS, command, contents, environment
+from tests.support.acceptance_home import LIMIT_SECONDS, contents, start
 from tests.support.finished_home import Finished
 from warehouse.home import Home
-from warehouse.registry import TABLES
 
 FIRST, LAST = "small-step-00000", "small-step-00044"
 LITTLE = ("scores", "head_attention")
+"""Enough to be measured for a while; the rest is current already and costs nothing."""
 HOLD_PATHS = {"tokenizers", "corpora", "checkpoints"}
 
 
-def unmeasured(finished: Finished, home: Path, of_last: tuple[str, ...] = ()) -> Path:
-    """A copy of the finished home that knows its checkpoints and has measured none; of the last only some tables."""
+def unmeasured(finished: Finished, home: Path, missing: tuple[str, ...] = LITTLE) -> Path:
+    """A copy of the finished home in which some tables of both checkpoints are missing."""
     finished.copy(home)
-    for name, table in TABLES.items():
-        if table.partition == "checkpoint":
-            for folder in (home / "tables" / name).glob("checkpoint=*"):
-                if not of_last or name in of_last or not folder.name.endswith(LAST):
-                    shutil.rmtree(folder)
+    for name in missing:
+        for folder in (home / "tables" / name).glob("checkpoint=*"):
+            shutil.rmtree(folder)
     return home
 
 
 def started(home: Path, profile: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("run", "-p", profile),
-        env=environment(home) | {PARALLEL_CHECKPOINTS: "2"},
-        cwd=home.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    two = {PARALLEL_CHECKPOINTS: "2"}
+    return start(home, "run", "-p", profile, more=two, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def workers_of(process: int) -> list[int]:
@@ -78,7 +70,7 @@ def measured(home: Path) -> dict[tuple[str, str], list[tuple[int, str]]]:
 
 def test_the_rows_are_those_of_one_after_the_other(finished: Finished, tmp_path: Path) -> None:
     """The finished home was measured one checkpoint after the other, with one thread, as each of two has here."""
-    home = unmeasured(finished, tmp_path / "home")
+    home = unmeasured(finished, tmp_path / "home", (*LITTLE, "perturbations"))
     out, said = started(home, finished.profile).communicate(timeout=LIMIT_SECONDS)
     assert LAST in out
     assert measured(home) == measured(finished.home)
@@ -91,7 +83,7 @@ def test_the_rows_are_those_of_one_after_the_other(finished: Finished, tmp_path:
 
 
 def test_a_checkpoint_that_fails_says_why_and_the_other_is_measured(finished: Finished, tmp_path: Path) -> None:
-    home = unmeasured(finished, tmp_path / "home", LITTLE)
+    home = unmeasured(finished, tmp_path / "home")
     registration = home / "sources" / "checkpoints" / f"{FIRST}.json"
     text = registration.read_text()
     assert FIRST in text
@@ -126,7 +118,7 @@ def test_a_run_that_ends_leaves_no_worker(finished: Finished, tmp_path: Path, nu
 
 
 def test_a_worker_that_is_killed_costs_only_its_checkpoint(finished: Finished, tmp_path: Path) -> None:
-    home = unmeasured(finished, tmp_path / "home", LITTLE)
+    home = unmeasured(finished, tmp_path / "home")
     process = started(home, finished.profile)
     wait_until(lambda: list((home / "tables" / "scores" / f"checkpoint={FIRST}").glob(".lock")), "nothing was measured")
     with open_instance(Home(home)) as instance:

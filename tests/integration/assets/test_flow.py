@@ -9,77 +9,15 @@ import pytest
 
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
+from tests.support.finished_home import Finished
 from warehouse.catalog.queries import query
 from warehouse.home import Home
 
-PROFILE = """
-name = "flow"
-[corpus]
-corpus_id = "python"
-source = "{source}"
-kind = "text-folder"
-vocabulary_size = 512
-shard_tokens = 20000
-[training]
-background_count = 40
-batch_size = 8
-held_out = 8
-checkpoint_count = 2
-hidden_size = 32
-layer_count = 2
-head_count = 2
-learning_rate = 1e-2
-threads = 1
-[training.rungs]
-256 = 4
-8 = 8
-1 = 8
-[probes]
-paragraphs_per_group = 4
-shard_size = 16
-bootstrap_draws = 100
-permutations = 100
-continuation_attention = true
-[probes.perturbation_draws]
-second_choice = 1
-uniform = 2
-frequency_matched = 1
-deletion = 1
-"""
-
 
 @pytest.fixture(scope="module")
-def scope(tmp_path_factory):
-    """A finished home over a folder of standard-library sources."""
-    import sysconfig
-
-    from orchestration.run.runner import run_flow
-
-    root = tmp_path_factory.mktemp("flow")
-    source = root / "texts"
-    source.mkdir()
-    library = Path(sysconfig.get_path("stdlib"))
-    for name in (
-        "argparse",
-        "ast",
-        "inspect",
-        "tarfile",
-        "typing",
-        "turtle",
-        "zipfile",
-        "subprocess",
-        "difflib",
-        "pickle",
-    ):
-        found = library / f"{name}.py"
-        if found.exists():
-            (source / f"{name}.txt").write_text(found.read_text(encoding="utf-8"))
-    profile = root / "flow.toml"
-    profile.write_text(PROFILE.format(source=source))
-    made = Scope(Home(root / "home").prepare(), load_profile(str(profile)))
-    outcome = run_flow(made, str(profile))
-    assert not outcome.failed, outcome.failed
-    return made
+def scope(finished: Finished) -> Scope:
+    """The finished home that the tests share; read only."""
+    return Scope(Home(finished.home), load_profile(str(finished.profile)))
 
 
 def ask(scope, text):
@@ -116,7 +54,7 @@ def test_rarity_is_what_its_formula_says(scope):
     assert (frame["rarity_rank"] == frame["token_count"].rank("dense") - 1).all()
 
 
-@pytest.mark.parametrize("checkpoint", ["flow-step-00000", "last"])
+@pytest.mark.parametrize("checkpoint", ["small-step-00000", "last"])
 def test_exact_match_equals_greedy_generation(scope, checkpoint):
     import torch
 
@@ -164,16 +102,16 @@ def test_recital_follows_the_number_of_copies(scope):
     )
     shares = dict(rows.iter_rows())
     assert shares[0] == shares[1] == 0
-    assert shares[256] > 0.5
+    assert shares[128] > 0.5
     assert rows["memorized_share"].is_sorted()
 
 
 def test_the_untrained_model_recites_nothing(scope):
-    assert ask(scope, "SELECT max(exact_match) AS m FROM scores WHERE checkpoint_id = 'flow-step-00000'")["m"][0] < 5
+    assert ask(scope, "SELECT max(exact_match) AS m FROM scores WHERE checkpoint_id = 'small-step-00000'")["m"][0] < 5
 
 
 def test_triggers_hold_every_prefix_token_once_with_everything_measured(scope):
-    frame = ask(scope, "SELECT * FROM triggers WHERE checkpoint_id <> 'flow-step-00000'")
+    frame = ask(scope, "SELECT * FROM triggers WHERE checkpoint_id <> 'small-step-00000'")
     per_paragraph = frame.group_by("paragraph_id").len()
     assert per_paragraph["len"].unique().to_list() == [50]
     later = frame.filter(pl.col("position") > 0)
@@ -236,14 +174,14 @@ def test_continuation_attention_equals_output_attentions(scope):
 
 
 def test_every_localization_of_the_last_checkpoint_is_on_the_axis(scope):
-    frame = ask(scope, "SELECT * FROM localization_axis WHERE checkpoint_id <> 'flow-step-00000' ORDER BY layer")
+    frame = ask(scope, "SELECT * FROM localization_axis WHERE checkpoint_id <> 'small-step-00000' ORDER BY layer")
     measures = {"gradient_share", "patching_effect", "recall_drop", "utility_drop", "selectivity"}
     assert dict(frame.group_by("measure").len().iter_rows()) == dict.fromkeys(measures, 2)
     shares = frame.filter(measure="gradient_share")
     assert shares["estimate"].sum() == pytest.approx(1) and shares["null_value"].to_list() == [0.5, 0.5]
     drops = [frame.filter(measure=name)["estimate"] for name in ("recall_drop", "utility_drop", "selectivity")]
     assert np.allclose(drops[0] - drops[1], drops[2])
-    assert ask(scope, "SELECT count(*) AS n FROM patching WHERE checkpoint_id = 'flow-step-00000'")["n"][0] == 0
+    assert ask(scope, "SELECT count(*) AS n FROM patching WHERE checkpoint_id = 'small-step-00000'")["n"][0] == 0
 
 
 def test_the_score_card_compares_choices_of_one_size_with_random_heads(scope):
@@ -259,7 +197,7 @@ def test_claims_of_both_papers_have_a_verdict_for_every_checkpoint(scope):
     claims = ask(scope, "SELECT * FROM claims")
     ours = claims.filter(pl.col("paper").str.contains("Menta") | pl.col("paper").str.contains("section 5.1"))
     assert ours.group_by("checkpoint_id").len()["len"].to_list() == [13, 13]
-    untrained = ours.filter(pl.col("paper").str.contains("Menta"), checkpoint_id="flow-step-00000")
+    untrained = ours.filter(pl.col("paper").str.contains("Menta"), checkpoint_id="small-step-00000")
     assert untrained["verdict"].unique().to_list() == ["not testable here"]
 
 
@@ -269,19 +207,20 @@ def test_a_second_run_has_nothing_to_do(scope):
     assert [*corpus_steps(scope), *checkpoint_steps(scope), *tail_steps(scope)] == []
 
 
-def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(scope):
+def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(finished, scope, tmp_path):
     import dagster as dg
 
     from orchestration.run.instance import has_unfinished_runs, open_instance, process_tags
     from orchestration.run.runner import run_flow
 
+    copy = Scope(Home(finished.copy(tmp_path / "home")), scope.profile)
     gone = process_tags() | {"rarecall/process": "999999999"}  # beyond any process id
-    with open_instance(scope.home) as instance:
+    with open_instance(copy.home) as instance:
         for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED):
             instance.add_run(dg.DagsterRun(job_name="tail", status=status, tags=gone))
-    assert has_unfinished_runs(scope.home)
-    assert run_flow(scope).done == []
-    assert not has_unfinished_runs(scope.home)
+    assert has_unfinished_runs(copy.home)
+    assert run_flow(copy).done == []
+    assert not has_unfinished_runs(copy.home)
 
 
 def test_the_report_is_self_contained_and_escapes_the_corpus(scope):
@@ -300,7 +239,7 @@ def test_checks_and_plots_are_recorded_in_the_instance(scope):
         event = instance.get_latest_materialization_event(dg.AssetKey("scores"))
         assert event is not None and event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
-        assert metadata["dagster/row_count"].value == 28
+        assert metadata["dagster/row_count"].value == 32
         assert "data:image/png" in metadata["plot"].value
         for name in ("perturbations", "head_rarity", "trigger_effects"):
             event = instance.get_latest_materialization_event(dg.AssetKey(name))
