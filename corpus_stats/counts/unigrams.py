@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
 Unseen = Literal["add_one", "null"]
-_SUBSET_PIECE_TOKENS = 1 << 22
+SUBSET_PIECE_TOKENS = 1 << 22
 _SUBSET_CELLS = 1 << 28  # subsets × token ids; 2 GiB of counts
 
 
@@ -66,7 +66,7 @@ def count_by_subset(
     starts = documents["token_offset"].to_numpy()
     ends = starts + documents["token_count"].to_numpy()
     counts = np.zeros((len(names) + 1, vocabulary_size), dtype=np.int64)
-    for begin, ids in stream.chunks(_SUBSET_PIECE_TOKENS):
+    for begin, ids in stream.chunks(SUBSET_PIECE_TOKENS):
         lowest, highest = int(ids.min()), int(ids.max())
         if lowest < 0 or highest >= vocabulary_size:
             raise _outside(lowest if lowest < 0 else highest, vocabulary_size)

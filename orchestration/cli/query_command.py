@@ -71,18 +71,18 @@ def query(
     if not sql.strip():
         _list_questions()
         return
-    text = _text_of(sql)
+    text = text_of(sql)
     if show:
         print(text)
         return
     home = Home.locate()
     variables = {"checkpoint": checkpoint, "paragraph": paragraph}
-    _require_known(home, checkpoint, paragraph)
+    require_known(home, checkpoint, paragraph)
     parameters = _parameters(home, text, checkpoint, set_ or [])
     write_answer(ask(home, text, parameters, {n: v for n, v in variables.items() if v}), format.value, output)
 
 
-def _text_of(asked: str) -> str:
+def text_of(asked: str) -> str:
     """The SELECT itself, the text of a named question, or what stdin holds.
 
     Raises:
@@ -105,7 +105,7 @@ def _text_of(asked: str) -> str:
     raise RequestError(f"there is no question or table {name!r}; {said}?")
 
 
-def _require_known(home: Home, checkpoint: str, paragraph: str) -> None:
+def require_known(home: Home, checkpoint: str, paragraph: str) -> None:
     """Refuse a choice that would only give an empty answer.
 
     Raises:
