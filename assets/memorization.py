@@ -52,7 +52,7 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
 )
 def scores(scope: Scope) -> Shards:
     """Leading exact match under teacher forcing, which equals greedy decoding (docs/method.md)."""
-    scorer, paragraphs = _Scorer(scope), scope.read("paragraphs")
+    scorer, paragraphs = Scorer(scope), scope.read("paragraphs")
     size = scope.profile.probes.shard_size
 
     def _compute(shard: int) -> Frames:
@@ -67,7 +67,7 @@ def scores(scope: Scope) -> Shards:
     return Shards(model_stage.shard_count(paragraphs.height, size), _compute)
 
 
-class _Scorer:
+class Scorer:
     """Scores in the profile's precision; what half precision leaves in doubt, in float32 as well."""
 
     def __init__(self, scope: Scope) -> None:

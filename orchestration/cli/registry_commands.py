@@ -22,8 +22,8 @@ def add(
     """Register a checkpoint after a look at its files."""
     from assets.framework.errors import RequestError
     from assets.framework.profile import load_profile
-    from orchestration.run.runner import checkpoint_id_of, resolved
     from orchestration.sources import step_in_name
+    from orchestration.sources.named import checkpoint_id_of, resolved
     from probes.checkpoints.inspect import inspect_checkpoint
     from probes.errors import ProbeError
     from warehouse.registrations import register

@@ -1,4 +1,4 @@
-"""What interventions cost recital and what they cost the rest: selectivity with an interval, collapse told apart.
+"""Sweeps of interventions: cost to recital and to the rest, selectivity with an interval, collapse told apart.
 
 P2 (Menta et al. 2025, arXiv 2501.05078) short-circuits attention block by block. An early block takes everything
 down with it, so the loss of recital counts only as far as the model keeps its use: selectivity = relative drop of

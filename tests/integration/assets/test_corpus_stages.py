@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.corpus.paragraphs import paragraphs
-from assets.corpus.text import _files_signature, corpora
+from assets.corpus.text import corpora, files_signature
 from assets.corpus.unigrams import subset_unigrams, unigrams, words
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
@@ -219,7 +219,7 @@ def refuses_truncated_files(scope: Scope, folder: Path, run: Callable[[], Scope]
     before = {table: scope.content(table) for stage in CORPUS_STAGES for table in stage.tables}
     last = max(folder.iterdir())
     last.write_bytes(last.read_bytes()[:-1])
-    _files_signature.cache_clear()
+    files_signature.cache_clear()
     assert corpus_steps(scope) == [Step("corpus")], "the change is seen"
     with pytest.raises(CorpusError, match=r"00002-of-00003\.bin has \d+ bytes, no multiple of 2; it is truncated"):
         run()

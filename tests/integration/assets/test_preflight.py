@@ -13,7 +13,8 @@ from assets.framework.preflight import split_revision
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.run.failures import exit_code, sentence_of
-from orchestration.run.runner import register_profile_checkpoints, run_flow
+from orchestration.run.runner import run_flow
+from orchestration.sources.named import register_profile_checkpoints
 from tests.support.scoring_homes import PROFILE, small_config
 from warehouse.home import Home
 from warehouse.registrations import registered

@@ -98,7 +98,7 @@ def _peak(run, source, folder) -> int:
 
 
 def test_memory_is_flat_when_the_corpus_grows_tenfold(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "_BATCH_CHARACTERS", 200_000)
+    monkeypatch.setattr(shards, "BATCH_CHARACTERS", 200_000)
     text = "".join(d.text for d in open_source("python") if d.subset == "json")[:4000]
     peaks = []
     for scale in (1, 10):

@@ -56,7 +56,7 @@ def test_one_layers_weights_live_at_a_time(monkeypatch):
     import probes.attention.weights as module
 
     seen, alive = [], []
-    watched = module._watched
+    watched = module.watched
 
     def spying(modules, keep):
         def spy(layer, weights):
@@ -66,7 +66,7 @@ def test_one_layers_weights_live_at_a_time(monkeypatch):
 
         return watched(modules, spy)
 
-    monkeypatch.setattr(module, "_watched", spying)
+    monkeypatch.setattr(module, "watched", spying)
     prefix_attention(small_model("gpt_neo"), random_ids(8, 21), 20, batch_size=2)
     assert len(alive) == 8 and max(alive) <= 2
 

@@ -106,13 +106,13 @@ def test_windows_equal_reads_wherever_shards_end(corpus):
 @given(text=st.text(alphabet="ab1'é \n\t\r\u2003.", min_size=8, max_size=80), size=st.integers(1, 7))
 def test_long_documents_may_be_cut_at_lone_newlines(text, size):
     whole = _long_tokenizer()
-    before = shards._BATCH_CHARACTERS
-    shards._BATCH_CHARACTERS = size
+    before = shards.BATCH_CHARACTERS
+    shards.BATCH_CHARACTERS = size
     try:
-        (ids,) = shards._encoded(encoder(whole), [Document("long", "x", text)])
-        pieces = list(shards._pieces(text))
+        (ids,) = shards.encoded(encoder(whole), [Document("long", "x", text)])
+        pieces = list(shards.pieces_of(text))
     finally:
-        shards._BATCH_CHARACTERS = before
+        shards.BATCH_CHARACTERS = before
     assert "".join(pieces) == text
     assert ids.tolist() == whole.encode(text, add_special_tokens=False)
 

@@ -61,14 +61,14 @@ def test_a_changed_token_is_no_occurrence(planted):
 def test_counts_survive_total_hash_collision(planted, monkeypatch):
     import corpus_stats.counts.occurrences as occurrences
 
-    class OneHash(occurrences._RollingHash):
+    class OneHash(occurrences.RollingHash):
         def hashes(self, sums, length, count):
             return np.zeros(count, dtype=np.uint64)
 
         def of_rows(self, rows):
             return np.zeros(len(rows), dtype=np.uint64)
 
-    monkeypatch.setattr(occurrences, "_RollingHash", OneHash)
+    monkeypatch.setattr(occurrences, "RollingHash", OneHash)
     stream, paragraphs = planted
     assert count_occurrences(stream, paragraphs).tolist() == (2 ** np.arange(6)).tolist()
 

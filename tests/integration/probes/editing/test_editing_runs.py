@@ -222,5 +222,5 @@ def test_moments_exist_for_the_chosen_entries_only():
     chosen = select(adapter_for(model), Selection.parse("top:0.01"), gradients, 0)
     optimizer = MaskedAdam(weights, chosen, AdamSettings(1e-3))
     optimizer.apply(gradients)
-    held = sum(len(part) for pair in optimizer._moments.values() for part in pair)
+    held = sum(len(part) for pair in optimizer.moments.values() for part in pair)
     assert held == 2 * weight_count(chosen, weights)
