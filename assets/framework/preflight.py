@@ -1,4 +1,4 @@
-"""What a run could not do is refused before any work starts: device, engine, checkpoints asked for by name."""
+"""Refusals before any work starts: device, engine, checkpoints asked for by name."""
 
 from __future__ import annotations
 

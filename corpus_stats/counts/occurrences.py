@@ -1,4 +1,4 @@
-"""How often known windows occur in a corpus: one streamed pass, rolling hashes, every hit verified."""
+"""Occurrences of known windows in a corpus: one streamed pass, rolling hashes, every hit verified."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def count_occurrences_together(
     if not filled:
         return [np.zeros(0, dtype=np.int64) for _ in matrices]
     longest = max(matrix.shape[1] for matrix in filled)
-    rolling = _RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
+    rolling = RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
     indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
     end = token_range[1] if token_range else stream.token_count
     for begin, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
@@ -93,7 +93,7 @@ def _checked(windows: np.ndarray) -> np.ndarray:
     return rows.astype("<u4")
 
 
-class _RollingHash:
+class RollingHash:
     """Hashes of all windows of a piece, of any length, from one array of prefix sums.
 
     The hash of ids x₀ … x₍ₙ₋₁₎ is Σ r(xᵢ)·Bⁱ modulo 2⁶⁴, r a table of random words. With prefix sums S of r(xᵢ)·Bⁱ
@@ -132,7 +132,7 @@ class _RollingHash:
 class _WindowIndex:
     """Distinct windows sorted by hash; a table over the hash's top bits turns away almost every position at once."""
 
-    def __init__(self, rows: np.ndarray, rolling: _RollingHash) -> None:
+    def __init__(self, rows: np.ndarray, rolling: RollingHash) -> None:
         self._rolling = rolling
         self._length = rows.shape[1]
         hashes = rolling.of_rows(rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.framework.cores import parallel_checkpoints
 from assets.framework.errors import RequestError
-from assets.framework.preflight import refuse_unfit, split_revision
+from assets.framework.preflight import refuse_unfit
 from assets.framework.stage import Scope
 from assets.stages import is_measured
 from orchestration.run.executor import Executor
@@ -16,8 +16,8 @@ from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpu
 from orchestration.run.instance import close_killed_runs, has_unfinished_runs, open_instance
 from orchestration.run.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from orchestration.sources.arrivals import look_for_arrivals
-from orchestration.sources.named import checkpoint_id_of, is_pinned, pinned, registration_of
-from warehouse.registrations import register, registered
+from orchestration.sources.named import named_in, register_profile_checkpoints
+from warehouse.registrations import registered
 
 
 @dataclass
@@ -50,7 +50,7 @@ def run_flow(
             unfit, or a wrong number is to be measured at once; no work was done then.
     """
     parallel_checkpoints()
-    named = _named_in(scope)
+    named = named_in(scope)
     refuse_unfit(scope, _asked_for(scope, only, named))
     register_profile_checkpoints(scope, named)
     outcome = RunOutcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
@@ -89,24 +89,6 @@ def _error_of(executor: Executor, step: Step) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def register_profile_checkpoints(scope: Scope, named: dict[str, dict[str, Any]] | None = None) -> None:
-    """Register the checkpoints a profile names, unless they are."""
-    known = registered(scope.home, "checkpoints")
-    for name, facts in (_named_in(scope) if named is None else named).items():
-        if known.get(name) != facts:
-            register(scope.home, "checkpoints", name, facts)
-
-
-def _named_in(scope: Scope) -> dict[str, dict[str, Any]]:
-    """Registrations of the checkpoints that the profile names, by name; new ones of a hub are pinned to a commit."""
-    known, named = registered(scope.home, "checkpoints"), {}
-    for source, revision in map(split_revision, scope.profile.checkpoints):
-        name = checkpoint_id_of(source, revision)
-        facts = known.get(name) or registration_of(source, revision, scope.profile.corpus_id)
-        named[name] = facts if name in known and is_pinned(facts) else pinned(facts)
-    return named
 
 
 def _asked_for(scope: Scope, only: str | None, named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
