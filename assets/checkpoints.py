@@ -66,7 +66,7 @@ def checkpoints(scope: Scope) -> Shards:
 
 
 def inspect_registered(scope: Scope) -> Frames:
-    """The row of the scope's checkpoint, after every check that needs no forward pass.
+    """The row of the scope's checkpoint, after every check that needs no forward pass."""
     from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
     from probes.checkpoints.hub import resolve_folder
     from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
