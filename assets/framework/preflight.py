@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse_unfit(scope: Scope, checkpoints: dict[str, dict[str, Any]]) -> None:
-    """Look at configuration, file headers and tokenizers of checkpoints; no weight is read.
+    """Look at configuration, file headers and tokenizers of checkpoints; of the weights only heads tied to embeddings.
 
     Args:
         scope: home and profile.
@@ -62,7 +62,7 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.checkpoints.files import require_complete
     from probes.checkpoints.hub import resolve_folder
-    from probes.checkpoints.inspect import read_config
+    from probes.checkpoints.inspect import inspect_checkpoint, read_config
 
     folder = resolve_folder(facts["source"], facts.get("revision"))
     require_complete(folder)
@@ -71,6 +71,7 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     tokenizer = load_tokenizer(str(folder))
     _refuse_vocabulary(name, config, tokenizer)
     _refuse_tokenizer(scope, name, tokenizer)
+    inspect_checkpoint(str(folder))
 
 
 def _refuse_context(scope: Scope, name: str, config: PretrainedConfig) -> None:

@@ -50,8 +50,9 @@ def run_flow(
             unfit, or a wrong number is to be measured at once; no work was done then.
     """
     parallel_checkpoints()
-    refuse_unfit(scope, _asked_for(scope, only))
-    register_profile_checkpoints(scope)
+    named = named_in(scope)
+    refuse_unfit(scope, _asked_for(scope, only, named))
+    register_profile_checkpoints(scope, named)
     outcome = RunOutcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
     lazily = Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
@@ -90,12 +91,15 @@ def _error_of(executor: Executor, step: Step) -> Exception | None:
     return None
 
 
-def _asked_for(scope: Scope, only: str | None) -> dict[str, dict[str, Any]]:
+def _asked_for(scope: Scope, only: str | None, named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Registrations of the checkpoints that somebody named and that are not measured yet."""
     known = registered(scope.home, "checkpoints")
-    named = named_in(scope) if only is None else {only: known[only]} if only in known else {}
-    pending = {name for name in named if name not in known or not is_measured(Scope(scope.home, scope.profile, name))}
-    return {name: known.get(name, named[name]) for name in named if name in pending}
+    asked = named if only is None else {only: known[only]} if only in known else {}
+    return {
+        name: facts
+        for name, facts in asked.items()
+        if name not in known or not is_measured(Scope(scope.home, scope.profile, name))
+    }
 
 
 def _gone(scope: Scope) -> list[str]:
