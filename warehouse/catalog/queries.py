@@ -17,7 +17,7 @@ import polars as pl
 
 import sql
 from warehouse.catalog.hints import hint
-from warehouse.catalog.publish import Settings, identifier, limits, literal, published_root
+from warehouse.catalog.publish import Settings, identifier, is_altered, limits, literal, published_root
 from warehouse.catalog.reading import explain, reading_text
 from warehouse.errors import QueryError
 from warehouse.home import Home
@@ -57,6 +57,9 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB", spill: Path | Non
     if (root := published_root(home)) not in (None, str(home.root)):
         connection.close()
         raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
+    if is_altered(home):
+        connection.close()
+        raise QueryError(f"another program has changed {home.database}; run `rarecall run`, which builds it again.")
     connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
