@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs, truth_policy
 from assets.figures import previews
 from assets.framework import model_stage
+from assets.framework.errors import RequestError
 from assets.framework.materialize import materialize
 from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
 from probes.errors import ProbeError
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _one_row_per_paragraph(scope: Scope, frames: Frames) -> list[str]:
-    wanted = scope.read("paragraphs", ["paragraph_id"])
+    wanted = true_paragraphs(scope).select("paragraph_id")
     missing = wanted.join(frames["scores"], on="paragraph_id", how="anti")["paragraph_id"].to_list()
     return [f"paragraph {name} has no score" for name in missing]
 
@@ -48,6 +50,7 @@ SCORES = Stage(
     upstream=("checkpoints", "paragraphs"),
     settings=model_stage.model_settings,
     spreads=True,
+    outside=truth_policy,
     checks={
         "scores.every_paragraph_is_scored": _one_row_per_paragraph,
         "scores.exact_match_agrees_with_token_scores": _match_agrees_with_argmax,
@@ -63,8 +66,13 @@ def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _score_shards(scope: Scope) -> Shards:
-    scorer, paragraphs = _Scorer(scope), scope.read("paragraphs")
+    scorer, paragraphs = _Scorer(scope), true_paragraphs(scope)
     size = scope.profile.probes.shard_size
+    if paragraphs.is_empty() and (count := scope.read("paragraphs", ["paragraph_id"]).height):
+        raise RequestError(
+            f"a model wrote the continuations of all {count} paragraphs of corpus {scope.profile.corpus_id}, so there "
+            "is no truth to score against; import paragraphs with the corpus' own continuations."
+        )
 
     def _compute(shard: int) -> Frames:
         rows = model_stage.shard_of(paragraphs, shard, size)
@@ -91,7 +99,7 @@ class _Scorer:
         """Measured on the same paragraphs whichever shard asks, so that every shard has the same bound."""
         from probes.scoring.half_precision import CALIBRATION_ROWS, measure_margin_bound
 
-        sample = model_stage.token_matrix(self.scope.read("paragraphs").head(CALIBRATION_ROWS))
+        sample = model_stage.token_matrix(true_paragraphs(self.scope).head(CALIBRATION_ROWS))
         return measure_margin_bound(self.model(), self.exact_model, sample, self.prefix, batch_size=self.batch_size)
 
     def score(self, rows: pl.DataFrame) -> Any:
@@ -131,6 +139,7 @@ EXTRACTABILITY = Stage(
     upstream=("checkpoints", "paragraphs", "scores", "scoring_precision"),
     settings=lambda profile: model_stage.model_settings(profile) | {"context_lengths": profile.context_lengths},
     spreads=True,
+    outside=truth_policy,
 )
 
 
@@ -143,7 +152,7 @@ def extractability(context: dg.AssetExecutionContext, workspace: Workspace) -> A
 def _extractability_shards(scope: Scope) -> Shards:
     model, exact_model = model_stage.lazy_model(scope), model_stage.lazy_model(scope, dtype="float32")
     known = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized", "top2_margin"])
-    paragraphs = scope.read("paragraphs").join(known, on="paragraph_id", maintain_order="left")
+    paragraphs = true_paragraphs(scope).join(known, on="paragraph_id", maintain_order="left")
     bound = max(scope.read("scoring_precision")["margin_bound"].to_list())
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
     shorter = [length for length in scope.profile.context_lengths if length < prefix]
@@ -175,6 +184,7 @@ GENERATIONS = Stage(
     upstream=("checkpoints", "paragraphs", "scores"),
     settings=model_stage.model_settings,
     spreads=True,
+    outside=truth_policy,
 )
 
 
@@ -190,13 +200,15 @@ def _generation_shards(scope: Scope) -> Shards:
 
     model, tokenizer = model_stage.lazy_model(scope), load_tokenizer(scope.read("tokenizers")["source"][0])
     matches = scope.read("scores", ["paragraph_id", "exact_match"])
-    paragraphs = scope.read("paragraphs").join(matches, on="paragraph_id", maintain_order="left")
+    paragraphs = true_paragraphs(scope).join(matches, on="paragraph_id", maintain_order="left")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
 
     def _compute(shard: int) -> Frames:
         rows = model_stage.shard_of(paragraphs, shard, size)
         frame = generate_continuations(model(), model_stage.token_matrix(rows), rows["exact_match"].to_list(), prefix)
-        texts = tokenizer.batch_decode(frame["generated_ids"].to_list(), clean_up_tokenization_spaces=False)
+        written = frame["generated_ids"].to_list()
+        # An empty batch would be read as one empty text.
+        texts = tokenizer.batch_decode(written, clean_up_tokenization_spaces=False) if written else []
         frame = frame.with_columns(generated_text=pl.Series(texts, dtype=pl.String))
         return {"generations": model_stage.with_paragraph_ids(frame, rows)}
 
