@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from assets.figures import previews
 from assets.corpus.paragraphs import true_paragraphs
+from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.materialize import materialize
 from assets.framework.profile import Profile

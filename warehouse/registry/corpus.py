@@ -78,8 +78,8 @@ PARAGRAPHS = Table(
         Column(
             "near_duplicate_cluster",
             "INTEGER",
-            "Paragraphs linked by Jaccard similarity of token shingles or a shared run of tokens at any offset; the unit "
-            "of every statistic.",
+            "Paragraphs linked by Jaccard similarity of token shingles or a shared run of tokens at any offset; the "
+            "unit of every statistic.",
         ),
         Column("straddles_document", "BOOLEAN", "Whether the window crosses a document boundary."),
         Column(

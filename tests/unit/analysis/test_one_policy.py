@@ -63,11 +63,12 @@ def triggers(paragraphs=7, positions=6, seed=0) -> pl.DataFrame:
 
 def expected_elsewhere(frame: pl.DataFrame, column: str) -> np.ndarray:
     rows = frame.to_dicts()
-    others = [
-        [r[column] for r in rows if r["position"] == row["position"] and r["near_duplicate_cluster"] != row["near_duplicate_cluster"]]
-        for row in rows
-    ]  # fmt: skip
-    return np.array([np.mean(values) for values in others])
+
+    def is_elsewhere(one: dict, other: dict) -> bool:
+        apart = one["near_duplicate_cluster"] != other["near_duplicate_cluster"]
+        return apart and one["position"] == other["position"]
+
+    return np.array([np.mean([r[column] for r in rows if is_elsewhere(r, row)]) for row in rows])
 
 
 def test_what_positions_predict_for_a_trigger_comes_from_other_clusters():
