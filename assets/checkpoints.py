@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.framework import model_stage
 from assets.framework.errors import RequestError
-from assets.framework.materialize import materialize
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from warehouse.fingerprints import content_of
 from warehouse.registrations import registration
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def registered_source(scope: Scope) -> dict[str, Any]:
@@ -54,28 +48,27 @@ def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
     )
 
 
-CHECKPOINT = Stage(
-    ("checkpoints",),
-    upstream=("tokenizers",),
+@stage(
+    tables=("checkpoints",),
+    reads=("tokenizers",),
     outside=_signature,
     checks={
         "checkpoints.tokenizer_is_the_corpus_tokenizer": _tokenizer_matches,
         "checkpoints.context_holds_a_paragraph": _context_long_enough,
     },
+    group="checkpoints",
+    kinds={"huggingface", "parquet"},
+    files=("training_steps",),
 )
-
-
-@stage_asset(CHECKPOINT, group="checkpoints", kinds={"huggingface", "parquet"}, files=("training_steps",))
-def checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def checkpoints(scope: Scope) -> Shards:
     """Complete files, known architecture, finite weights, the corpus' own tokenizer; hashes over the weights."""
-    yield from materialize(
-        context, CHECKPOINT, workspace.scope(context), lambda scope: Shards(1, lambda _: _inspect(scope))
-    )
+    return Shards(1, lambda _: _inspect(scope))
 
 
 def _inspect(scope: Scope) -> Frames:
     from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
-    from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights
+    from probes.checkpoints.hub import resolve_folder
+    from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 
     facts = registered_source(scope)
     if facts.get("corpus_id", scope.profile.corpus_id) != scope.profile.corpus_id:
@@ -96,27 +89,22 @@ def _inspect(scope: Scope) -> Frames:
         "hidden_size": found.hidden_size,
         "context_length": found.context_length,
         "parameter_count": found.parameter_count,
-        "weights_sha256": found.weights_sha256,
+        "weights_sha256": weights_sha256(resolve_folder(facts["source"], facts.get("revision"))),
         "tokenizer_sha256": tokenizer_sha256(load_tokenizer(facts["source"], facts.get("revision"))),
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}
     return {"checkpoints": pl.DataFrame([row], schema_overrides=schema)}
 
 
-EDITED = Stage(
-    ("edited_checkpoints",),
-    upstream=("checkpoints",),
+@stage(
+    tables=("edited_checkpoints",),
+    reads=("checkpoints",),
     outside=lambda scope: {"edit": registered_source(scope).get("edit")},
+    group="checkpoints",
+    kinds={"parquet"},
 )
-
-
-@stage_asset(EDITED, group="checkpoints", kinds={"parquet"})
-def edited_checkpoints(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def edited_checkpoints(scope: Scope) -> Shards:
     """Read from the registration that `rarecall edit --save` writes."""
-    yield from materialize(context, EDITED, workspace.scope(context), _edited_shard)
-
-
-def _edited_shard(scope: Scope) -> Shards:
     facts = registered_source(scope).get("edit")
     empty = model_stage.no_rows("edited_checkpoints")
     frame = pl.DataFrame([facts], schema=empty.schema) if facts else empty

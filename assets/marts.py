@@ -69,7 +69,7 @@ def marts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
 
 
 def _publish(context: dg.AssetExecutionContext, home: Home) -> CatalogReport:
-    with progress.task(context, "marts", len(objects()), "queries") as task:
+    with progress.shown_in(context), progress.task("marts", len(objects()), "queries") as task:
         return publish_catalog(home, on_object=lambda name: task.advance(1, name))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -11,15 +11,9 @@ from assets.corpus.paragraphs import true_paragraphs, truth_policy
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.errors import RequestError
-from assets.framework.materialize import materialize
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from probes.errors import ProbeError
 from warehouse.registry import TABLES
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _one_row_per_paragraph(scope: Scope, frames: Frames) -> list[str]:
@@ -45,9 +39,9 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
     ]
 
 
-SCORES = Stage(
-    ("scores", "token_scores", "scoring_precision"),
-    upstream=("checkpoints", "paragraphs"),
+@stage(
+    tables=("scores", "token_scores", "scoring_precision"),
+    reads=("checkpoints", "paragraphs"),
     settings=model_stage.model_settings,
     spreads=True,
     outside=truth_policy,
@@ -55,17 +49,12 @@ SCORES = Stage(
         "scores.every_paragraph_is_scored": _one_row_per_paragraph,
         "scores.exact_match_agrees_with_token_scores": _match_agrees_with_argmax,
     },
+    group="memorization",
+    kinds={"pytorch", "parquet"},
+    plots={"scores": previews.exact_match_histogram},
 )
-
-
-@stage_asset(SCORES, group="memorization", kinds={"pytorch", "parquet"})
-def scores(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def scores(scope: Scope) -> Shards:
     """Leading exact match under teacher forcing, which equals greedy decoding (docs/method.md)."""
-    drawn = {"scores": previews.exact_match_histogram}
-    yield from materialize(context, SCORES, workspace.scope(context), _score_shards, drawn)
-
-
-def _score_shards(scope: Scope) -> Shards:
     scorer, paragraphs = _Scorer(scope), true_paragraphs(scope)
     size = scope.profile.probes.shard_size
     if paragraphs.is_empty() and (count := scope.read("paragraphs", ["paragraph_id"]).height):
@@ -134,22 +123,17 @@ def _with_zlib_ratio(rows: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(zlib_ratio=pl.col("window_nll_nats") / sizes)
 
 
-EXTRACTABILITY = Stage(
-    ("extractability",),
-    upstream=("checkpoints", "paragraphs", "scores", "scoring_precision"),
+@stage(
+    tables=("extractability",),
+    reads=("checkpoints", "paragraphs", "scores", "scoring_precision"),
     settings=lambda profile: model_stage.model_settings(profile) | {"context_lengths": profile.context_lengths},
     spreads=True,
     outside=truth_policy,
+    group="memorization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(EXTRACTABILITY, group="memorization", kinds={"pytorch", "parquet"})
-def extractability(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def extractability(scope: Scope) -> Shards:
     """k-extractability (Carlini et al. 2023): recital after the last k tokens of the prefix."""
-    yield from materialize(context, EXTRACTABILITY, workspace.scope(context), _extractability_shards)
-
-
-def _extractability_shards(scope: Scope) -> Shards:
     model, exact_model = model_stage.lazy_model(scope), model_stage.lazy_model(scope, dtype="float32")
     known = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized", "top2_margin"])
     paragraphs = true_paragraphs(scope).join(known, on="paragraph_id", maintain_order="left")
@@ -179,22 +163,17 @@ def _known_extractability(rows: pl.DataFrame, prefix: int) -> pl.DataFrame:
     return rows.with_columns(context_length=pl.lit(prefix, dtype=pl.Int32), is_extractable=pl.col("is_memorized"))
 
 
-GENERATIONS = Stage(
-    ("generations",),
-    upstream=("checkpoints", "paragraphs", "scores"),
+@stage(
+    tables=("generations",),
+    reads=("checkpoints", "paragraphs", "scores"),
     settings=model_stage.model_settings,
     spreads=True,
     outside=truth_policy,
+    group="memorization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(GENERATIONS, group="memorization", kinds={"pytorch", "parquet"})
-def generations(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def generations(scope: Scope) -> Shards:
     """Greedy decoding from the divergence on, for paragraphs that are not recited to the end."""
-    yield from materialize(context, GENERATIONS, workspace.scope(context), _generation_shards)
-
-
-def _generation_shards(scope: Scope) -> Shards:
     from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.scoring.generation import generate_continuations
 

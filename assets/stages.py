@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from assets.analysis.head_rarity import HEAD_RARITY
-from assets.analysis.triggers import TRIGGER_ANALYSIS
-from assets.checkpoints import CHECKPOINT, EDITED
-from assets.corpus.paragraphs import PARAGRAPHS
-from assets.corpus.text import CORPORA, TOKENIZERS
-from assets.corpus.unigrams import SUBSET_UNIGRAMS, UNIGRAM_COUNTS, UNIGRAMS, WORDS
-from assets.editing.stages import EDIT_SUMMARIES, EDITS
-from assets.framework.stage import Scope
-from assets.localization.attention import CONTINUATION_ATTENTION, HEAD_ATTENTION
-from assets.localization.gradients import ACTIVATION_GRADIENTS, GRADIENT_COSINES, PARAMETER_GRADIENTS
-from assets.localization.harness import HARNESS_UTILITY
-from assets.localization.interventions import INTERVENTIONS
-from assets.localization.patching import PATCHING
-from assets.localization.perturbations import PERTURBATIONS
-from assets.localization.score_card import SCORE_CARD
-from assets.memorization import EXTRACTABILITY, GENERATIONS, SCORES
+from assets.analysis.head_rarity import head_rarity
+from assets.analysis.triggers import trigger_analysis
+from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.corpus.paragraphs import paragraphs
+from assets.corpus.text import corpora, tokenizers
+from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
+from assets.editing.stages import edit_summaries, edits
+from assets.framework.stage import Scope, Stage
+from assets.localization.attention import continuation_attention, head_attention
+from assets.localization.gradients import activation_gradients, gradient_cosines, parameter_gradients
+from assets.localization.harness import harness_utility
+from assets.localization.interventions import interventions
+from assets.localization.patching import patching
+from assets.localization.perturbations import perturbations
+from assets.localization.score_card import localization_score_card
+from assets.memorization import extractability, generations, scores
+from assets.training import training_steps
 
-CORPUS_STAGES = (TOKENIZERS, CORPORA, UNIGRAM_COUNTS, UNIGRAMS, SUBSET_UNIGRAMS, WORDS, PARAGRAPHS)
-
-
-CHECKPOINT_STAGES = (
-    *(CHECKPOINT, EDITED, SCORES, GENERATIONS, PERTURBATIONS, HEAD_ATTENTION, CONTINUATION_ATTENTION),
-    EXTRACTABILITY,
-    *(PARAMETER_GRADIENTS, GRADIENT_COSINES, ACTIVATION_GRADIENTS, PATCHING, INTERVENTIONS, HEAD_RARITY),
-    *(EDITS, EDIT_SUMMARIES, SCORE_CARD, HARNESS_UTILITY, TRIGGER_ANALYSIS),
+STAGES: tuple[Stage, ...] = (
+    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs),
+    training_steps,
+    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    extractability,
+    *(parameter_gradients, gradient_cosines, activation_gradients, patching, interventions, head_rarity),
+    *(edits, edit_summaries, localization_score_card, harness_utility, trigger_analysis),
 )
+CORPUS_STAGES = tuple(stage for stage in STAGES if stage.group == "corpus")
+CHECKPOINT_STAGES = tuple(stage for stage in STAGES if stage.is_per_checkpoint)
 
 
 def is_measured(scope: Scope) -> bool:

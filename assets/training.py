@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,16 +12,10 @@ from assets.corpus.text import tokens_folder
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from warehouse.files import digest
 from warehouse.registrations import register
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -52,34 +46,6 @@ def _learned(_: Scope, frames: Frames) -> list[str]:
     return [] if losses.tail(20).mean() < losses.head(20).mean() else ["the loss did not fall"]  # type: ignore[operator]
 
 
-TRAINING = Stage(
-    ("training_steps",),
-    upstream=("paragraphs", "duplication_ladder", "tokenizers", "corpora", "documents"),
-    settings=_settings,
-    artifacts=_folders,
-    checks={"training_steps.loss_falls_and_is_finite": _learned},
-)
-
-
-@stage_asset(TRAINING, group="training", kinds={"pytorch", "huggingface"})
-def training_steps(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once.
-
-    Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
-    """
-    from assets.framework.dagster_assets import CHECKPOINTS
-
-    scope = workspace.scope(context)
-    if scope.profile.training is None:
-        raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")
-
-    def _shards(scope: Scope) -> Shards:
-        return Shards(1, lambda _: _train(context, scope))
-
-    yield from materialize(context, TRAINING, scope, _shards, {"training_steps": previews.training_loss})
-    context.instance.add_dynamic_partitions(str(CHECKPOINTS.name), register_trained(scope))
-
-
 def register_trained(scope: Scope) -> list[str]:
     """Register the saved checkpoints as sources; returns their ids."""
     steps = {checkpoint_name(scope.profile, step): step for step in (0, *_saved_steps(scope))}
@@ -98,7 +64,28 @@ def _saved_steps(scope: Scope) -> list[int]:
     return rows.filter(pl.col("checkpoint_id").is_not_null())["training_step"].to_list()
 
 
-def _train(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
+@stage(
+    tables=("training_steps",),
+    reads=("paragraphs", "duplication_ladder", "tokenizers", "corpora", "documents"),
+    settings=_settings,
+    artifacts=_folders,
+    checks={"training_steps.loss_falls_and_is_finite": _learned},
+    group="training",
+    kinds={"pytorch", "huggingface"},
+    plots={"training_steps": previews.training_loss},
+    new_checkpoints=register_trained,
+)
+def training_steps(scope: Scope) -> Shards:
+    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once.
+
+    Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
+    """
+    if scope.profile.training is None:
+        raise RequestError(f"profile {scope.profile.name} trains no model; materialize the checkpoints instead.")
+    return Shards(1, lambda _: _train(scope))
+
+
+def _train(scope: Scope) -> Frames:
     from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.training import presentation_order, train
 
@@ -111,8 +98,8 @@ def _train(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
     sequences = np.concatenate([np.array(ladder["token_ids"].to_list()), background])
     order = presentation_order(ladder["copies_count"].to_numpy(), len(background), settings.seed)
     plan = _plan(scope)
-    work = scope.home.root / "training" / digest(TRAINING.inputs(scope))[:16]
-    with progress.task(context, "training", plan.step_count(len(order)), "steps") as task:
+    work = scope.home.root / "training" / digest(training_steps.inputs(scope))[:16]
+    with progress.task("training", plan.step_count(len(order)), "steps") as task:
         log = train(
             plan, sequences, order, lambda step: scope.home.checkpoint_folder / checkpoint_name(scope.profile, step),
             load_tokenizer(scope.read("tokenizers")["source"][0]), work,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,15 +10,9 @@ import polars as pl
 from assets.corpus.paragraphs import true_paragraphs
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
 
@@ -27,21 +21,16 @@ def _rarity_settings(profile: Profile) -> dict[str, Any]:
     return model_stage.model_settings(profile, "bootstrap_draws", "permutations", "seed")
 
 
-HEAD_RARITY = Stage(
-    ("head_rarity",),
-    upstream=("checkpoints", "paragraphs", "scores", "head_attention", "unigrams"),
+@stage(
+    tables=("head_rarity",),
+    reads=("checkpoints", "paragraphs", "scores", "head_attention", "unigrams"),
     settings=_rarity_settings,
+    group="analysis",
+    kinds={"scipy", "parquet"},
+    plots={"head_rarity": previews.head_rarity_ranking},
 )
-
-
-@stage_asset(HEAD_RARITY, group="analysis", kinds={"scipy", "parquet"})
-def head_rarity(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def head_rarity(scope: Scope) -> Shards:
     """All heads, three coefficients within paragraphs and the paper's own construction, each beside its nulls."""
-    drawn = {"head_rarity": previews.head_rarity_ranking}
-    yield from materialize(context, HEAD_RARITY, workspace.scope(context), _rarity_shards, drawn)
-
-
-def _rarity_shards(scope: Scope) -> Shards:
     attention, facts = attention_array(scope)
     names = list(GROUPS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,16 +11,10 @@ import sql
 from assets.analysis.head_rarity import attention_array
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import Plot, materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from warehouse.catalog.publish import open_record
 from warehouse.catalog.queries import to_polars
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 PAPERS_MODEL = "gpt-neo-125m"
 
@@ -36,30 +30,6 @@ def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:
     ]
 
 
-TRIGGER_ANALYSIS = Stage(
-    ("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
-    upstream=(
-        *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
-        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
-        "edit_summaries",
-    ),
-    settings=_settings,
-    checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
-)
-
-
-@stage_asset(TRIGGER_ANALYSIS, group="analysis", kinds={"scipy", "parquet"})
-def trigger_analysis(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-    """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
-    drawn: dict[str, Plot] = {"trigger_effects": _strip}
-    yield from materialize(context, TRIGGER_ANALYSIS, workspace.scope(context), _analysis_shard, drawn)
-
-
-def trigger_rows(scope: Scope) -> pl.DataFrame:
-    """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
-    return _asked(scope, "triggers_of_checkpoint")
-
-
 def _asked(scope: Scope, name: str) -> pl.DataFrame:
     """Answer of a query of sql/adhoc about the scope's checkpoint, from the record."""
     with open_record(scope.home) as connection:
@@ -72,8 +42,27 @@ def _strip(scope: Scope, _: pl.DataFrame) -> str:
     return previews.as_markdown(previews.trigger_strip(_asked(scope, "trigger_strip")))
 
 
-def _analysis_shard(scope: Scope) -> Shards:
+@stage(
+    tables=("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
+    reads=(
+        *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
+        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
+        "edit_summaries",
+    ),
+    settings=_settings,
+    checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
+    group="analysis",
+    kinds={"scipy", "parquet"},
+    plots={"trigger_effects": _strip},
+)
+def trigger_analysis(scope: Scope) -> Shards:
+    """Fixed-effects models with cluster-robust intervals and placebos; verdicts computed, never written down."""
     return Shards(1, lambda _: _analyse(scope), "checkpoints")
+
+
+def trigger_rows(scope: Scope) -> pl.DataFrame:
+    """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
+    return _asked(scope, "triggers_of_checkpoint")
 
 
 def _analyse(scope: Scope) -> Frames:

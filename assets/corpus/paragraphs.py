@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,14 +11,8 @@ from assets.corpus.releases import RELEASED, released_content, released_windows
 from assets.corpus.text import kind_of, tokens_folder
 from assets.figures import previews
 from assets.framework import progress
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
+from assets.framework.stage import Frames, Scope, Shards, stage
 
 _PREFIX_END_TOKENS = 32
 
@@ -72,9 +66,9 @@ def _outside(scope: Scope) -> dict[str, Any]:
     return {"released": released_content(scope)} if kind_of(scope.profile) == RELEASED else {}
 
 
-PARAGRAPHS = Stage(
-    ("paragraphs", "duplication_ladder", "paragraph_filters", "subset_coverage"),
-    upstream=("corpora", "documents"),
+@stage(
+    tables=("paragraphs", "duplication_ladder", "paragraph_filters", "subset_coverage"),
+    reads=("corpora", "documents"),
     settings=_settings,
     outside=_outside,
     checks={
@@ -85,23 +79,19 @@ PARAGRAPHS = Stage(
         "paragraph_filters.the_last_keeps_the_sample": _filters_end_in_the_sample,
         "subset_coverage.every_paragraph_has_a_subset": _subsets_covered,
     },
+    group="corpus",
+    kinds={"numpy", "parquet"},
+    files=("released_paragraphs",),
+    plots={"paragraphs": previews.paragraphs_by_duplication},
 )
-
-
-@stage_asset(PARAGRAPHS, group="corpus", kinds={"numpy", "parquet"}, files=("released_paragraphs",))
-def paragraphs(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def paragraphs(scope: Scope) -> Shards:
     """Distinct windows that lie inside one document, or the paragraphs of an imported release. On the ladder: one
     paragraph per near-duplicate cluster, and only paragraphs that the corpus holds exactly once, so that the number of
     copies is the whole cause."""
-
-    def _shards(scope: Scope) -> Shards:
-        return Shards(1, lambda _: _sampled_frames(context, scope))
-
-    drawn = {"paragraphs": previews.paragraphs_by_duplication}
-    yield from materialize(context, PARAGRAPHS, workspace.scope(context), _shards, drawn)
+    return Shards(1, lambda _: _sampled_frames(scope))
 
 
-def _sampled_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
+def _sampled_frames(scope: Scope) -> Frames:
     from corpus_stats.duplicates.near_duplicates import duplicate_clusters
     from corpus_stats.paragraphs.filters import FilterTally
     from corpus_stats.paragraphs.strata import occurrence_strata
@@ -110,7 +100,7 @@ def _sampled_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
     stream, tally = TokenStream(tokens_folder(scope)), FilterTally()
     facts, ids = candidates(scope, stream, tally)
     settings = scope.profile.paragraphs
-    counts = _occurrences(context, stream, ids, settings.prefix_length)
+    counts = _occurrences(stream, ids, settings.prefix_length)
     copies = facts["released_count"].fill_null(pl.Series(counts[0])).to_numpy()
     facts = facts.with_columns(
         occurrence_count=pl.Series(counts[0]),
@@ -129,14 +119,12 @@ def _sampled_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
     return {**_frames(scope, facts, ids[kept]), "paragraph_filters": tally.frame()}
 
 
-def _occurrences(
-    context: dg.AssetExecutionContext, stream: Any, ids: np.ndarray, prefix_length: int
-) -> list[np.ndarray]:
+def _occurrences(stream: Any, ids: np.ndarray, prefix_length: int) -> list[np.ndarray]:
     """How often the windows, their prefixes and the ends of these occur, each [paragraph], from one pass."""
     from corpus_stats.counts.occurrences import count_occurrences_together
 
     windows = [ids, ids[:, :prefix_length], ids[:, max(0, prefix_length - _PREFIX_END_TOKENS) : prefix_length]]
-    with progress.task(context, "occurrences", stream.token_count, "tokens") as task:
+    with progress.task("occurrences", stream.token_count, "tokens") as task:
         return count_occurrences_together(stream, windows, on_progress=task.advance)
 
 

@@ -15,15 +15,11 @@ from assets.corpus.releases import RELEASED, read_released, released_content
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from warehouse.files import digest
 
 if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
     from corpus_stats.tokens.shards import TokenizedCorpus
 
 
@@ -103,16 +99,17 @@ def _local_tokenizer(scope: Scope) -> list[Path]:
     return [] if scope.profile.corpus.tokenizer else [scope.corpus_folder() / "tokenizer" / "tokenizer.json"]
 
 
-TOKENIZERS = Stage(("tokenizers",), settings=_tokenizer_settings, outside=source_signature, artifacts=_local_tokenizer)
-
-
-@stage_asset(TOKENIZERS, group="corpus", kinds={"huggingface", "parquet"})
-def tokenizers(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+@stage(
+    tables=("tokenizers",),
+    settings=_tokenizer_settings,
+    outside=source_signature,
+    artifacts=_local_tokenizer,
+    group="corpus",
+    kinds={"huggingface", "parquet"},
+)
+def tokenizers(scope: Scope) -> Shards:
     """Given by the profile, or a byte-level BPE trained on the whole corpus."""
-    yield from materialize(context, TOKENIZERS, workspace.scope(context), _tokenizer_shard)
 
-
-def _tokenizer_shard(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256, train_tokenizer, vocabulary_count
 
@@ -160,9 +157,9 @@ def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
     return [] if skipped == listed.sum() else [f"{skipped} documents were skipped, {listed.sum()} are listed"]
 
 
-CORPORA = Stage(
-    ("corpora", "documents", "skipped_documents"),
-    upstream=("tokenizers",),
+@stage(
+    tables=("corpora", "documents", "skipped_documents"),
+    reads=("tokenizers",),
     settings=lambda profile: settings_of(profile.corpus),
     outside=source_signature,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
@@ -171,26 +168,22 @@ CORPORA = Stage(
         "documents.documents_do_not_overlap": _no_document_out_of_place,
         "skipped_documents.every_skip_has_a_reason": _every_skip_is_counted,
     },
+    group="corpus",
+    kinds={"numpy", "parquet"},
+    files=("released_paragraphs",),
+    plots={"documents": previews.tokens_by_subset},
 )
-
-
-@stage_asset(CORPORA, group="corpus", kinds={"numpy", "parquet"}, files=("released_paragraphs",))
-def corpora(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def corpora(scope: Scope) -> Shards:
     """Text read in a fixed order and fingerprinted; token ids as memory-mapped shards. Token files stay in place."""
-
-    def _shards(scope: Scope) -> Shards:
-        return Shards(1, lambda _: _corpus_frames(context, scope))
-
-    drawn = {"documents": previews.tokens_by_subset}
-    yield from materialize(context, CORPORA, workspace.scope(context), _shards, drawn)
+    return Shards(1, lambda _: _corpus_frames(scope))
 
 
-def _corpus_frames(context: dg.AssetExecutionContext, scope: Scope) -> Frames:
+def _corpus_frames(scope: Scope) -> Frames:
 
     facts = scope.read("tokenizers").row(0, named=True)
-    with progress.task(context, "corpora", *_amount(scope)) as task:
+    with progress.task("corpora", *_amount(scope)) as task:
         corpus = tokenized(scope, facts["source"], tokens_folder(scope), task.advance)
-    context.log.info(f"{corpus.document_count} documents, {corpus.token_count} tokens, skipped {corpus.skipped}")
+    progress.say(f"{corpus.document_count} documents, {corpus.token_count} tokens, skipped {corpus.skipped}")
     names = ("tokenizer_sha256", "vocabulary_count", "document_count", "skipped_document_count", "token_count")
     row = {
         "source": corpus_source(scope.profile),

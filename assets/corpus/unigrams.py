@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import polars as pl
 
 import sql
@@ -11,28 +9,21 @@ from assets.corpus.text import is_text, reader_of, tokens_folder
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.materialize import materialize
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from warehouse.catalog.publish import connect_workspace
 from warehouse.catalog.queries import to_polars
 from warehouse.record.frames import empty_frame
 from warehouse.registry import TABLES
 
-if TYPE_CHECKING:
-    import dagster as dg
 
-    from assets.framework.dagster_assets import Workspace
-
-UNIGRAM_COUNTS = Stage(("unigram_counts",), upstream=("corpora",))
-
-
-@stage_asset(UNIGRAM_COUNTS, group="corpus", kinds={"numpy", "parquet"})
-def unigram_counts(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+@stage(
+    tables=("unigram_counts",),
+    reads=("corpora",),
+    group="corpus",
+    kinds={"numpy", "parquet"},
+)
+def unigram_counts(scope: Scope) -> Shards:
     """One bincount per token shard, one part per shard."""
-    yield from materialize(context, UNIGRAM_COUNTS, workspace.scope(context), _count_shards)
-
-
-def _count_shards(scope: Scope) -> Shards:
     from corpus_stats.tokens.shards import TokenStream
     from corpus_stats.tokens.stream import count_tokens
 
@@ -58,25 +49,21 @@ def _probabilities_sum_to_one(_: Scope, frames: Frames) -> list[str]:
     return [] if abs(total - 1) < 1e-9 else [f"the probabilities sum to {total}"]
 
 
-UNIGRAMS = Stage(
-    ("unigrams",),
-    upstream=("unigram_counts", "tokenizers"),
+@stage(
+    tables=("unigrams",),
+    reads=("unigram_counts", "tokenizers"),
     settings=lambda profile: {"unseen": profile.unigrams.unseen},
     checks={
         "unigrams.counts_sum_to_corpus_tokens": _counts_equal_tokens,
         "unigrams.probabilities_sum_to_one": _probabilities_sum_to_one,
     },
+    group="corpus",
+    kinds={"duckdb", "parquet"},
+    plots={"unigrams": previews.rank_frequency},
 )
-
-
-@stage_asset(UNIGRAMS, group="corpus", kinds={"duckdb", "parquet"})
-def unigrams(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def unigrams(scope: Scope) -> Shards:
     """The shards' counts summed in DuckDB, with probability, surprisal in bits and dense rarity rank."""
-    drawn = {"unigrams": previews.rank_frequency}
-    yield from materialize(context, UNIGRAMS, workspace.scope(context), _sum_counts, drawn)
 
-
-def _sum_counts(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from corpus_stats.tokens.tokenizer import load_tokenizer, token_strings
 
@@ -99,34 +86,29 @@ def _subsets_sum_to_tokens(scope: Scope, frames: Frames) -> list[str]:
     return [f"the counts of all subsets sum to {counted}, the corpus has {tokens} tokens"]
 
 
-SUBSET_UNIGRAMS = Stage(
-    ("subset_unigrams",),
-    upstream=("corpora", "documents"),
+@stage(
+    tables=("subset_unigrams",),
+    reads=("corpora", "documents"),
     settings=lambda profile: {"unseen": profile.unigrams.unseen, "by_subset": profile.unigrams.by_subset},
     checks={"subset_unigrams.counts_sum_to_corpus_tokens": _subsets_sum_to_tokens},
+    group="corpus",
+    kinds={"numpy", "duckdb", "parquet"},
 )
-
-
-@stage_asset(SUBSET_UNIGRAMS, group="corpus", kinds={"numpy", "duckdb", "parquet"})
-def subset_unigrams(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def subset_unigrams(scope: Scope) -> Shards:
     """Tokens counted by subset in one pass, with rarity within the subset. Empty where the profile says
     unigrams.by_subset = false."""
-
-    def _shards(scope: Scope) -> Shards:
-        if not scope.profile.unigrams.by_subset:
-            return Shards(1, lambda _: {"subset_unigrams": empty_frame(TABLES["subset_unigrams"])})
-        return Shards(1, lambda _: {"subset_unigrams": _subset_frame(context, scope)})
-
-    yield from materialize(context, SUBSET_UNIGRAMS, workspace.scope(context), _shards)
+    if not scope.profile.unigrams.by_subset:
+        return Shards(1, lambda _: {"subset_unigrams": empty_frame(TABLES["subset_unigrams"])})
+    return Shards(1, lambda _: {"subset_unigrams": _subset_frame(scope)})
 
 
-def _subset_frame(context: dg.AssetExecutionContext, scope: Scope) -> pl.DataFrame:
+def _subset_frame(scope: Scope) -> pl.DataFrame:
     from corpus_stats.counts.unigrams import count_by_subset
     from corpus_stats.tokens.shards import TokenStream
 
     stream, vocabulary = TokenStream(tokens_folder(scope)), int(scope.read("corpora")["vocabulary_count"][0])
     documents = scope.read("documents", ["subset", "token_offset", "token_count"])
-    with progress.task(context, "subset_unigrams", stream.token_count, "tokens") as task:
+    with progress.task("subset_unigrams", stream.token_count, "tokens") as task:
         counts = count_by_subset(stream, documents, vocabulary, on_progress=task.advance)
     with connect_workspace() as connection:
         connection.register("subset_counts", counts.to_arrow())
@@ -134,20 +116,15 @@ def _subset_frame(context: dg.AssetExecutionContext, scope: Scope) -> pl.DataFra
         return to_polars(connection.sql(sql.load_one("staging", "subset_unigrams").text, params=known))
 
 
-WORDS = Stage(
-    ("words",),
-    upstream=("corpora",),
+@stage(
+    tables=("words",),
+    reads=("corpora",),
     settings=lambda profile: {"words": profile.unigrams.words},
+    group="corpus",
+    kinds={"polars", "parquet"},
 )
-
-
-@stage_asset(WORDS, group="corpus", kinds={"polars", "parquet"})
-def words(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def words(scope: Scope) -> Shards:
     """Words counted by subset, where the profile says unigrams.words = true; else empty."""
-    yield from materialize(context, WORDS, workspace.scope(context), _count_words)
-
-
-def _count_words(scope: Scope) -> Shards:
     from corpus_stats.counts.words import count_words
 
     if scope.profile.unigrams.words and not is_text(scope.profile):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -19,14 +19,8 @@ from assets.editing.roles import (
 )
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
+from assets.framework.stage import Frames, Scope, Shards, stage
 
 _RUN_TABLES = ("edits", "edit_scores", "edit_robustness")
 
@@ -49,27 +43,22 @@ def _targets_are_memorized(scope: Scope, frames: Frames) -> list[str]:
     return [f"target {name} is not recited by the unedited model" for name in short["paragraph_id"].unique()]
 
 
-EDITS = Stage(
-    ("edits", "edit_scores", "edit_robustness", "edit_noise", "edit_plans"),
-    upstream=("checkpoints", "paragraphs", "scores", "generations", "minimal_perturbations"),
+@stage(
+    tables=("edits", "edit_scores", "edit_robustness", "edit_noise", "edit_plans"),
+    reads=("checkpoints", "paragraphs", "scores", "generations", "minimal_perturbations"),
     settings=_settings,
     outside=lambda scope: {"skipped": reason_to_skip(scope)},
     checks={
         "edits.every_run_starts_from_the_unedited_model": _starts_unedited,
         "edit_scores.targets_are_memorized": _targets_are_memorized,
     },
+    group="localization",
+    kinds={"pytorch", "parquet"},
+    plots={"edits": previews.edits_by_selection},
 )
-
-
-@stage_asset(EDITS, group="localization", kinds={"pytorch", "parquet"})
-def edits(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def edits(scope: Scope) -> Shards:
     """Each run starts from the unedited weights and moves only the selected ones; random and all-weights baselines run
     beside. A shard is one target or fold with all objectives and selections, so a killed run resumes."""
-    drawn = {"edits": previews.edits_by_selection}
-    yield from materialize(context, EDITS, workspace.scope(context), _edit_shards, drawn)
-
-
-def _edit_shards(scope: Scope) -> Shards:
     reason = reason_to_skip(scope)
     if reason is None and not scope.read("scores", ["is_memorized"])["is_memorized"].any():
         reason = "no paragraph is memorized"
@@ -97,7 +86,7 @@ def load_for_editing(scope: Scope) -> Any:
 
 
 def _nothing() -> Frames:
-    return {name: model_stage.no_rows(name) for name in EDITS.tables}
+    return {name: model_stage.no_rows(name) for name in edits.tables}
 
 
 def _plan(scope: Scope, cast: Cast | None, reason: str | None) -> pl.DataFrame:
@@ -148,16 +137,15 @@ def _baselines(scope: Scope, model: Any, cast: Cast) -> Frames:
     return {"edit_noise": ladder, "edit_robustness": relearned}
 
 
-EDIT_SUMMARIES = Stage(("edit_summaries",), upstream=("edit_scores", "edit_robustness"))
-
-
-@stage_asset(EDIT_SUMMARIES, group="localization", kinds={"scipy", "parquet"})
-def edit_summaries(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+@stage(
+    tables=("edit_summaries",),
+    reads=("edit_scores", "edit_robustness"),
+    group="localization",
+    kinds={"scipy", "parquet"},
+)
+def edit_summaries(scope: Scope) -> Shards:
     """Every selection beside random weights and all weights, with intervals over clusters."""
-    yield from materialize(context, EDIT_SUMMARIES, workspace.scope(context), _summary_shard)
 
-
-def _summary_shard(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from probes.editing.summaries import summarise
 

@@ -20,7 +20,7 @@ def figures(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Mater
     shown: dict[str, Any] = {"checkpoint": checkpoint_id}
     omitted: dict[str, str] = {}
     with one_publication(home):
-        for spec in progress.track(context, FIGURES, "figures", len(FIGURES), "figures"):
+        for spec in progress.track(FIGURES, "figures", len(FIGURES), "figures"):
             try:
                 shown[spec.name] = dg.MetadataValue.md(write_figure(home, spec, checkpoint_id))
             except NothingToShowError as nothing:

@@ -5,22 +5,25 @@ from typing import Any
 import dagster as dg
 
 from assets.framework import workers
+from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, load_profile
-from assets.framework.stage import Scope, StageAsset
+from assets.framework.stage import Scope, Stage
 from warehouse.home import Home
 from warehouse.registry import TABLES, Table
 
 
-def definition_of(declared: StageAsset) -> dg.AssetsDefinition:
+def definition_of(stage: Stage) -> dg.AssetsDefinition:
     """The Dagster assets of a stage, one per table."""
-    stage = declared.stage
 
     def _run(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
-        yield from declared.function(context, workspace)
+        scope = workspace.scope(context)
+        yield from materialize(context, stage, scope)
+        if stage.new_checkpoints is not None:
+            context.instance.add_dynamic_partitions(str(CHECKPOINTS.name), stage.new_checkpoints(scope))
 
     return dg.multi_asset(
         name=f"{stage.name}_stage",
-        specs=[_spec(name, declared) for name in stage.tables],
+        specs=[_spec(name, stage) for name in stage.tables],
         check_specs=[_check_spec(name) for name in stage.checks],
         partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
         config_schema=workers.config_schema() if stage.spreads else None,
@@ -35,14 +38,14 @@ def column_schema(table: Table) -> dg.TableSchema:
     return dg.TableSchema(columns=columns)
 
 
-def _spec(name: str, declared: StageAsset) -> dg.AssetSpec:
+def _spec(name: str, stage: Stage) -> dg.AssetSpec:
     table = TABLES[name]
     return dg.AssetSpec(
         name,
-        deps=[*declared.stage.upstream, *declared.files],
-        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{(declared.function.__doc__ or '').strip()}",
-        group_name=declared.group,
-        kinds=declared.kinds,
+        deps=[*stage.reads, *stage.files],
+        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{stage.description}",
+        group_name=stage.group,
+        kinds=set(stage.kinds),
         code_version=str(table.version),
         metadata={"dagster/column_schema": column_schema(table)},
     )

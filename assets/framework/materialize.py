@@ -11,7 +11,7 @@ import polars as pl
 
 from assets.framework import progress, workers
 from assets.framework.plot_cache import drawn_once
-from assets.framework.stage import Frames, Scope, Shards, Stage
+from assets.framework.stage import Frames, Scope, Stage
 from warehouse.errors import WarehouseError
 from warehouse.files import digest
 from warehouse.record.parts import PartitionWriter, partition_lock
@@ -28,8 +28,6 @@ def materialize(
     context: dg.AssetExecutionContext,
     stage: Stage,
     scope: Scope,
-    shards: Callable[[Scope], Shards],
-    plots: dict[str, Plot] | None = None,
 ) -> Iterator[Result]:
     """Do what is missing, check it, publish it, and say what is there now.
 
@@ -40,29 +38,27 @@ def materialize(
     Raises:
         WarehouseError: a check was violated.
     """
-    with partition_lock(scope.store(stage.name), scope.partition(stage.name)):
+    with progress.shown_in(context), partition_lock(scope.store(stage.name), scope.partition(stage.name)):
         unchanged = stage.is_current(scope)
         if not unchanged:
-            yield from _run(context, stage, scope, shards)
+            yield from _run(context, stage, scope)
     frames = {name: scope.read(name) for name in stage.tables}
     if unchanged:
         yield from _checked(stage, scope, frames)
     for name in stage.tables:
-        yield _result(scope, name, frames[name], unchanged, (plots or {}).get(name))
+        yield _result(scope, name, frames[name], unchanged, stage.plots.get(name))
 
 
-def _run(
-    context: dg.AssetExecutionContext, stage: Stage, scope: Scope, make: Callable[[Scope], Shards]
-) -> Iterator[Result]:
+def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Iterator[Result]:
     settings = _engine(context, stage, scope)
-    inputs, shards = stage.inputs(scope), make(scope)
+    inputs, shards = stage.inputs(scope), stage.shards_of(scope)
     writers = [scope.store(name).writer(scope.partition(name), inputs, shards.count) for name in stage.tables]
     missing_of = [set(writer.missing()) for writer in writers]  # an intact part of one table is not written again
     missing = sorted(set().union(*missing_of))
     if len(missing) < shards.count:
         context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
-    with closing(workers.spread(shards, partial(make, scope), missing, settings)) as results:
-        for shard, frames in progress.track(context, results, stage.name, len(missing), shards.unit):
+    with closing(workers.spread(shards, partial(stage.shards_of, scope), missing, settings)) as results:
+        for shard, frames in progress.track(results, stage.name, len(missing), shards.unit):
             for writer, its_missing in zip(writers, missing_of, strict=True):
                 if shard in its_missing:
                     writer.write(shard, frames[writer.store.table.name], **_ids(scope, writer))

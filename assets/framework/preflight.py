@@ -60,7 +60,9 @@ def _refuse_machine(scope: Scope) -> None:
 
 def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     from corpus_stats.tokens.tokenizer import load_tokenizer
-    from probes.checkpoints.inspect import read_config, require_complete, resolve_folder
+    from probes.checkpoints.files import require_complete
+    from probes.checkpoints.hub import resolve_folder
+    from probes.checkpoints.inspect import read_config
 
     folder = resolve_folder(facts["source"], facts.get("revision"))
     require_complete(folder)

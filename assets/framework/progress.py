@@ -64,7 +64,15 @@ class LogReporter:
         yield LogTask(context, label, total, unit)
 
 
+class _Unseen:
+    """Progress where there is no step to show it in."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count nothing."""
+
+
 _reporter: Reporter = LogReporter()
+_context: dg.AssetExecutionContext | None = None  # of the step that runs in this process
 
 
 def install(reporter: Reporter) -> None:
@@ -74,16 +82,36 @@ def install(reporter: Reporter) -> None:
 
 
 @contextmanager
-def task(context: dg.AssetExecutionContext, label: str, total: int, unit: str) -> Iterator[Task]:
+def shown_in(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Inside the block progress belongs to this step; on workers, which have no step, nothing is shown."""
+    global _context
+    before, _context = _context, context
+    try:
+        yield
+    finally:
+        _context = before
+
+
+def say(line: str) -> None:
+    """A line in the log of the step that is running."""
+    if _context is not None:
+        _context.log.info(line)
+
+
+@contextmanager
+def task(label: str, total: int, unit: str) -> Iterator[Task]:
     """Progress of one piece of work, total 0 when nobody knows it; checkpoint partitions are named in the label."""
-    where = f"{label} {context.partition_key}" if context.has_partition_key else label
-    with _reporter.task(context, where, total, unit) as running:
+    if _context is None:
+        yield _Unseen()
+        return
+    where = f"{label} {_context.partition_key}" if _context.has_partition_key else label
+    with _reporter.task(_context, where, total, unit) as running:
         yield running
 
 
-def track(context: dg.AssetExecutionContext, items: Iterable[T], label: str, total: int, unit: str) -> Iterator[T]:
+def track(items: Iterable[T], label: str, total: int, unit: str) -> Iterator[T]:
     """Iterate with progress."""
-    with task(context, label, total, unit) as running:
+    with task(label, total, unit) as running:
         for item in items:
             yield item
             running.advance()

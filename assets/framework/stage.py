@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -14,15 +15,9 @@ from warehouse.home import Home
 from warehouse.record.parts import TableStore
 from warehouse.registry import TABLES
 
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
-
-    Result = dg.MaterializeResult | dg.AssetCheckResult
-
 Frames = dict[str, pl.DataFrame]
 Check = Callable[["Scope", Frames], list[str]]
+Plot = Callable[["Scope", pl.DataFrame], str]
 
 
 @dataclass(frozen=True)
@@ -68,45 +63,6 @@ def _no_files(_: Scope) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One step of the flow. Its inputs decide whether its tables are current.
-
-    `spreads` says that its shards may run on the workers of an engine (`assets/framework/workers.py`).
-    """
-
-    tables: tuple[str, ...]
-    upstream: tuple[str, ...] = ()
-    settings: Callable[[Profile], dict[str, Any]] = _nothing
-    outside: Callable[[Scope], dict[str, Any]] = _nothing
-    artifacts: Callable[[Scope], list[Path]] = _no_files
-    checks: dict[str, Check] = field(default_factory=dict)
-    spreads: bool = False
-
-    @property
-    def name(self) -> str:
-        """The stage goes by its first table."""
-        return self.tables[0]
-
-    @property
-    def is_per_checkpoint(self) -> bool:
-        """Whether it is partitioned by checkpoint."""
-        return TABLES[self.name].partition == "checkpoint"
-
-    def inputs(self, scope: Scope) -> dict[str, Any]:
-        """Everything the tables depend on, for the manifest."""
-        upstream = {name: scope.content(name) for name in self.upstream}
-        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": self.outside(scope)}
-
-    def is_current(self, scope: Scope) -> bool:
-        """Whether all tables were made from today's inputs and all files made beside them are there."""
-        if any(scope.content(name) is None for name in self.upstream):
-            return False
-        inputs = self.inputs(scope)
-        done = all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
-        return done and all(path.exists() for path in self.artifacts(scope))
-
-
-@dataclass(frozen=True)
 class Shards:
     """Work cut in shards: each is a pure function of its index and gives the rows of every table of the stage."""
 
@@ -115,25 +71,84 @@ class Shards:
     unit: str = "shards"
 
 
-@dataclass(frozen=True)
-class StageAsset:
-    """A stage with the function that runs it; `dagster_assets` makes Dagster assets of it, one per table.
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of the flow: one Dagster asset per table. Its inputs decide whether its tables are current.
 
     Attributes:
-        stage: what it reads and writes.
-        function: takes the context and the workspace, yields results; its docstring describes the assets.
+        shards: cuts the work of a scope into shards; its docstring describes the assets.
+        tables: what it writes; the stage goes by the first.
+        reads: upstream tables, which enter its key by their content.
+        settings: what of the profile its rows depend on, as JSON for the key.
+        outside: evidence about inputs outside the warehouse.
+        artifacts: files made beside the tables; a missing one makes the stage run again.
+        checks: `table.label` → function that names violating rows before they count.
+        spreads: whether its shards may run on the workers of an engine (`assets/framework/workers.py`).
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
         files: further upstream assets that are files rather than tables.
+        plots: table → function that draws it as Markdown for the Dagster UI.
+        new_checkpoints: names the checkpoints that a finished run of the stage has made.
     """
 
-    stage: Stage
-    function: Callable[[dg.AssetExecutionContext, Workspace], Iterator[Result]]
-    group: str
-    kinds: set[str]
+    shards: Callable[[Scope], Shards]
+    tables: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    settings: Callable[[Profile], dict[str, Any]] = _nothing
+    outside: Callable[[Scope], dict[str, Any]] = _nothing
+    artifacts: Callable[[Scope], list[Path]] = _no_files
+    checks: dict[str, Check] = field(default_factory=dict)
+    spreads: bool = False
+    group: str = "corpus"
+    kinds: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
+    plots: dict[str, Plot] = field(default_factory=dict)
+    new_checkpoints: Callable[[Scope], list[str]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Stage], tuple[str, str]]:
+        """Workers get the stage by the name it is decorated under, not its lambdas."""
+        return _stage_named, (self.shards.__module__, self.shards.__name__)
+
+    @property
+    def name(self) -> str:
+        """The stage goes by its first table."""
+        return self.tables[0]
+
+    @property
+    def description(self) -> str:
+        """The decorated function's docstring."""
+        return (self.shards.__doc__ or "").strip()
+
+    @property
+    def is_per_checkpoint(self) -> bool:
+        """Whether it is partitioned by checkpoint."""
+        return TABLES[self.name].partition == "checkpoint"
+
+    def shards_of(self, scope: Scope) -> Shards:
+        """The work of a scope, cut into shards."""
+        return self.shards(scope)
+
+    def inputs(self, scope: Scope) -> dict[str, Any]:
+        """Everything the tables depend on, for the manifest."""
+        upstream = {name: scope.content(name) for name in self.reads}
+        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": self.outside(scope)}
+
+    def is_current(self, scope: Scope) -> bool:
+        """Whether all tables were made from today's inputs and all files made beside them are there."""
+        if any(scope.content(name) is None for name in self.reads):
+            return False
+        inputs = self.inputs(scope)
+        done = all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
+        return done and all(path.exists() for path in self.artifacts(scope))
 
 
-def stage_asset(stage: Stage, group: str, kinds: set[str], files: tuple[str, ...] = ()) -> Callable[..., StageAsset]:
-    """Decorator: declares the assets of a stage without importing Dagster, which a run without changes never needs."""
-    return lambda function: StageAsset(stage, function, group, kinds, files)
+def _stage_named(module: str, name: str) -> Stage:
+    return getattr(import_module(module), name)
+
+
+def stage(*, kinds: set[str], **declared: Any) -> Callable[[Callable[[Scope], Shards]], Stage]:
+    """Decorator that makes a stage of a function from a scope to its shards; the arguments are those of `Stage`.
+
+    Importing a stage imports neither Dagster nor torch, so that a run without changes needs neither.
+    """
+    return lambda function: Stage(function, kinds=frozenset(kinds), **declared)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -26,22 +20,17 @@ def _no_share_beyond_one(_: Scope, frames: Frames) -> list[str]:
     return [f"attention of head {row[2]}.{row[3]} in paragraph {row[1]} exceeds 1" for row in beyond.iter_rows()]
 
 
-CONTINUATION_ATTENTION = Stage(
-    ("continuation_attention",),
-    upstream=("checkpoints", "paragraphs", "scores"),
+@stage(
+    tables=("continuation_attention",),
+    reads=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
     spreads=True,
     checks={"continuation_attention.attention_is_a_share": _no_share_beyond_one},
+    group="localization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(CONTINUATION_ATTENTION, group="localization", kinds={"pytorch", "parquet"})
-def continuation_attention(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def continuation_attention(scope: Scope) -> Shards:
     """Rows of all queries of the continuation over the prefix, for the perturbed paragraphs; empty unless asked for."""
-    yield from materialize(context, CONTINUATION_ATTENTION, workspace.scope(context), _shards)
-
-
-def _shards(scope: Scope) -> Shards:
     if not scope.profile.probes.continuation_attention:
         return Shards(1, lambda _: {"continuation_attention": model_stage.no_rows("continuation_attention")})
     from probes.attention.weights import prefix_attention
@@ -71,22 +60,17 @@ def _shares_are_shares(_: Scope, frames: Frames) -> list[str]:
     return [f"attention of head {row[2]}.{row[3]} in paragraph {row[1]} does not sum to 1" for row in bad.iter_rows()]
 
 
-HEAD_ATTENTION = Stage(
-    ("head_attention",),
-    upstream=("checkpoints", "paragraphs"),
+@stage(
+    tables=("head_attention",),
+    reads=("checkpoints", "paragraphs"),
     settings=model_stage.model_settings,
     spreads=True,
     checks={"head_attention.attention_sums_to_one": _shares_are_shares},
+    group="localization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(HEAD_ATTENTION, group="localization", kinds={"pytorch", "parquet"})
-def head_attention(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def head_attention(scope: Scope) -> Shards:
     """Row of the query at the first continuation position, every layer and head."""
-    yield from materialize(context, HEAD_ATTENTION, workspace.scope(context), _attention_shards)
-
-
-def _attention_shards(scope: Scope) -> Shards:
     from probes.attention.weights import prefix_attention
 
     model, paragraphs = model_stage.lazy_model(scope), scope.read("paragraphs")

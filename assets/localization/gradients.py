@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 _UPSTREAM = ("checkpoints", "paragraphs", "scores")
 
@@ -33,23 +27,18 @@ def _finite(table: str, column: str) -> Any:
     return _check
 
 
-PARAMETER_GRADIENTS = Stage(
-    ("parameter_gradients",),
-    upstream=_UPSTREAM,
+@stage(
+    tables=("parameter_gradients",),
+    reads=_UPSTREAM,
     settings=_settings,
     spreads=True,
     checks={"parameter_gradients.gradients_are_finite": _finite("parameter_gradients", "max_abs")},
+    group="localization",
+    kinds={"pytorch", "parquet"},
+    plots={"parameter_gradients": previews.gradient_by_layer},
 )
-
-
-@stage_asset(PARAMETER_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
-def parameter_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def parameter_gradients(scope: Scope) -> Shards:
     """Per paragraph, and of the mean loss of each group, per layer, component and head."""
-    drawn = {"parameter_gradients": previews.gradient_by_layer}
-    yield from materialize(context, PARAMETER_GRADIENTS, workspace.scope(context), _parameter_shards, drawn)
-
-
-def _parameter_shards(scope: Scope) -> Shards:
     model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
 
     def _compute(shard: int) -> Frames:
@@ -72,16 +61,16 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([single, mean.select(single.columns)])
 
 
-GRADIENT_COSINES = Stage(("gradient_cosines",), upstream=_UPSTREAM, settings=_settings)
-
-
-@stage_asset(GRADIENT_COSINES, group="localization", kinds={"pytorch", "parquet"})
-def gradient_cosines(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+@stage(
+    tables=("gradient_cosines",),
+    reads=_UPSTREAM,
+    settings=_settings,
+    group="localization",
+    kinds={"pytorch", "parquet"},
+)
+def gradient_cosines(scope: Scope) -> Shards:
     """Memorized against other paragraphs, of weights and of activations, beside labels dealt at random."""
-    yield from materialize(context, GRADIENT_COSINES, workspace.scope(context), _cosine_shards)
 
-
-def _cosine_shards(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from probes.gradients.cosines import gradient_cosines as measure
 
@@ -96,22 +85,17 @@ def _cosine_shards(scope: Scope) -> Shards:
     return Shards(1, _compute, "checkpoints")
 
 
-ACTIVATION_GRADIENTS = Stage(
-    ("activation_gradients",),
-    upstream=_UPSTREAM,
+@stage(
+    tables=("activation_gradients",),
+    reads=_UPSTREAM,
     settings=_settings,
     spreads=True,
     checks={"activation_gradients.gradients_are_finite": _finite("activation_gradients", "score")},
+    group="localization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(ACTIVATION_GRADIENTS, group="localization", kinds={"pytorch", "parquet"})
-def activation_gradients(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def activation_gradients(scope: Scope) -> Shards:
     """Queries, keys and values of every head at every prefix token; loss: mean continuation NLL."""
-    yield from materialize(context, ACTIVATION_GRADIENTS, workspace.scope(context), _activation_shards)
-
-
-def _activation_shards(scope: Scope) -> Shards:
     model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
     size, prefix = max(1, scope.profile.probes.shard_size // 8), scope.profile.paragraphs.prefix_length
 

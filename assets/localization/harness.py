@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
+from assets.framework.stage import Frames, Scope, Shards, stage
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -23,16 +17,15 @@ def _settings(profile: Profile) -> dict[str, Any]:
     return model_stage.model_settings(profile, "seed") | tasks if chosen.harness_tasks else {"tasks": []}
 
 
-HARNESS_UTILITY = Stage(("harness_utility",), upstream=("checkpoints",), settings=_settings)
-
-
-@stage_asset(HARNESS_UTILITY, group="localization", kinds={"pytorch", "parquet"})
-def harness_utility(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+@stage(
+    tables=("harness_utility",),
+    reads=("checkpoints",),
+    settings=_settings,
+    group="localization",
+    kinds={"pytorch", "parquet"},
+)
+def harness_utility(scope: Scope) -> Shards:
     """The untouched model, each block's attention short-circuited, and the last quartile's at once."""
-    yield from materialize(context, HARNESS_UTILITY, workspace.scope(context), _harness_shards)
-
-
-def _harness_shards(scope: Scope) -> Shards:
     if not scope.profile.localization.harness_tasks:
         return Shards(1, lambda _: {"harness_utility": model_stage.no_rows("harness_utility")}, "interventions")
     from probes.interventions.sweep import NOTHING, interventions_named

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -29,24 +23,19 @@ def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
     return [f"group {name} lacks the untouched model to compare with" for name in sorted(groups)]
 
 
-INTERVENTIONS = Stage(
-    ("interventions",),
-    upstream=("checkpoints", "paragraphs", "scores"),
+@stage(
+    tables=("interventions",),
+    reads=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
     spreads=True,
     checks={"interventions.untouched_model_stands_beside": _untouched_row_is_there},
+    group="localization",
+    kinds={"pytorch", "parquet"},
+    plots={"interventions": previews.short_circuit_by_layer},
 )
-
-
-@stage_asset(INTERVENTIONS, group="localization", kinds={"pytorch", "parquet"})
-def interventions(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def interventions(scope: Scope) -> Shards:
     """Identity short-circuit, uniform attention, zero and mean ablation of blocks, ranges, heads and MLPs, with the
     cost to held-out text: selectivity with an interval, and collapse never counted as success."""
-    drawn = {"interventions": previews.short_circuit_by_layer}
-    yield from materialize(context, INTERVENTIONS, workspace.scope(context), _sweep_shard, drawn)
-
-
-def _sweep_shard(scope: Scope) -> Shards:
     return Shards(1, lambda _: {"interventions": _sweep(scope)}, "checkpoints")
 
 

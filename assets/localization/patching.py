@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 PAIRS_PER_SHARD = 16
 
@@ -30,20 +24,27 @@ def _both_ways(_: Scope, frames: Frames) -> list[str]:
     return [f"paragraph {row[0]} layer {row[1]} {row[2]} head {row[3]} lacks a direction" for row in single.iter_rows()]
 
 
-PATCHING = Stage(
-    ("patching", "impact_gradients"),
-    upstream=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
+@stage(
+    tables=("patching", "impact_gradients"),
+    reads=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
     settings=_settings,
     spreads=True,
     checks={"patching.both_directions_are_there": _both_ways},
+    group="localization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(PATCHING, group="localization", kinds={"pytorch", "parquet"})
-def patching(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def patching(scope: Scope) -> Shards:
     """Memorized paragraphs, each with its own minimal perturbation: one head and component at a time, both ways; and
     what the impact token depends on at every prefix token."""
-    yield from materialize(context, PATCHING, workspace.scope(context), _patching_shards)
+    pairs, model = matched_pairs(scope), model_stage.lazy_model(scope)
+
+    def _compute(shard: int) -> Frames:
+        rows = model_stage.shard_of(pairs, shard, PAIRS_PER_SHARD)
+        if rows.is_empty():
+            return {name: model_stage.no_rows(name) for name in patching.tables}
+        return {"patching": _patched(scope, model(), rows), "impact_gradients": _gradients(scope, model(), rows)}
+
+    return Shards(model_stage.shard_count(pairs.height, PAIRS_PER_SHARD), _compute)
 
 
 def matched_pairs(scope: Scope) -> pl.DataFrame:
@@ -59,18 +60,6 @@ def matched_pairs(scope: Scope) -> pl.DataFrame:
     joined = memorized.join(scope.read("minimal_perturbations", [*names]), on="paragraph_id", maintain_order="left")
     perturbed = pl.concat_list("prefix_ids", "generated_ids").alias("perturbed_ids")
     return joined.drop_nulls(["impact_position", "replacement_id"]).with_columns(perturbed)
-
-
-def _patching_shards(scope: Scope) -> Shards:
-    pairs, model = matched_pairs(scope), model_stage.lazy_model(scope)
-
-    def _compute(shard: int) -> Frames:
-        rows = model_stage.shard_of(pairs, shard, PAIRS_PER_SHARD)
-        if rows.is_empty():
-            return {name: model_stage.no_rows(name) for name in PATCHING.tables}
-        return {"patching": _patched(scope, model(), rows), "impact_gradients": _gradients(scope, model(), rows)}
-
-    return Shards(model_stage.shard_count(pairs.height, PAIRS_PER_SHARD), _compute)
 
 
 def _patched(scope: Scope, model: Any, pairs: pl.DataFrame) -> pl.DataFrame:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Frames, Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -31,31 +25,18 @@ def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
     return [f"paragraph {row[1]} position {row[2]} was replaced by itself" for row in same.iter_rows()]
 
 
-PERTURBATIONS = Stage(
-    ("perturbations", "minimal_perturbations"),
-    upstream=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
+@stage(
+    tables=("perturbations", "minimal_perturbations"),
+    reads=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
     settings=_settings,
     spreads=True,
     checks={"perturbations.replacement_differs_from_original": _replacement_differs},
+    group="localization",
+    kinds={"pytorch", "parquet"},
+    plots={"perturbations": previews.em_drop_by_position},
 )
-
-
-@stage_asset(PERTURBATIONS, group="localization", kinds={"pytorch", "parquet"})
-def perturbations(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def perturbations(scope: Scope) -> Shards:
     """Every prefix position from 1 on, seeded draws, teacher forcing on the continuation the unchanged prefix gives."""
-    drawn = {"perturbations": previews.em_drop_by_position}
-    yield from materialize(context, PERTURBATIONS, workspace.scope(context), _sweep_shards, drawn)
-
-
-def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
-    """Greedy continuation of each unchanged prefix, [paragraph, continuation]: the true one where it is memorized."""
-    own = scope.read("generations", ["paragraph_id", "generated_ids"])
-    joined = sample.join(own, on="paragraph_id", how="left", maintain_order="left")
-    true = pl.col("token_ids").list.slice(scope.profile.paragraphs.prefix_length)
-    return np.array(joined.select(pl.coalesce("generated_ids", true)).to_series().to_list(), dtype=np.int64)
-
-
-def _sweep_shards(scope: Scope) -> Shards:
     model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
     counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
     size = max(1, scope.profile.probes.shard_size // 8)
@@ -69,6 +50,14 @@ def _sweep_shards(scope: Scope) -> Shards:
         }
 
     return Shards(model_stage.shard_count(sample.height, size), _compute)
+
+
+def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
+    """Greedy continuation of each unchanged prefix, [paragraph, continuation]: the true one where it is memorized."""
+    own = scope.read("generations", ["paragraph_id", "generated_ids"])
+    joined = sample.join(own, on="paragraph_id", how="left", maintain_order="left")
+    true = pl.col("token_ids").list.slice(scope.profile.paragraphs.prefix_length)
+    return np.array(joined.select(pl.coalesce("generated_ids", true)).to_series().to_list(), dtype=np.int64)
 
 
 def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> pl.DataFrame:

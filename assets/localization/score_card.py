@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from assets.framework import model_stage
-from assets.framework.materialize import materialize
 from assets.framework.profile import Profile
-from assets.framework.stage import Scope, Shards, Stage, stage_asset
+from assets.framework.stage import Scope, Shards, stage
 from assets.localization import samples
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from assets.framework.dagster_assets import Workspace
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
     return model_stage.localization_settings(profile, "random_choices")
 
 
-SCORE_CARD = Stage(
-    ("localization_score_card",),
-    upstream=(
+@stage(
+    tables=("localization_score_card",),
+    reads=(
         *("checkpoints", "paragraphs", "scores"),
         *("parameter_gradients", "patching", "interventions", "head_rarity"),
     ),
     settings=_settings,
+    group="localization",
+    kinds={"pytorch", "parquet"},
 )
-
-
-@stage_asset(SCORE_CARD, group="localization", kinds={"pytorch", "parquet"})
-def localization_score_card(context: dg.AssetExecutionContext, workspace: Workspace) -> Any:
+def localization_score_card(scope: Scope) -> Shards:
     """Top gradients, patching, short-circuits, rare-token attention and the best block, all of one size."""
-    yield from materialize(context, SCORE_CARD, workspace.scope(context), _card_shard)
-
-
-def _card_shard(scope: Scope) -> Shards:
     return Shards(1, lambda _: {"localization_score_card": _card(scope)}, "checkpoints")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.checkpoints import CHECKPOINT, registered_source
+from assets.checkpoints import checkpoints, registered_source
 from assets.framework.stage import Scope
 from assets.report import is_written
 from assets.stages import CORPUS_STAGES, is_measured
-from assets.training import TRAINING
+from assets.training import training_steps
 from warehouse.catalog.publish import is_published
 from warehouse.registrations import registered
 
@@ -26,7 +26,7 @@ def corpus_steps(scope: Scope) -> list[Step]:
     """What is to be done before a checkpoint can be measured."""
     if not all(stage.is_current(scope) for stage in CORPUS_STAGES):
         return [Step("corpus"), Step("training")] if scope.profile.training else [Step("corpus")]
-    return [Step("training")] if scope.profile.training and not TRAINING.is_current(scope) else []
+    return [Step("training")] if scope.profile.training and not training_steps.is_current(scope) else []
 
 
 def checkpoint_steps(scope: Scope, only: str | None = None) -> list[Step]:
@@ -45,7 +45,7 @@ def tail_steps(scope: Scope) -> list[Step]:
 def is_gone(scope: Scope) -> bool:
     """Whether the folder of a checkpoint that was measured before is no longer there; its results are kept."""
     folder = Path(str(registered_source(scope)["source"]))
-    return folder.is_absolute() and not folder.is_dir() and scope.content(CHECKPOINT.name) is not None
+    return folder.is_absolute() and not folder.is_dir() and scope.content(checkpoints.name) is not None
 
 
 def checkpoints_of(scope: Scope) -> list[str]:

@@ -64,7 +64,7 @@ def why_folder_is_not_ready(name: str, folder: Path, now: float, settle_seconds:
 
     Complete: configuration, every shard of the index, and sizes that agree with readable safetensors headers.
     """
-    from probes.checkpoints.inspect import is_complete
+    from probes.checkpoints.files import is_complete
 
     if reason := is_complete(folder):
         return f"{name} is passed over: {reason}"

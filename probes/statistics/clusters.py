@@ -118,6 +118,18 @@ def nan_mean(values: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def t_half_width(error: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Half the width of the 95 % interval of means, NaN below three clusters.
+
+    Args:
+        error: standard errors of the means, [...].
+        count: clusters behind each, [...].
+    """
+    from scipy.stats import t
+
+    return np.asarray(t.ppf(0.975, np.where(count >= LEAST_CLUSTER_COUNT, count - 1, np.nan)) * error)
+
+
 @dataclass(frozen=True)
 class ClusterTest:
     """Mean over clusters, its t interval and two-sided p value, all [...]; NaN where clusters are too few."""
@@ -145,7 +157,7 @@ def cluster_t_test(values: np.ndarray, clusters: np.ndarray, null: float = 0.0) 
     degrees = np.where(enough, count - 1, np.nan)
     squares = np.nansum((means - estimate) ** 2, axis=0)
     error = np.sqrt(squares / degrees / np.maximum(count, 1))
-    half = t.ppf(0.975, degrees) * error
+    half = t_half_width(error, count)
     distance = np.abs(estimate - null)
     statistic = np.divide(distance, error, out=np.where(distance > 0, np.inf, 0.0), where=error > 0)
     p_value = np.where(enough, 2 * t.sf(statistic, degrees), np.nan)

@@ -24,12 +24,12 @@ by_cluster AS (
     GROUP BY ALL
 )
 SELECT checkpoint_id, is_memorized, rarity_fifth,
-       avg(em_drop)                                                AS em_drop_mean,
-       avg(em_drop) - 1.96 * stddev_samp(em_drop) / sqrt(count(*)) AS lower,
-       avg(em_drop) + 1.96 * stddev_samp(em_drop) / sqrt(count(*)) AS upper,
-       any_value(placebo_em_drop)                                  AS placebo_em_drop,
-       avg(expected)                                               AS position_matched_em_drop,
-       count(*)                                                    AS cluster_count
+       avg(em_drop)                AS em_drop_mean,
+       mean_lower(em_drop)         AS lower,
+       mean_upper(em_drop)         AS upper,
+       any_value(placebo_em_drop)  AS placebo_em_drop,
+       avg(expected)               AS position_matched_em_drop,
+       count(*)                    AS cluster_count
 FROM by_cluster
 JOIN placebo USING (checkpoint_id, is_memorized, rarity_fifth)
 GROUP BY ALL

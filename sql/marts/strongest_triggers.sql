@@ -18,16 +18,16 @@ by_cluster AS (
     GROUP BY ALL
 )
 SELECT checkpoint_id, is_memorized,
-       avg(rarity_percentile)                                                    AS rarity_percentile_mean,
-       avg(rarity_percentile) - 1.96 * stddev_samp(rarity_percentile) / sqrt(count(*)) AS lower,
-       avg(rarity_percentile) + 1.96 * stddev_samp(rarity_percentile) / sqrt(count(*)) AS upper,
-       0.5                                                                       AS chance,
-       avg(position_matched)                                                     AS position_matched,
-       avg(rarity_percentile - position_matched)                                 AS excess_over_position,
-       avg(rarity_percentile - position_matched) - 1.96 * stddev_samp(rarity_percentile - position_matched) / sqrt(count(*)) AS excess_lower,
-       avg(rarity_percentile - position_matched) + 1.96 * stddev_samp(rarity_percentile - position_matched) / sqrt(count(*)) AS excess_upper,
-       avg(position)                                                             AS position_mean,
-       count(*)                                                                  AS cluster_count
+       avg(rarity_percentile)                            AS rarity_percentile_mean,
+       mean_lower(rarity_percentile, 0)                  AS lower,
+       mean_upper(rarity_percentile, 1)                  AS upper,
+       0.5                                               AS chance,
+       avg(position_matched)                             AS position_matched,
+       avg(rarity_percentile - position_matched)         AS excess_over_position,
+       mean_lower(rarity_percentile - position_matched)  AS excess_lower,
+       mean_upper(rarity_percentile - position_matched)  AS excess_upper,
+       avg(position)                                     AS position_mean,
+       count(*)                                          AS cluster_count
 FROM by_cluster
 GROUP BY ALL
 ORDER BY checkpoint_id, is_memorized

@@ -9,8 +9,8 @@ CORPORA = Table(
     "Corpora that were read and tokenized.",
     (
         CORPUS_ID,
-        Column("source", "VARCHAR", "Where the text came from."),
-        Column("tokenizer", "VARCHAR", "Tokenizer folder or hub id the corpus was tokenized with."),
+        Column("source", "VARCHAR", "Where the text came from.", is_path=True),
+        Column("tokenizer", "VARCHAR", "Tokenizer folder or hub id the corpus was tokenized with.", is_path=True),
         Column("tokenizer_sha256", "VARCHAR", "Fingerprint of the tokenizer's vocabulary and merges."),
         Column("vocabulary_count", "BIGINT", "Token ids the tokenizer can emit.", "tokens"),
         Column("document_count", "BIGINT", "Documents read.", "documents"),
@@ -21,7 +21,12 @@ CORPORA = Table(
         Column("separator_count", "BIGINT", "Tokens between documents, such as end of text; 0 for text.", "tokens"),
         Column("byte_count", "BIGINT", "Bytes of text read, as UTF-8.", "bytes"),
         Column("fingerprint", "VARCHAR", "sha256 over the names and contents of all documents, in order."),
-        Column("tokens_folder", "VARCHAR", "Folder of tokens.json, which lists the token shards and where they lie."),
+        Column(
+            "tokens_folder",
+            "VARCHAR",
+            "Folder of tokens.json, which lists the token shards and where they lie.",
+            is_path=True,
+        ),
     ),
 )
 
@@ -275,7 +280,7 @@ TOKENIZERS = Table(
     "The tokenizer each corpus is read with.",
     (
         CORPUS_ID,
-        Column("source", "VARCHAR", "Folder or hub id; what AutoTokenizer takes."),
+        Column("source", "VARCHAR", "Folder or hub id; what AutoTokenizer takes.", is_path=True),
         Column("is_trained_here", "BOOLEAN", "Whether it was trained on this corpus."),
         Column("vocabulary_count", "BIGINT", "Token ids.", "tokens"),
         Column("tokenizer_sha256", "VARCHAR", "Fingerprint of vocabulary and merges."),

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from corpus_stats import CorpusError
 from corpus_stats.duplicates import shared_runs
 from corpus_stats.duplicates.near_duplicates import duplicate_clusters, near_duplicate_clusters, shared_run_clusters
-
-_CHECKOUT = Path(__file__).resolve().parents[3]
-_PLACES = [Path(os.environ.get("RARECALL_SHARED", "shared")), *(up / "shared" for up in _CHECKOUT.parents)]
+from tests.support.shared_data import released
 
 
 def released_paragraphs() -> np.ndarray:
     import torch
 
-    for place in _PLACES:
-        file = place / "data" / "localizing-paragraph-memorization" / "50_50_preds.pt"
-        if file.is_file():
-            return torch.load(file, weights_only=True).numpy()
-    pytest.skip("the released paragraphs are not beside the checkout")
+    folder = released("localizing-paragraph-memorization")
+    return torch.load(folder / "50_50_preds.pt", weights_only=True).numpy()
 
 
 def components_by_a_loop(rows: np.ndarray, run: int) -> list[int]:

@@ -1,0 +1,65 @@
+"""The code location: it loads, its groups follow the flow, every table of the registry is somebody's asset."""
+
+import dagster as dg
+import pytest
+
+import sql
+from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
+from orchestration.definitions import build_definitions, defs
+from warehouse.registry import TABLES
+
+GRAPH = defs.resolve_asset_graph()
+KEYS = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
+
+
+def node(name):
+    return GRAPH.get(dg.AssetKey(name))
+
+
+def test_definitions_load_and_are_loadable_by_dagster():
+    dg.Definitions.validate_loadable(build_definitions())
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_every_registered_table_is_an_asset_with_schema_and_description(name):
+    assert name in KEYS
+    assert TABLES[name].description in (node(name).description or "")
+    schema = node(name).metadata["dagster/column_schema"]
+    assert [column.name for column in schema.columns] == TABLES[name].arrow_schema.names
+
+
+def test_every_view_and_mart_is_an_asset_below_what_it_reads():
+    for name in {*sql.load("views"), *sql.load("marts")}:
+        assert name in KEYS
+    assert dg.AssetKey("triggers") in node("strongest_triggers").parent_keys
+    assert {"perturbations", "prefix_attention"} <= {key.to_user_string() for key in node("triggers").parent_keys}
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_tables_of_checkpoints_are_partitioned_by_checkpoint(name):
+    definition = node(name).partitions_def
+    if TABLES[name].partition == "checkpoint":
+        assert isinstance(definition, dg.DynamicPartitionsDefinition)
+        assert definition.name == "checkpoint"
+    else:
+        assert definition is None
+
+
+def test_groups_follow_the_flow():
+    groups = {node(name).group_name for name in KEYS}
+    assert groups == {
+        "corpus", "training", "checkpoints", "memorization", "localization", "analysis", "marts", "report",
+    }  # fmt: skip
+
+
+def test_upstream_tables_of_a_stage_come_before_it_in_the_flow():
+    made: set[str] = set()
+    for stage in (*CORPUS_STAGES, *CHECKPOINT_STAGES):
+        assert set(stage.reads) <= made, stage.name
+        made |= set(stage.tables)
+
+
+def test_nothing_runs_by_itself():
+    repository = defs.get_repository_def()
+    assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in repository.sensor_defs)
+    assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in repository.schedule_defs)
