@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +193,8 @@ def _explain(error: duckdb.Error) -> str:
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
-def latest_checkpoint(home: Home, corpus_id: str | None = None) -> str | None:
-    """The checkpoint with the most training steps, of one corpus or of all; among equals the last by name."""
-    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, {"corpus_id": corpus_id})
+def latest_checkpoint(home: Home, corpus_id: str | None = None, named: Sequence[str] = ()) -> str | None:
+    """The newest of the named checkpoints, or of all where none of them is measured; of one corpus or of all."""
+    given = {"corpus_id": corpus_id, "named": list(named)}
+    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, given)
     return None if frame.is_empty() else str(frame["checkpoint_id"][0])
