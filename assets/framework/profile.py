@@ -48,6 +48,9 @@ class ParagraphSettings(Settings):
         default=None, ge=1, description="At most so many of the windows from each stratum of occurrence counts."
     )
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
+    shared_run_tokens: int = Field(
+        default=50, ge=2, description="Paragraphs that share such a run at any offset are near duplicates too."
+    )
     seed: int = 1
 
     @property

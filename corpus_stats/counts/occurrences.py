@@ -12,7 +12,7 @@ from corpus_stats.errors import CorpusError
 if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
-_CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
+CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
 _TILE_ROWS = 512
 _SPARSENESS_BITS = 5  # table slots per window, so that about one position in 32 passes by chance
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
@@ -72,12 +72,12 @@ def count_occurrences_together(
     if not filled:
         return [np.zeros(0, dtype=np.int64) for _ in matrices]
     longest = max(matrix.shape[1] for matrix in filled)
-    rolling = RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
+    rolling = RollingHash(max(int(matrix.max()) for matrix in filled), CHUNK_TOKENS + longest)
     indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
     end = token_range[1] if token_range else stream.token_count
-    for begin, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
+    for begin, ids in stream.chunks(CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
         sums = rolling.sums(ids)
-        starts = min(_CHUNK_TOKENS, end - begin)
+        starts = min(CHUNK_TOKENS, end - begin)
         for index in indexes:
             if index is not None:
                 index.scan(ids, sums, starts)

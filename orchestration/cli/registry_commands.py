@@ -66,7 +66,7 @@ def show() -> None:
         }
         for n, f in known.items()
     ]
-    write_answer(pl.DataFrame(rows, infer_schema_length=None), "table", None)
+    write_answer([pl.DataFrame(rows, infer_schema_length=None)], "table", None)
 
 
 @checkpoints_app.command("remove")

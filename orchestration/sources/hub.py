@@ -94,7 +94,7 @@ class HubSource:
         return HfApi()
 
     def _unreachable(self, error: Exception) -> RequestError:
-        text = without_secrets(" ".join(str(error).split())[:200])
+        text = without_secrets(" ".join(str(error).split()))[:200]  # cut afterwards: half a key is still a clue
         return RequestError(
             f"the hub gave no answer about {self.repository} ({type(error).__name__}: {text}); check name and network."
         )

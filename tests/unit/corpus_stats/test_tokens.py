@@ -234,13 +234,13 @@ def test_occurrences_equal_the_naive_scan(data, length, dtype):
     other = data.draw(st.integers(1, 9))
     others = np.lib.stride_tricks.sliding_window_view(ids, min(other, len(ids)))
     expected_others = [int((others == row).all(axis=1).sum()) for row in others]
-    before = occurrences._CHUNK_TOKENS
-    for occurrences._CHUNK_TOKENS in (5, before):
+    before = occurrences.CHUNK_TOKENS
+    for occurrences.CHUNK_TOKENS in (5, before):
         stream = _ArrayStream(ids)
         assert count_occurrences(stream, asked).tolist() == expected
         together = count_occurrences_together(stream, [asked, others[:0], others])
         assert [counts.tolist() for counts in together] == [expected, [], expected_others]
-    assert before == occurrences._CHUNK_TOKENS
+    assert before == occurrences.CHUNK_TOKENS
 
 
 class _ArrayStream:

@@ -47,11 +47,11 @@ def test_subset_counts_equal_a_loop(data, shard, piece, tmp_path_factory):
             position += 1
     documents = pl.DataFrame(rows, schema=["subset", "token_offset", "token_count"], orient="row")
     stream = stream_of(tmp_path_factory.mktemp("s"), ids, shard)
-    before, unigrams._SUBSET_PIECE_TOKENS = unigrams._SUBSET_PIECE_TOKENS, piece
+    before, unigrams.SUBSET_PIECE_TOKENS = unigrams.SUBSET_PIECE_TOKENS, piece
     try:
         frame = count_by_subset(stream, documents, VOCABULARY)
     finally:
-        unigrams._SUBSET_PIECE_TOKENS = before
+        unigrams.SUBSET_PIECE_TOKENS = before
     assert {(s, i): c for s, i, c in frame.iter_rows()} == dict(expected)
     assert count_stream(stream, VOCABULARY).tolist() == count_tokens(np.array(ids), VOCABULARY).tolist()
     assert frame["token_count"].sum() == len(ids)

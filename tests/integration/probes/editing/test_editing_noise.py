@@ -11,7 +11,7 @@ from probes.editing.noise import component_regions, head_regions, noise_ladder, 
 from probes.editing.objective import Objective, target_gradient
 from probes.editing.selections import editable_weights, head_entries, weight_count
 from probes.errors import ProbeError
-from tests.support.editing_world import PREFIX, same, snapshot, world
+from tests.support.models.editing_world import PREFIX, same, snapshot, world
 from tests.support.models.localize_models import paragraphs, small_model
 
 

@@ -17,7 +17,7 @@ from probes.editing.optimizer import AdamSettings, MaskedAdam
 from probes.editing.runs_of_target import measure_subject
 from probes.editing.selections import Selection, editable_weights, pieces, select, weight_count
 from probes.errors import ProbeError
-from tests.support.editing_world import LENGTH, PREFIX, program, same, snapshot, subject, world
+from tests.support.models.editing_world import LENGTH, PREFIX, program, same, snapshot, subject, world
 from tests.support.models.localize_models import FAMILIES, paragraphs, small_model
 
 SELECTIONS = ("all", "top:0.01", "top-per-component:0.05", "random:0.03", "head:1.1", "layers:1-1")
