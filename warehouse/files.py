@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -36,7 +37,8 @@ def replace_file(target: Path, write: Callable[[Path], object], mode: int | None
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses this, too
+            temporary.unlink(missing_ok=True)
 
 
 def fill_file(target: Path, write: Callable[[Path], object]) -> None:
