@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.framework.errors import RequestError
@@ -33,14 +32,6 @@ def refuse_unfit(scope: Scope, checkpoints: dict[str, dict[str, Any]]) -> None:
         raise
     except _room_errors() as error:
         raise RequestError(str(error)) from error
-
-
-def split_revision(source: str) -> tuple[str, str | None]:
-    """Hub id and revision of `owner/name@revision`; folders and plain ids have none."""
-    if Path(source).expanduser().exists() or "@" not in source:
-        return source, None
-    name, _, revision = source.rpartition("@")
-    return name, revision
 
 
 def _room_errors() -> tuple[type[Exception], ...]:

@@ -20,10 +20,11 @@ def add(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile whose corpus it is measured against.")] = "",
 ) -> None:
     """Register a checkpoint after a look at its files; what `run` would refuse is refused here."""
-    from assets.framework.preflight import refuse_unfit, split_revision
+    from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
+    from assets.framework.preflight import refuse_unfit
     from assets.framework.profile import load_profile
     from assets.framework.stage import Scope
-    from orchestration.sources.named import checkpoint_id_of, pinned, registration_of
+    from orchestration.sources.named import pinned, registration_of
     from probes.checkpoints.inspect import inspect_checkpoint
     from warehouse.registrations import register
 

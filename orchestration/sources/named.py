@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
 from assets.framework.errors import RequestError
-from assets.framework.preflight import split_revision
 from assets.framework.stage import Scope
 from assets.stages import is_measured
-from orchestration.sources.base import step_in_name
+from probes.checkpoints.names import step_in_name
 from warehouse.registrations import register, registered
 
 
@@ -68,12 +68,6 @@ def _is_pinned(facts: dict[str, Any]) -> bool:
     from probes.checkpoints.hub import is_commit, is_hub_id
 
     return not is_hub_id(facts["source"]) or is_commit(facts.get("revision"))
-
-
-def checkpoint_id_of(source: str, revision: str | None = None) -> str:
-    """A safe name for a folder or a hub id: `EleutherAI/gpt-neo-125m` becomes `EleutherAI--gpt-neo-125m`."""
-    base = Path(source).resolve().name if Path(source).exists() else source.replace("/", "--")
-    return f"{base}--{revision.replace('/', '--')}" if revision else base
 
 
 def resolved(source: str) -> str:

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,7 +197,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def latest_checkpoint(home: Home, corpus_id: str | None = None) -> str | None:
-    """The checkpoint with the most training steps, of one corpus or of all; among equals the last by name."""
-    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, {"corpus_id": corpus_id})
+def latest_checkpoint(home: Home, corpus_id: str | None = None, named: Sequence[str] = ()) -> str | None:
+    """The newest of the named checkpoints, or of all where none of them is measured; of one corpus or of all."""
+    given = {"corpus_id": corpus_id, "named": list(named)}
+    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, given)
     return None if frame.is_empty() else str(frame["checkpoint_id"][0])

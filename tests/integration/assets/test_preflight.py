@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assets.framework.preflight import split_revision
+from assets.framework.checkpoint_names import split_revision
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.run.failures import exit_code, sentence_of
