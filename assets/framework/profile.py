@@ -315,3 +315,13 @@ def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str,
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:
+    """Some settings of an object as JSON for a manifest; names of other objects are passed over."""
+    return model.model_dump(mode="json", include=names & set(known_settings(model)))
+
+
+def known_settings(model: Any) -> set[str]:
+    """Names of an object's settings."""
+    return set(type(getattr(model, "_settings", model)).model_fields)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
+from assets.framework.declared import DeclaredSettings
 from assets.framework.profile import Profile
 from warehouse.home import Home
 from warehouse.record.parts import TableStore
@@ -43,6 +44,10 @@ class Scope:
     def read(self, table: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of the scope's partition of a table."""
         return self.store(table).read(self.partition(table), columns)
+
+    def limited(self, stage: str, allowed: frozenset[str]) -> Scope:
+        """The same scope with a profile that shows only these settings."""
+        return replace(self, profile=cast(Profile, DeclaredSettings(self.profile, stage, allowed)))
 
     def content(self, table: str) -> str | None:
         """Content hash of the scope's partition of a table; None while it is not there."""
@@ -125,8 +130,25 @@ class Stage:
         return TABLES[self.name].partition == "checkpoint"
 
     def shards_of(self, scope: Scope) -> Shards:
-        """The work of a scope, cut into shards."""
-        return self.shards(scope)
+        """The work of a scope, cut into shards; the function sees only the settings that are in the key.
+
+        Raises:
+            RequestError: it reads a setting that neither it nor a table it reads declares.
+        """
+        allowed = self.declared(scope.profile)
+        return self.shards(scope if allowed is None else scope.limited(self.name, allowed))
+
+    def declared(self, profile: Profile) -> frozenset[str] | None:
+        """Settings in its key, by itself or through the tables it reads; None where their stages are not imported."""
+        noted = DeclaredSettings(profile, self.name)
+        self.settings(cast(Profile, noted))
+        found = set(noted.read)
+        for maker in {_MAKERS.get(table) for table in self.reads}:
+            upstream = None if maker is None else maker.declared(profile)
+            if upstream is None:
+                return None
+            found |= upstream
+        return frozenset(found)
 
     def inputs(self, scope: Scope) -> dict[str, Any]:
         """Everything the tables depend on, for the manifest."""
@@ -142,6 +164,10 @@ class Stage:
         return done and all(path.exists() for path in self.artifacts(scope))
 
 
+_MAKERS: dict[str, Stage] = {}
+"""The stage of every table whose module is imported."""
+
+
 def _stage_named(module: str, name: str) -> Stage:
     return getattr(import_module(module), name)
 
@@ -151,4 +177,10 @@ def stage(*, kinds: set[str], **declared: Any) -> Callable[[Callable[[Scope], Sh
 
     Importing a stage imports neither Dagster nor torch, so that a run without changes needs neither.
     """
-    return lambda function: Stage(function, kinds=frozenset(kinds), **declared)
+
+    def _declare(function: Callable[[Scope], Shards]) -> Stage:
+        made = Stage(function, kinds=frozenset(kinds), **declared)
+        _MAKERS.update(dict.fromkeys(made.tables, made))
+        return made
+
+    return _declare
