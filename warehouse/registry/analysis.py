@@ -60,6 +60,7 @@ HEAD_RARITY = Table(
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
         Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
     ),
+    version=2,
 )
 
 CLAIMS = Table(

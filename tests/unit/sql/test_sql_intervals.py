@@ -33,7 +33,7 @@ def ask(connection, expression, values):
 def test_only_the_macros_know_a_quantile():
     folders = ("staging", "views", "marts", "checks", "adhoc", sql.COOKBOOK)
     texts = {f"{folder}/{name}.sql": query.text for folder in folders for name, query in sql.load(folder).items()}
-    texts |= {file.name: file.read_text() for file in (ROOT / "assets").rglob("*.py")}
+    texts |= {file.name: file.read_text() for room in ("assets", "probes") for file in (ROOT / room).rglob("*.py")}
     assert {name for name, text in texts.items() if NORMAL_QUANTILE.search(text)} == set()
 
 
