@@ -83,6 +83,8 @@ class Stage:
         outside: evidence about inputs outside the warehouse.
         artifacts: files made beside the tables; a missing one makes the stage run again.
         checks: `table.label` → function that names violating rows before they count.
+        takes_apart: whether it looks into attention heads and weights; such a stage gives no rows for a family that
+            `probes.architectures` has no adapter for.
         spreads: whether its shards may run on the workers of an engine (`assets/framework/workers.py`).
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
@@ -98,6 +100,7 @@ class Stage:
     outside: Callable[[Scope], dict[str, Any]] = _nothing
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
+    takes_apart: bool = False
     spreads: bool = False
     group: str = "corpus"
     kinds: frozenset[str] = frozenset()
@@ -125,13 +128,27 @@ class Stage:
         return TABLES[self.name].partition == "checkpoint"
 
     def shards_of(self, scope: Scope) -> Shards:
-        """The work of a scope, cut into shards."""
-        return self.shards(scope)
+        """The work of a scope, cut into shards; none where the stage takes apart what nobody can take apart."""
+        if self._foreign_family(scope) is None:
+            return self.shards(scope)
+        empty = {name: no_rows(name) for name in self.tables}
+        return Shards(1, lambda _: empty)
+
+    def _foreign_family(self, scope: Scope) -> str | None:
+        """The checkpoint's architecture where the stage needs an adapter and there is none."""
+        if not self.takes_apart or scope.content("checkpoints") is None:
+            return None
+        from probes.architectures import FAMILIES
+
+        family = str(scope.read("checkpoints", ["architecture"])["architecture"][0])
+        return None if family in FAMILIES else family
 
     def inputs(self, scope: Scope) -> dict[str, Any]:
         """Everything the tables depend on, for the manifest."""
         upstream = {name: scope.content(name) for name in self.reads}
-        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": self.outside(scope)}
+        foreign = self._foreign_family(scope)  # once there is an adapter, the stage runs
+        outside = self.outside(scope) | ({} if foreign is None else {"no_adapter_for": foreign})
+        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": outside}
 
     def is_current(self, scope: Scope) -> bool:
         """Whether all tables were made from today's inputs and all files made beside them are there."""
@@ -140,6 +157,13 @@ class Stage:
         inputs = self.inputs(scope)
         done = all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
         return done and all(path.exists() for path in self.artifacts(scope))
+
+
+def no_rows(table: str) -> pl.DataFrame:
+    """An empty frame of a checkpoint's table in the registry's types, where there is nothing to measure."""
+    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.drop("checkpoint_id")
 
 
 def _stage_named(module: str, name: str) -> Stage:

@@ -26,6 +26,7 @@ def add(
     from assets.framework.profile import load_profile
     from assets.framework.stage import Scope
     from orchestration.sources.named import pinned, registration_of
+    from probes.architectures import unmeasured
     from probes.checkpoints.inspect import inspect_checkpoint
     from warehouse.registrations import register
 
@@ -40,6 +41,7 @@ def add(
         f"{checkpoint_id}: {found.architecture}, {found.layer_count} layers × {found.head_count} heads, "
         f"{found.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`."
     )
+    typer.echo(unmeasured(found.architecture) or "Everything is measured: its family has an adapter.")
 
 
 @checkpoints_app.command("convert")

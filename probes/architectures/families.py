@@ -174,6 +174,16 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def unmeasured(model_type: str) -> str | None:
+    """None for a family with an adapter, else one sentence: what a checkpoint of it does not get, and why."""
+    if model_type in FAMILIES:
+        return None
+    return (
+        f"there is no adapter for the family {model_type}: recitation, likelihood, generation and perturbation are "
+        "measured; attention, gradients, patching, interventions and edits are left out."
+    )
+
+
 def adapter_for(model: nn.Module) -> Adapter:
     """The adapter of a causal language model of transformers, chosen by its `model_type`.
 
