@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "acceptance")]
+sys.path.insert(0, str(REPOSITORY))
 
-from acceptance_home import environment, rarecall, write_profile  # noqa: E402
+from tests.support.acceptance_home import environment, rarecall, write_profile  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.md"
 IMPORTS = "import torch, transformers, dagster, orchestration.definitions"

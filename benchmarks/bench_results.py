@@ -20,16 +20,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 import duckdb  # noqa: E402
-from results_world import World  # noqa: E402
 
 from assets.figures import FIGURES  # noqa: E402
 from assets.figures.files import write_figure, write_omissions  # noqa: E402
 from assets.figures.style import NothingToShowError  # noqa: E402
 from assets.framework.profile import ReportSettings  # noqa: E402
 from assets.report import write_report  # noqa: E402
+from tests.support.results_world import World  # noqa: E402
 from warehouse.catalog.publish import publish_catalog  # noqa: E402
 from warehouse.home import Home  # noqa: E402
 

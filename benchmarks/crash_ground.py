@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "acceptance")]
+sys.path.insert(0, str(REPOSITORY))
 
-from acceptance_home import command, environment, rarecall, write_profile  # noqa: E402
+from tests.support.acceptance_home import command, environment, rarecall, write_profile  # noqa: E402
 
 SHARDS = {"[probes]": "[probes]\nshard_size = 8"}
 LIMIT_SECONDS = 600

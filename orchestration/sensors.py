@@ -32,7 +32,7 @@ def new_checkpoints(context: dg.SensorEvaluationContext, workspace: Workspace) -
     if not look.arrivals:
         return dg.SkipReason(_why_nothing(scope, look))
     return dg.SensorResult(
-        cursor=_bounded(asked | {a.checkpoint_id: a.content for a in look.arrivals}),
+        cursor=bounded_cursor(asked | {a.checkpoint_id: a.content for a in look.arrivals}),
         dynamic_partitions_requests=[CHECKPOINTS.build_add_request([a.checkpoint_id for a in look.arrivals])],
         run_requests=[_request(arrival) for arrival in look.arrivals],
     )
@@ -56,7 +56,7 @@ def _why_nothing(scope: Scope, look: arrivals.Look) -> str:
     return "; ".join([*shown, *rest]) or f"no checkpoint in {scope.home.checkpoint_folder} yet."
 
 
-def _bounded(asked: dict[str, str]) -> str:
+def bounded_cursor(asked: dict[str, str]) -> str:
     """The newest entries: a cursor must not grow with every checkpoint there ever was."""
     return json.dumps(dict(list(asked.items())[-CURSOR_ENTRIES:]))
 

@@ -92,7 +92,7 @@ def train(
     import torch
 
     model = build_model(plan)
-    with _reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
+    with reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
@@ -101,7 +101,7 @@ def train(
         if not losses:
             _save(model, tokenizer, folder(0))
         for step in range(len(losses), plan.step_count(len(order))):
-            losses.append(_step(plan, model, optimizer, sequences, order, step, pool))
+            losses.append(take_step(plan, model, optimizer, sequences, order, step, pool))
             on_step(step + 1, losses[-1])
             if step + 1 in save_at:
                 _save(model, tokenizer, folder(step + 1))
@@ -158,7 +158,7 @@ def _gpt_neox(plan: TrainingPlan) -> PretrainedConfig:
     )
 
 
-def _step(
+def take_step(
     plan: TrainingPlan,
     model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
@@ -190,14 +190,14 @@ def _share(model: PreTrainedModel, token_count: int, part: torch.Tensor) -> tupl
 
     head, parameters = model.get_output_embeddings().weight, list(model.parameters())
     hidden = model.base_model(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
-    loss, hidden_gradient, head_gradient = _head_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
+    loss, hidden_gradient, head_gradient = output_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
     by_trunk = torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count), materialize_grads=True)
     gradients, place = list(by_trunk), next(index for index, one in enumerate(parameters) if one is head)
     gradients[place] = gradients[place] + head_gradient.div_(token_count)  # the only one of a head that is not tied
     return loss / token_count, gradients
 
 
-def _head_gradients(
+def output_gradients(
     hidden: torch.Tensor, head: torch.Tensor, truth: torch.Tensor
 ) -> tuple[float, torch.Tensor, torch.Tensor]:
     """Summed cross-entropy in nats, and its gradients by `hidden` [token, width] and `head` [vocabulary, width].
@@ -274,7 +274,7 @@ def _log(plan: TrainingPlan, losses: list[float], sequence_count: int) -> pl.Dat
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Within the block the same shares give the same bits: one thread for each, deterministic operations."""
     import torch
 

@@ -34,6 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> "Home":
     """A published home of invented measurements with its report; read only."""
-    from results_world import published_world
+    from tests.support.results_world import published_world
 
     return published_world(tmp_path_factory.mktemp("world"))

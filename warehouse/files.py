@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ from typing import Any
 from warehouse.errors import WarehouseError
 
 
-def replace_file(target: Path, write: Callable[[Path], object]) -> None:
+def replace_file(target: Path, write: Callable[[Path], object], mode: int | None = None) -> None:
     """Let `write` fill a temporary file beside `target`, force it to disk, then move it into place.
+
+    Args:
+        target: the file that is replaced.
+        write: fills the file it is given.
+        mode: permissions of the new file; by default those of any new file.
 
     Raises:
         WarehouseError: the disk refused; `target` is as it was.
@@ -23,12 +29,33 @@ def replace_file(target: Path, write: Callable[[Path], object]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        if mode is not None:
+            temporary.chmod(mode)
         _flush(temporary)
         temporary.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def fill_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that somebody named: what is no regular file is written into, a link stays one, the mode is kept.
+
+    Raises:
+        WarehouseError: it is a folder, or the disk refused.
+    """
+    file = target.resolve() if target.is_symlink() else target  # /dev/stdout is a link to a pipe that has no path
+    if target.is_dir():
+        raise WarehouseError(f"{target} is a folder; name a file in it.")
+    if not target.exists() or (file.is_file() and file.exists()):
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
+        replace_file(file, write, mode)
+        return
+    try:
+        write(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
 
 
 def disk_error(target: Path, error: Exception) -> WarehouseError:

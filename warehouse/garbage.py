@@ -1,4 +1,4 @@
-"""What lies in a home without use: named first, removed only when asked."""
+"""Garbage in a home: named first, removed only when asked."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile
@@ -57,10 +58,11 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
 
 
 def attention_array(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
-    """Attention of all paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
+    """Attention of all scored paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
-    facts = scope.read("paragraphs").join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")
-    rows = scope.read("head_attention").sort("paragraph_id", "layer", "head")
+    facts = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")
+    measured = scope.read("head_attention").join(facts.select("paragraph_id"), on="paragraph_id", how="semi")
+    rows = measured.sort("paragraph_id", "layer", "head")
     shape = (facts.height, rows["layer"].n_unique(), rows["head"].n_unique(), -1)
     return rows["attention"].explode().to_numpy().reshape(shape), facts
 

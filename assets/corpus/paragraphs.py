@@ -93,7 +93,7 @@ def paragraphs(scope: Scope) -> Shards:
 
 
 def _sampled_frames(scope: Scope) -> Frames:
-    from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
+    from corpus_stats.duplicates.near_duplicates import duplicate_clusters
     from corpus_stats.paragraphs.filters import FilterTally
     from corpus_stats.paragraphs.strata import occurrence_strata
     from corpus_stats.tokens.shards import TokenStream
@@ -108,7 +108,9 @@ def _sampled_frames(scope: Scope) -> Frames:
         prefix_occurrence_count=pl.Series(counts[1]),
         prefix_end_occurrence_count=pl.Series(counts[2]),
         occurrence_stratum=pl.Series(occurrence_strata(counts[0])),
-        near_duplicate_cluster=pl.Series(near_duplicate_clusters(ids, settings.near_duplicate_threshold)),
+        near_duplicate_cluster=pl.Series(
+            duplicate_clusters(ids, settings.near_duplicate_threshold, min(settings.shared_run_tokens, settings.length))
+        ),
     )
     if scope.profile.training is not None:
         copies, kept = _ladder(scope.profile, facts, tally)
@@ -210,6 +212,21 @@ def _straddles(scope: Scope, facts: pl.DataFrame, length: int) -> pl.Series:
     place = np.searchsorted(starts, offsets, side="right") - 1
     outside = (place < 0) | (offsets + length > ends[np.maximum(place, 0)])
     return pl.Series(outside & facts["token_offset"].is_not_null().to_numpy())
+
+
+def true_paragraphs(scope: Scope) -> pl.DataFrame:
+    """Paragraphs whose continuation is text of the corpus: the only ones that can be recited, or serve as text.
+
+    A continuation that a model wrote is no truth to score against unless the release says that it equals the corpus',
+    in which case the paragraph has a place there.
+    """
+    wrote_itself = (pl.col("continuation_origin") == "model") & pl.col("token_offset").is_null()
+    return scope.read("paragraphs").filter(~wrote_itself)
+
+
+def truth_policy(scope: Scope) -> dict[str, Any]:
+    """Key of stages that measure true continuations only; other corpora than releases have no others."""
+    return {"continuations": "corpus text only"} if kind_of(scope.profile) == RELEASED else {}
 
 
 def candidates(scope: Scope, stream: Any, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.editing.roles import (
     Cast,
     cast_of,
@@ -131,9 +132,7 @@ def _baselines(scope: Scope, model: Any, cast: Cast) -> Frames:
         strengths=settings.noise_strengths, regions=settings.noise_regions, share=settings.noise_share,
         prefix_length=scope.profile.paragraphs.prefix_length, seed=scope.profile.probes.seed,
     )  # fmt: skip
-    never = scope.read("paragraphs").join(
-        cast.watched["controls"].select("paragraph_id"), on="paragraph_id", how="semi"
-    )
+    never = true_paragraphs(scope).join(cast.watched["controls"].select("paragraph_id"), on="paragraph_id", how="semi")
     relearned = relearning_of(model, passages(never.head(settings.targets)), program_of(scope))
     return {"edit_noise": ladder, "edit_robustness": relearned}
 

@@ -96,10 +96,13 @@ def exact_match_histogram(ax: Any, scope: Scope, scores: pl.DataFrame) -> None:
 @_plot
 def em_drop_by_position(ax: Any, _: Scope, rows: pl.DataFrame) -> None:
     """Mean EM drop of the main policy by position, with 95 % interval; paragraphs are of different clusters."""
+    from probes.statistics.clusters import t_half_width
+
     paragraph = rows.filter("is_main_policy").group_by("reference", "position", "paragraph_id").agg(pl.mean("em_drop"))
     drop = pl.col("em_drop")
-    margin = (1.96 * drop.std() / pl.len().sqrt()).fill_null(0)
-    means = paragraph.group_by("reference", "position").agg(mean=drop.mean(), margin=margin, n=pl.len())
+    errors = drop.std().fill_null(float("nan")) / pl.len().sqrt()
+    means = paragraph.group_by("reference", "position").agg(mean=drop.mean(), error=errors, n=pl.len())
+    means = means.with_columns(margin=t_half_width(means["error"].to_numpy(), means["n"].to_numpy().astype(int)))
     for reference, name in (("corpus", "MP"), ("model", "NMP")):
         one = means.filter(pl.col("reference") == reference).sort("position")
         if one.is_empty():

@@ -48,6 +48,9 @@ class ParagraphSettings(Settings):
         default=None, ge=1, description="At most so many of the windows from each stratum of occurrence counts."
     )
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
+    shared_run_tokens: int = Field(
+        default=50, ge=2, description="Paragraphs that share such a run at any offset are near duplicates too."
+    )
     seed: int = 1
 
     @property
@@ -187,7 +190,9 @@ class WatchSettings(Settings):
     kind: Literal["folder", "manifest", "hub"]
     path: str = Field(default="", description="Folder of checkpoint folders, or file with one JSON object per line.")
     repository: str = Field(default="", description="Hub id whose revisions are checkpoints.")
-    revisions: str = Field(default="step*", description="Pattern of branches and tags.")
+    revisions: str = Field(
+        default="", description="Pattern of branches and tags; without one all whose name tells a training step."
+    )
     steps: tuple[int, ...] = Field(default=(), description="Only these training steps; empty means all.")
     settle_seconds: float = Field(default=5.0, ge=0, description="Files must not have changed for so long.")
 

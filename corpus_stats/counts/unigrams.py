@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
 Unseen = Literal["add_one", "null"]
-_SUBSET_PIECE_TOKENS = 1 << 22
+SUBSET_PIECE_TOKENS = 1 << 22
 _SUBSET_CELLS = 1 << 28  # subsets × token ids; 2 GiB of counts
 
 
@@ -66,7 +66,7 @@ def count_by_subset(
     starts = documents["token_offset"].to_numpy()
     ends = starts + documents["token_count"].to_numpy()
     counts = np.zeros((len(names) + 1, vocabulary_size), dtype=np.int64)
-    for begin, ids in stream.chunks(_SUBSET_PIECE_TOKENS):
+    for begin, ids in stream.chunks(SUBSET_PIECE_TOKENS):
         lowest, highest = int(ids.min()), int(ids.max())
         if lowest < 0 or highest >= vocabulary_size:
             raise _outside(lowest if lowest < 0 else highest, vocabulary_size)
@@ -117,8 +117,8 @@ def unigram_frame(counts: np.ndarray, tokens: Sequence[str], unseen: Unseen = "a
     Args:
         counts: [token_id].
         tokens: each id decoded alone, [token_id].
-        unseen: "add_one" takes −log2((count + 1) / (total + vocabulary)) for all ids, finite for unseen ones;
-            "null" takes −log2(count / total), and null surprisal and rank where the count is 0.
+        unseen: "add_one" takes (count + 1) / (total + vocabulary) as probability of all ids, "null" count / total;
+            surprisal is −log2 of it, and null, as the rank, where the probability is 0.
 
     Returns:
         One row per id: token_id, token, token_count, probability, surprisal_bits, rarity_rank (dense by count, 0 =
@@ -131,16 +131,16 @@ def unigram_frame(counts: np.ndarray, tokens: Sequence[str], unseen: Unseen = "a
     if len(tokens) != len(counts) or not total:
         raise CorpusError(f"{len(counts)} counts that sum to {total} and {len(tokens)} tokens make no distribution.")
     if unseen == "add_one":
-        surprisal, ranked = -np.log2((counts + 1) / (total + len(counts))), np.ones(len(counts), dtype=bool)
+        probability, ranked = (counts + 1) / (total + len(counts)), np.ones(len(counts), dtype=bool)
     else:
-        ranked = counts > 0
-        surprisal = -np.log2(np.where(ranked, counts, 1) / total)
+        probability, ranked = counts / total, counts > 0
+    surprisal = -np.log2(np.where(ranked, probability, 1.0))
     frame = pl.DataFrame(
         {
             "token_id": np.arange(len(counts), dtype=np.int32),
             "token": tokens,
             "token_count": counts,
-            "probability": counts / total,
+            "probability": probability,
             "surprisal_bits": surprisal,
             "rarity_rank": np.unique(counts[ranked], return_inverse=True)[1][np.cumsum(ranked) - 1].astype(np.int32),
         }

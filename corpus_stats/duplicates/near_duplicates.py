@@ -13,12 +13,14 @@ from corpus_stats.duplicates.minhash import (
     shingle_hashes,
     shingles_per_row,
 )
+from corpus_stats.duplicates.shared_runs import merged, shared_run_pairs
 from corpus_stats.errors import CorpusError
 
 __all__ = [
     "HASHING_SCHEME",
     "PERMUTATION_COUNT",
     "band_shape",
+    "duplicate_clusters",
     "minhash_signatures",
     "near_duplicate_clusters",
     "shared_run_clusters",
@@ -27,7 +29,7 @@ __all__ = [
 
 _MISS_PROBABILITY = 1e-3
 _KEY_LIMIT = 1 << 63
-_SMALL_GROUP = 16  # as many are compared pair by pair
+SMALL_GROUP = 16  # as many are compared pair by pair
 _ROUNDING = 1e-9
 
 
@@ -56,12 +58,12 @@ def near_duplicate_clusters(
         raise CorpusError(f"A Jaccard threshold of {threshold} is impossible; choose one above 0 and at most 1.")
     if not len(rows):
         return np.zeros(0, dtype=np.int32)
-    shingles = _ShingleSets(rows, shingle_length, threshold)
+    shingles = ShingleSets(rows, shingle_length, threshold)
     forest = _Forest(len(rows))
     for members in _groups_of_equal(_row_keys(shingles.sets)):
         forest.join(int(members[0]), members[1:])
     signatures = minhash_signatures(shingle_hashes(rows, shingle_length), seed=seed)
-    for members in _candidate_groups(signatures, *band_shape(threshold)):
+    for members in candidate_groups(signatures, *band_shape(threshold)):
         _join_similar(forest, shingles, members)
     return forest.labels()
 
@@ -83,14 +85,37 @@ def shared_run_clusters(token_ids: np.ndarray, run_length: int = 50) -> np.ndarr
         CorpusError: paragraphs are shorter than the run.
     """
     rows = np.asarray(token_ids)
-    if not len(rows):
-        return np.zeros(0, dtype=np.int32)
-    runs = _shingle_numbers(rows, run_length)
-    forest = _Forest(len(rows))
-    for places in _groups_of_equal(runs.reshape(-1)):
-        members = places // runs.shape[1]
-        forest.join(int(members[0]), members[1:])
-    return forest.labels()
+    labels = np.arange(len(rows), dtype=np.int32)
+    if len(rows):
+        for one, other in shared_run_pairs(rows, run_length):
+            labels = merged(labels, one, other)
+    return labels
+
+
+def duplicate_clusters(
+    token_ids: np.ndarray, threshold: float = 0.8, run_length: int = 50, shingle_length: int = 5, seed: int = 1
+) -> np.ndarray:
+    """The unit of every statistic: paragraphs linked by Jaccard similarity or by a shared run, whichever holds.
+
+    Args:
+        token_ids: [paragraph, position].
+        threshold, shingle_length, seed: as in `near_duplicate_clusters`.
+        run_length: as in `shared_run_clusters`.
+
+    Returns:
+        int32 labels, [paragraph], numbered by first appearance.
+
+    Raises:
+        CorpusError: the lengths or the threshold are impossible for these paragraphs.
+    """
+    labels = near_duplicate_clusters(token_ids, threshold, shingle_length, seed)
+    return merged(labels, np.arange(len(labels)), _first_members(shared_run_clusters(token_ids, run_length)))
+
+
+def _first_members(labels: np.ndarray) -> np.ndarray:
+    """First paragraph of each paragraph's cluster, [paragraph]."""
+    _, first, index = np.unique(labels, return_index=True, return_inverse=True)
+    return first[index]
 
 
 def band_shape(threshold: float, permutation_count: int = PERMUTATION_COUNT) -> tuple[int, int]:
@@ -106,7 +131,7 @@ def band_shape(threshold: float, permutation_count: int = PERMUTATION_COUNT) -> 
     return permutation_count, 1
 
 
-def _candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
+def candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
     """Groups of paragraphs that agree in a whole band, in a fixed order."""
     for band in range(bands):
         yield from _groups_of_equal(_row_keys(signatures[:, band * rows : (band + 1) * rows]))
@@ -126,7 +151,7 @@ def _groups_of_equal(keys: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.cumsum(counts[counts > 1])[:-1]) if len(order) else []
 
 
-class _ShingleSets:
+class ShingleSets:
     """The shingles themselves as numbers, so that similarities are exact: equal numbers, equal tokens.
 
     Numbers are ranks by rarity. A set's few rarest shingles are its mark: of two sets with a Jaccard similarity of at
@@ -228,20 +253,20 @@ class _Forest:
         return np.unique(roots, return_inverse=True)[1].astype(np.int32)
 
 
-def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) -> None:
+def _join_similar(forest: _Forest, shingles: ShingleSets, members: np.ndarray) -> None:
     """Verifies the pairs of a group that lie in different components; equal paragraphs are represented once."""
     if (roots := forest.roots(members)).min() == roots.max():
         return
     _, first = np.unique(_row_keys(shingles.sets[members]), return_index=True)
     distinct = members[np.sort(first)]
-    if len(distinct) <= _SMALL_GROUP:
+    if len(distinct) <= SMALL_GROUP:
         _join_group(forest, shingles, distinct, np.ones(len(distinct), dtype=bool))
         return
     for group, is_short in shingles.groups_by_mark(distinct):
         _join_group(forest, shingles, group, is_short)
 
 
-def _join_group(forest: _Forest, shingles: _ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
+def _join_group(forest: _Forest, shingles: ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
     """Joins similar members, of which one has to be short.
 
     Members outside the largest component are compared with all that lie in other components, the most common ones

@@ -1,7 +1,8 @@
 """A home that was moved or copied: its paths are corrected in place, and nothing is measured again.
 
-Paths of the home stand in registrations and in a few tables (the corpus' tokenizer, the checkpoints' folders). Their
-rows are rewritten, and because inputs of other tables name them by content hash, those are replaced in the manifests.
+Paths of the home stand in registrations and in the columns that the registry marks as paths (the corpus' tokenizer, the
+checkpoints' folders). Their rows are rewritten, and because inputs of other tables name them by content hash, those are
+replaced in the manifests.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from typing import Any
 
 import polars as pl
 
-from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
-from assets.training import training_steps
+from assets.stages import STAGES
 from warehouse.catalog.publish import publish_catalog, published_root
 from warehouse.errors import RefusedError
 from warehouse.files import write_json
 from warehouse.home import Home
 from warehouse.record.parts import MANIFEST, Manifest, TableStore, input_key, partition_lock
 from warehouse.registrations import register, registered
-
-PATH_COLUMNS = {"source", "tokenizer"}
+from warehouse.registry import TABLES, Table
 
 
 def relocate_home(home: Home) -> int:
@@ -41,11 +40,16 @@ def relocate_home(home: Home) -> int:
             if (moved := with_root(facts, old, new)) != facts:
                 register(home, kind, name, moved)
     contents = _changed_so_far(home)
-    tables = [name for stage in (*CORPUS_STAGES, training_steps, *CHECKPOINT_STAGES) for name in stage.tables]
-    rewritten = sum(_relocate(home, name, old, new, contents) for name in dict.fromkeys(tables))
+    rewritten = sum(_relocate(home, name, old, new, contents) for name in _upstream_first())
     publish_catalog(home)
     _note(home).unlink(missing_ok=True)
     return rewritten
+
+
+def _upstream_first() -> list[str]:
+    """Every table, each after those it is made from, so that their new content hashes are known."""
+    staged = [name for stage in STAGES for name in stage.tables]
+    return list(dict.fromkeys([*staged, *TABLES]))
 
 
 def _note(home: Home) -> Path:
@@ -81,7 +85,7 @@ def _relocate(home: Home, table: str, old: str, new: str, contents: dict[str, st
                 continue
             inputs = _with_contents(with_root(manifest.inputs, old, new), contents)
             frame = store.read(partition)
-            moved = _frame_with_root(frame, old, new)
+            moved = _frame_with_root(frame, store.table, old, new)
             if not moved.equals(frame):
                 contents[manifest.content_sha256] = _rewrite(store, partition, inputs, moved, contents)
                 count += 1
@@ -95,11 +99,11 @@ def _with_contents(inputs: dict[str, Any], contents: dict[str, str]) -> dict[str
     return {**inputs, "upstream": upstream}
 
 
-def _frame_with_root(frame: pl.DataFrame, old: str, new: str) -> pl.DataFrame:
-    """Text columns whose values lie below the old root."""
-    names = [name for name, kind in frame.schema.items() if kind == pl.String and name in PATH_COLUMNS]
+def _frame_with_root(frame: pl.DataFrame, table: Table, old: str, new: str) -> pl.DataFrame:
+    """Path columns whose values lie below the old root, corrected."""
     return frame.with_columns(
-        pl.col(name).map_elements(lambda value: with_root(value, old, new), return_dtype=pl.String) for name in names
+        pl.col(name).map_elements(lambda value: with_root(value, old, new), return_dtype=pl.String)
+        for name in table.paths
     )
 
 

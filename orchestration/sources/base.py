@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,18 +52,12 @@ class CheckpointSource(Protocol):
         ...
 
 
-def step_in_name(name: str) -> int | None:
-    """The training step a name ends with or carries after `step` or `checkpoint`."""
-    found = re.search(r"(?:step|checkpoint)[-_]?(\d+)", name) or re.search(r"(\d+)$", name)
-    return int(found[1]) if found else None
-
-
 def why_folder_is_not_ready(name: str, folder: Path, now: float, settle_seconds: float) -> str | None:
     """None when a checkpoint folder is complete and its files have not changed for a while, else one sentence.
 
     Complete: configuration, every shard of the index, and sizes that agree with readable safetensors headers.
     """
-    from probes.checkpoints.inspect import is_complete
+    from probes.checkpoints.files import is_complete
 
     if reason := is_complete(folder):
         return f"{name} is passed over: {reason}"

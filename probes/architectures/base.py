@@ -1,4 +1,4 @@
-"""What every supported architecture can be asked: its sizes, its modules, and which weights belong to which head."""
+"""Questions to any supported architecture: its sizes, its modules, and which weights belong to which head."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Checkpoints on disk: what their files hold, and loading them safely."""
+"""Checkpoints as files: which of them transformers reads, what they hold, where they come from, how they load."""

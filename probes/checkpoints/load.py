@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from probes.checkpoints.inspect import read_config, require_complete, resolve_folder
+from probes.checkpoints.files import require_complete, weight_files
+from probes.checkpoints.hub import resolve_folder
+from probes.checkpoints.inspect import read_config
+from probes.checkpoints.placement import hollow_model, is_old_buffer, place_tensors
 from probes.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -68,7 +71,9 @@ def load_model(
     target = resolve_device(device)
     folder = resolve_folder(source, revision, allow_pickle)
     require_complete(folder, allow_pickle)
-    read_config(folder)
+    config = read_config(folder)
+    if weight_files(folder):  # the headers of pickles cannot be read without opening them
+        place_tensors(folder, hollow_model(folder, config))
     model: Any = _read_weights(folder, dtype, attention, allow_pickle)  # transformers' `to` loses its type
     return model.to(target).eval().requires_grad_(False)
 
@@ -96,13 +101,17 @@ def _read_weights(folder: Path, dtype: str, attention: str, allow_pickle: bool) 
 
 
 def _refuse_partial_load(folder: Path, report: dict) -> None:
-    """transformers warns and goes on with random weights where names do not fit; a measurement must not."""
+    """transformers warns and goes on with random weights where names do not fit; a measurement must not.
+
+    Constants of earlier versions, such as causal masks, are no weights; `place_tensors` has looked at their shapes.
+    """
     for kind, verb in (
         ("missing_keys", "lacks"),
         ("unexpected_keys", "has no place for"),
         ("mismatched_keys", "misfits"),
     ):
-        keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report.get(kind) or ())
+        names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report.get(kind) or ())
+        keys = [name for name in names if not (kind == "unexpected_keys" and is_old_buffer(name))]
         if keys:
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
             subject = "the model" if kind == "unexpected_keys" else "the file"

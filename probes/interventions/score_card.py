@@ -65,12 +65,14 @@ def score_card(
     plans = [heads for _, heads in named] + [heads for drawn in rivals.values() for heads in drawn]
     bundles = [[], *([_ablate(kind, head) for head in heads] for heads in plans)]
     _check(adapter, named, kind, means)
-    utility = outcomes(adapter, some(utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
+    utility = outcomes(adapter, some(adapter.model, utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
     of_use = bootstrap_weights(cluster_units(None, utility[0], "utility_ids"), seed + 1, bootstrap_count)
     rows: list[dict[str, Any]] = []
     unrelated: list[dict[str, Any]] = []
     for group, token_ids in groups.items():
-        recital = outcomes(adapter, some(token_ids, prefix_length, group), prefix_length, bundles, means, batch_size)
+        recital = outcomes(
+            adapter, some(adapter.model, token_ids, prefix_length, group), prefix_length, bundles, means, batch_size
+        )
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
         scored = [

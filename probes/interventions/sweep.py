@@ -1,4 +1,4 @@
-"""What interventions cost recital and what they cost the rest: selectivity with an interval, collapse told apart.
+"""Sweeps of interventions: cost to recital and to the rest, selectivity with an interval, collapse told apart.
 
 P2 (Menta et al. 2025, arXiv 2501.05078) short-circuits attention block by block. An early block takes everything
 down with it, so the loss of recital counts only as far as the model keeps its use: selectivity = relative drop of
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import as_paragraphs, batches, rows_per_pass
+from probes.forward.capture import batches, rows_per_pass
 from probes.forward.fused import fused, is_hooked
+from probes.forward.inputs import readable_paragraphs
 from probes.forward.trunk import TokenScores, clean_trunk, score_tokens
 from probes.interventions.hooks import (
     NOTHING,
@@ -94,12 +95,14 @@ def measure_interventions(
     adapter, todo = adapter_for(model), [NOTHING, *interventions]
     means = _means(adapter, todo, utility_ids, means, batch_size)
     bundles = [(intervention,) for intervention in todo]
-    utility = outcomes(adapter, some(utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
+    utility = outcomes(adapter, some(adapter.model, utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
     utility_units = cluster_units(utility_clusters, utility[0], "utility_ids")
     of_use = bootstrap_weights(utility_units, seed + 1, bootstrap_count)
     rows: list[dict[str, Any]] = []
     for group, token_ids in groups.items():
-        recital = outcomes(adapter, some(token_ids, prefix_length, group), prefix_length, bundles, means, batch_size)
+        recital = outcomes(
+            adapter, some(adapter.model, token_ids, prefix_length, group), prefix_length, bundles, means, batch_size
+        )
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
         for intervention, memory, use in zip(todo, recital, utility, strict=True):
@@ -122,9 +125,9 @@ def _means(
     return means
 
 
-def some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
+def some(model: nn.Module, token_ids: Any, prefix_length: int, name: str) -> Tensor:
     """Token ids of a group that is not empty."""
-    ids = as_paragraphs(token_ids, prefix_length)
+    ids = readable_paragraphs(model, token_ids, prefix_length)
     if not len(ids):
         raise ProbeError(f"group {name} holds no paragraphs; leave it out or fill it.")
     return ids

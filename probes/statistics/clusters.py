@@ -118,6 +118,18 @@ def nan_mean(values: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def t_half_width(error: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Half the width of the 95 % interval of means, NaN below three clusters.
+
+    Args:
+        error: standard errors of the means, [...].
+        count: clusters behind each, [...].
+    """
+    from scipy.stats import t
+
+    return np.asarray(t.ppf(0.975, np.where(count >= LEAST_CLUSTER_COUNT, count - 1, np.nan)) * error)
+
+
 @dataclass(frozen=True)
 class ClusterTest:
     """Mean over clusters, its t interval and two-sided p value, all [...]; NaN where clusters are too few."""
@@ -145,7 +157,7 @@ def cluster_t_test(values: np.ndarray, clusters: np.ndarray, null: float = 0.0) 
     degrees = np.where(enough, count - 1, np.nan)
     squares = np.nansum((means - estimate) ** 2, axis=0)
     error = np.sqrt(squares / degrees / np.maximum(count, 1))
-    half = t.ppf(0.975, degrees) * error
+    half = t_half_width(error, count)
     distance = np.abs(estimate - null)
     statistic = np.divide(distance, error, out=np.where(distance > 0, np.inf, 0.0), where=error > 0)
     p_value = np.where(enough, 2 * t.sf(statistic, degrees), np.nan)
@@ -153,7 +165,7 @@ def cluster_t_test(values: np.ndarray, clusters: np.ndarray, null: float = 0.0) 
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """q values of Benjamini and Hochberg (1995): the false discovery rate at which each test is a finding.
+    """q values of Benjamini and Hochberg (1995), scipy's: the false discovery rate at which each test is a finding.
 
     Args:
         p: p values, any shape; NaN is no test and stays NaN.
@@ -161,21 +173,16 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     Returns:
         q values, same shape.
     """
+    from scipy.stats import false_discovery_control
+
     p = np.asarray(p, dtype=np.float64)
-    q = np.full(p.shape, np.nan)
-    tested = ~np.isnan(p)
-    values = p[tested]
-    order = np.argsort(values)
-    raw = values[order] * len(values) / np.arange(1, len(values) + 1)
-    adjusted = np.minimum.accumulate(raw[::-1])[::-1].clip(max=1.0)
-    unsorted = np.empty_like(adjusted)
-    unsorted[order] = adjusted
-    q[tested] = unsorted
+    q, tested = np.full(p.shape, np.nan), ~np.isnan(p)
+    q[tested] = false_discovery_control(p[tested])
     return q
 
 
 def wilson_interval(successes: int, n: int, coverage: float = 0.95) -> tuple[float, float]:
-    """Interval of Wilson (1927) for a share; (NaN, NaN) for n = 0.
+    """Interval of Wilson (1927) for a share, statsmodels'; (NaN, NaN) for n = 0.
 
     Args:
         successes: count in 0..n.
@@ -185,14 +192,11 @@ def wilson_interval(successes: int, n: int, coverage: float = 0.95) -> tuple[flo
     Raises:
         ProbeError: successes outside 0..n.
     """
-    from scipy.special import ndtri
+    from statsmodels.stats.proportion import proportion_confint
 
     if not 0 <= successes <= n:
         raise ProbeError(f"{successes} successes of {n} trials make no share; count again.")
     if n == 0:
         return math.nan, math.nan
-    z = float(ndtri(0.5 + coverage / 2))
-    share, spread = successes / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    lower, upper = proportion_confint(successes, n, alpha=1 - coverage, method="wilson")
+    return float(lower), float(upper)

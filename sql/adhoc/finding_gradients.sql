@@ -22,10 +22,11 @@ placebo AS (
 summary AS (
     SELECT avg(low_share) FILTER (paragraph_group = 'MP')  AS memorized,
            avg(low_share) FILTER (paragraph_group = 'NMP') AS others,
-           sqrt(var_samp(low_share) FILTER (paragraph_group = 'MP') / count(*) FILTER (paragraph_group = 'MP')
-              + var_samp(low_share) FILTER (paragraph_group = 'NMP') / count(*) FILTER (paragraph_group = 'NMP')) AS standard_error
+           difference_margin(
+               var_samp(low_share) FILTER (paragraph_group = 'MP'), count(*) FILTER (paragraph_group = 'MP'),
+               var_samp(low_share) FILTER (paragraph_group = 'NMP'), count(*) FILTER (paragraph_group = 'NMP')) AS margin
     FROM paragraph
 )
-SELECT memorized, others, memorized - others - 1.96 * standard_error AS difference_lower,
-       memorized - others + 1.96 * standard_error AS difference_upper, placebo
+SELECT memorized, others, memorized - others - margin AS difference_lower,
+       memorized - others + margin AS difference_upper, placebo
 FROM summary, placebo

@@ -13,8 +13,9 @@ dealt AS (
 ),
 summary AS (
     SELECT avg(bits) FILTER (is_memorized) - avg(bits) FILTER (NOT is_memorized) AS difference,
-           sqrt(var_samp(bits) FILTER (is_memorized) / count(*) FILTER (is_memorized)
-              + var_samp(bits) FILTER (NOT is_memorized) / count(*) FILTER (NOT is_memorized)) AS standard_error
+           difference_margin(
+               var_samp(bits) FILTER (is_memorized), count(*) FILTER (is_memorized),
+               var_samp(bits) FILTER (NOT is_memorized), count(*) FILTER (NOT is_memorized)) AS margin
     FROM by_cluster
 ),
 placebo AS (
@@ -22,7 +23,7 @@ placebo AS (
     FROM dealt AS owner
     JOIN dealt AS other ON other.card = owner.seat
 )
-SELECT difference, difference - 1.96 * standard_error AS difference_lower,
-       difference + 1.96 * standard_error AS difference_upper, placebo
+SELECT difference, difference - margin AS difference_lower,
+       difference + margin AS difference_upper, placebo
 FROM summary, placebo
 WHERE difference IS NOT NULL

@@ -1,3 +1,6 @@
 -- wilson_lower(share, trials): lower end of the 95 % Wilson interval of a share seen in so many independent trials.
-SELECT greatest(0.0, (share + 1.9208 / trials
-    - 1.96 * sqrt((share * (1 - share) + 0.9604 / trials) / trials)) / (1 + 3.8416 / trials))
+-- NULL below three trials. 3.841458820694124 is the square of the normal distribution's 97.5 % quantile.
+SELECT CASE WHEN trials >= 3 THEN
+    greatest(0.0, (share + 3.841458820694124 / (2 * trials)
+        * (1 - sqrt(1 + 4 * trials * share * (1 - share) / 3.841458820694124))) / (1 + 3.841458820694124 / trials))
+END

@@ -33,28 +33,17 @@ shown AS (
     GROUP BY ALL
 ),
 compared AS (
-    SELECT *, gain_mean - control_gain                                                          AS effect_tokens,
-           variance / cluster_count                                                             AS own,
-           control_variance / control_cluster_count                                             AS theirs,
-           sqrt(own + theirs)                                                                   AS standard_error,
-           (own + theirs) ** 2 / nullif(own ** 2 / (cluster_count - 1) + theirs ** 2 / (control_cluster_count - 1), 0)
-                                                                                                AS degrees_of_freedom
+    SELECT *, gain_mean - control_gain                                                        AS effect_tokens,
+           sqrt(variance / cluster_count + control_variance / control_cluster_count)          AS standard_error,
+           welch_degrees(variance, cluster_count, control_variance, control_cluster_count)    AS degrees_of_freedom,
+           difference_margin(variance, cluster_count, control_variance, control_cluster_count) AS margin
     FROM shown
     JOIN control USING (corpus_id, series_id, checkpoint_id)
-),
--- 97.5 % quantile of Student's t by the Cornish-Fisher expansion about the normal's 1.95996 (Abramowitz & Stegun 26.7.5)
-quantiles AS (
-    SELECT *,
-           CASE WHEN degrees_of_freedom >= 3
-                THEN 1.95996 + 2.37227 / degrees_of_freedom + 2.82250 / degrees_of_freedom ** 2
-                     + 2.55585 / degrees_of_freedom ** 3 + 1.58953 / degrees_of_freedom ** 4
-           END AS t_quantile
-    FROM compared
 )
 SELECT corpus_id, series_id, checkpoint_id, training_step, duplication_count, effect_tokens,
-       effect_tokens - t_quantile * standard_error AS lower,
-       effect_tokens + t_quantile * standard_error AS upper,
+       effect_tokens - margin AS lower,
+       effect_tokens + margin AS upper,
        0.0::DOUBLE AS null_tokens, placebo_tokens, gain_mean, control_gain, standard_error, degrees_of_freedom,
        cluster_count, control_cluster_count
-FROM quantiles
+FROM compared
 ORDER BY corpus_id, series_id, training_step, duplication_count

@@ -1,7 +1,7 @@
 -- One row per series and checkpoint before its last: how well "recited here" predicts "recited by the last checkpoint".
 -- Clusters are the unit (memorized: at least half of the paragraphs). precision_null: what as many clusters drawn at random
 -- would reach (the share memorized at the end); recall_null: the share of all clusters predicted. Intervals: Wilson, 95 %;
--- 0 to 1 where nothing is predicted.
+-- NULL below three predicted or memorized clusters.
 WITH clusters AS (
     SELECT series.corpus_id, series_id, scores.checkpoint_id, series.training_step, is_last, duplication_count,
            near_duplicate_cluster, memorized_share >= 0.5 AS is_memorized
@@ -30,12 +30,12 @@ shares AS (
 )
 SELECT corpus_id, series_id, checkpoint_id, training_step, late_training_step,
        precision_share,
-       greatest(0, (precision_share + 1.9208 / predicted_count - 1.96 * sqrt((precision_share * (1 - precision_share) + 0.9604 / predicted_count) / predicted_count)) / (1 + 3.8416 / predicted_count)) AS precision_lower,
-       least(1, (precision_share + 1.9208 / predicted_count + 1.96 * sqrt((precision_share * (1 - precision_share) + 0.9604 / predicted_count) / predicted_count)) / (1 + 3.8416 / predicted_count)) AS precision_upper,
+       wilson_lower(precision_share, predicted_count) AS precision_lower,
+       wilson_upper(precision_share, predicted_count) AS precision_upper,
        precision_null,
        recall_share,
-       greatest(0, (recall_share + 1.9208 / late_memorized_count - 1.96 * sqrt((recall_share * (1 - recall_share) + 0.9604 / late_memorized_count) / late_memorized_count)) / (1 + 3.8416 / late_memorized_count)) AS recall_lower,
-       least(1, (recall_share + 1.9208 / late_memorized_count + 1.96 * sqrt((recall_share * (1 - recall_share) + 0.9604 / late_memorized_count) / late_memorized_count)) / (1 + 3.8416 / late_memorized_count)) AS recall_upper,
+       wilson_lower(recall_share, late_memorized_count) AS recall_lower,
+       wilson_upper(recall_share, late_memorized_count) AS recall_upper,
        recall_null, predicted_count, late_memorized_count, hit_count, cluster_count
 FROM shares
 ORDER BY corpus_id, series_id, training_step

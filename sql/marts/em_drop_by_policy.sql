@@ -16,16 +16,16 @@ paired AS (
     FROM by_cluster
 )
 SELECT checkpoint_id, is_memorized, policy, is_main_policy,
-       avg(em_drop)                                                      AS em_drop_mean,
-       avg(em_drop) - 1.96 * stddev_samp(em_drop) / sqrt(count(*))       AS lower,
-       avg(em_drop) + 1.96 * stddev_samp(em_drop) / sqrt(count(*))       AS upper,
-       avg(difference)                                                   AS difference,
-       avg(difference) - 1.96 * stddev_samp(difference) / sqrt(count(*)) AS difference_lower,
-       avg(difference) + 1.96 * stddev_samp(difference) / sqrt(count(*)) AS difference_upper,
-       avg(delta_nll_nats)                                               AS delta_nll_nats_mean,
-       avg(unharmed_share)                                               AS unharmed_share,
-       max(draw_count)                                                   AS draw_count,
-       count(*)                                                          AS cluster_count
+       avg(em_drop)            AS em_drop_mean,
+       mean_lower(em_drop)     AS lower,
+       mean_upper(em_drop)     AS upper,
+       avg(difference)         AS difference,
+       mean_lower(difference)  AS difference_lower,
+       mean_upper(difference)  AS difference_upper,
+       avg(delta_nll_nats)     AS delta_nll_nats_mean,
+       avg(unharmed_share)     AS unharmed_share,
+       max(draw_count)         AS draw_count,
+       count(*)                AS cluster_count
 FROM paired
 GROUP BY ALL
 ORDER BY checkpoint_id, is_memorized, is_main_policy DESC, policy

@@ -11,12 +11,12 @@ WITH by_cluster AS (
 ),
 summary AS (
     SELECT checkpoint_id, is_memorized, position, avg(em_drop) AS em_drop_mean,
-           1.96 * stddev_samp(em_drop) / sqrt(count(*)) AS margin,
+           mean_lower(em_drop) AS lower, mean_upper(em_drop) AS upper,
            avg(delta_nll_nats) AS delta_nll_nats_mean, count(*) AS cluster_count
     FROM by_cluster
     GROUP BY ALL
 )
-SELECT checkpoint_id, is_memorized, position, em_drop_mean, em_drop_mean - margin AS lower, em_drop_mean + margin AS upper,
+SELECT checkpoint_id, is_memorized, position, em_drop_mean, lower, upper,
        avg(em_drop_mean) OVER (PARTITION BY checkpoint_id, is_memorized) AS flat_null, delta_nll_nats_mean, cluster_count
 FROM summary
 ORDER BY checkpoint_id, is_memorized, position

@@ -36,12 +36,11 @@ group_gradient AS (
 summary AS (
     SELECT checkpoint_id, paragraph_group, layer, component,
            avg(max_abs) AS max_abs_mean, avg(share) AS share_mean,
-           1.96 * stddev_samp(share) / sqrt(count(*)) AS margin, count(*) AS paragraph_count
+           mean_lower(share, 0) AS lower, mean_upper(share, 1) AS upper, count(*) AS paragraph_count
     FROM shared
     GROUP BY ALL
 )
-SELECT checkpoint_id, paragraph_group, layer, component, max_abs_mean, share_mean,
-       share_mean - margin AS lower, share_mean + margin AS upper,
+SELECT checkpoint_id, paragraph_group, layer, component, max_abs_mean, share_mean, lower, upper,
        avg(share_mean) OVER (PARTITION BY checkpoint_id, paragraph_group, component) AS even_share,
        placebo_share, mean_gradient_max_abs, paragraph_count
 FROM summary

@@ -13,18 +13,19 @@ WITH memorized AS (
 by_paragraph AS (
     SELECT checkpoint_id, paragraph_id, layer, 'gradient_share' AS measure,
            size / nullif(sum(size) OVER (PARTITION BY checkpoint_id, paragraph_id), 0)        AS amount,
-           1.0 / count(*) OVER (PARTITION BY checkpoint_id, paragraph_id)                     AS null_value
+           1.0 / count(*) OVER (PARTITION BY checkpoint_id, paragraph_id)                     AS null_value,
+           0.0::DOUBLE AS least_possible, 1.0::DOUBLE AS most_possible
     FROM memorized
     UNION ALL
-    SELECT checkpoint_id, paragraph_id, layer, 'patching_effect', avg(delta_nll_nats), 0
+    SELECT checkpoint_id, paragraph_id, layer, 'patching_effect', avg(delta_nll_nats), 0, '-infinity'::DOUBLE, 'infinity'::DOUBLE
     FROM patching
     WHERE receiver = 'MP' AND component IN ('q', 'k', 'v')
     GROUP BY ALL
 ),
 summary AS (
     SELECT checkpoint_id, layer, measure, avg(amount) AS estimate,
-           1.96 * stddev_samp(amount) / sqrt(count(*)) AS margin, any_value(null_value) AS null_value,
-           count(*) AS cluster_count
+           mean_lower(amount, any_value(least_possible)) AS lower, mean_upper(amount, any_value(most_possible)) AS upper,
+           any_value(null_value) AS null_value, count(*) AS cluster_count
     FROM by_paragraph
     GROUP BY ALL
 ),
@@ -33,8 +34,8 @@ short_circuit AS (
     FROM interventions
     WHERE kind = 'identity' AND head IS NULL AND layer = last_layer AND paragraph_group = 'MP'
 )
-SELECT checkpoint_id, layer, measure, estimate, estimate - margin AS lower, estimate + margin AS upper, null_value,
-       cluster_count, NULL::BOOLEAN AS is_collapsed
+SELECT checkpoint_id, layer, measure, estimate, lower, upper, null_value, cluster_count,
+       NULL::BOOLEAN AS is_collapsed
 FROM summary
 UNION ALL
 SELECT checkpoint_id, layer, 'recall_drop', memorization_drop_share, memorization_drop_lower, memorization_drop_upper, 0,

@@ -16,8 +16,8 @@ overall AS (
     SELECT checkpoint_id, avg(memorized_share) AS null_share FROM cluster_scores GROUP BY ALL
 )
 SELECT checkpoint_id, corpus_id, training_step, duplication_count, memorized_share,
-       greatest(0, (memorized_share + 1.9208 / cluster_count - 1.96 * sqrt((memorized_share * (1 - memorized_share) + 0.9604 / cluster_count) / cluster_count)) / (1 + 3.8416 / cluster_count)) AS lower,
-       least(1, (memorized_share + 1.9208 / cluster_count + 1.96 * sqrt((memorized_share * (1 - memorized_share) + 0.9604 / cluster_count) / cluster_count)) / (1 + 3.8416 / cluster_count)) AS upper,
+       wilson_lower(memorized_share, cluster_count) AS lower,
+       wilson_upper(memorized_share, cluster_count) AS upper,
        null_share, exact_match_mean, exact_match_standard_error, cluster_count, paragraph_count, memorized_count
 FROM rung
 JOIN overall USING (checkpoint_id)

@@ -25,12 +25,12 @@ dealt AS (
     FROM by_cluster
 )
 SELECT owner.checkpoint_id, owner.em_bin, owner.part,
-       avg(owner.surprisal_bits)                                                    AS surprisal_bits_mean,
-       avg(owner.surprisal_bits) - 1.96 * stddev_samp(owner.surprisal_bits) / sqrt(count(*)) AS lower,
-       avg(owner.surprisal_bits) + 1.96 * stddev_samp(owner.surprisal_bits) / sqrt(count(*)) AS upper,
-       avg(other.surprisal_bits)                                                    AS placebo_bits,
-       count(*)                                                                     AS cluster_count,
-       sum(owner.paragraph_count)::BIGINT                                           AS paragraph_count
+       avg(owner.surprisal_bits)           AS surprisal_bits_mean,
+       mean_lower(owner.surprisal_bits, 0) AS lower,
+       mean_upper(owner.surprisal_bits)    AS upper,
+       avg(other.surprisal_bits)           AS placebo_bits,
+       count(*)                            AS cluster_count,
+       sum(owner.paragraph_count)::BIGINT  AS paragraph_count
 FROM dealt AS owner
 JOIN dealt AS other ON other.checkpoint_id = owner.checkpoint_id AND other.part = owner.part AND other.card = owner.seat
 GROUP BY ALL

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from acceptance_home import copy_home, rarecall, write_profile
 from filelock import FileLock
 
-
-@dataclass(frozen=True)
-class Finished:
-    """A home after a complete run, and what that run printed. Read only; `copy` gives one to break."""
-
-    home: Path
-    profile: Path
-    stdout: str
-    stderr: str
-
-    def copy(self, target: Path) -> Path:
-        return copy_home(self.home, target)
+from tests.support.acceptance_home import rarecall, write_profile
+from tests.support.finished_home import Finished
 
 
 @pytest.fixture(scope="session")

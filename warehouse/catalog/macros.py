@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sql
 from warehouse.errors import WarehouseError
 
-_SIGNATURE = re.compile(r"-- (?P<table>table )?(?P<name>\w+)\((?P<parameters>[\w\s,:=.']*)\): ")
+_SIGNATURE = re.compile(r"-- (?P<table>table )?(?P<name>\w+)\((?P<parameters>[\w\s,:=.'-]*)\): ")
 _SELECT = re.compile(r"^\s*SELECT\b", re.IGNORECASE)
 
 

@@ -9,8 +9,8 @@ CORPORA = Table(
     "Corpora that were read and tokenized.",
     (
         CORPUS_ID,
-        Column("source", "VARCHAR", "Where the text came from."),
-        Column("tokenizer", "VARCHAR", "Tokenizer folder or hub id the corpus was tokenized with."),
+        Column("source", "VARCHAR", "Where the text came from.", is_path=True),
+        Column("tokenizer", "VARCHAR", "Tokenizer folder or hub id the corpus was tokenized with.", is_path=True),
         Column("tokenizer_sha256", "VARCHAR", "Fingerprint of the tokenizer's vocabulary and merges."),
         Column("vocabulary_count", "BIGINT", "Token ids the tokenizer can emit.", "tokens"),
         Column("document_count", "BIGINT", "Documents read.", "documents"),
@@ -21,7 +21,12 @@ CORPORA = Table(
         Column("separator_count", "BIGINT", "Tokens between documents, such as end of text; 0 for text.", "tokens"),
         Column("byte_count", "BIGINT", "Bytes of text read, as UTF-8.", "bytes"),
         Column("fingerprint", "VARCHAR", "sha256 over the names and contents of all documents, in order."),
-        Column("tokens_folder", "VARCHAR", "Folder of tokens.json, which lists the token shards and where they lie."),
+        Column(
+            "tokens_folder",
+            "VARCHAR",
+            "Folder of tokens.json, which lists the token shards and where they lie.",
+            is_path=True,
+        ),
     ),
 )
 
@@ -78,7 +83,8 @@ PARAGRAPHS = Table(
         Column(
             "near_duplicate_cluster",
             "INTEGER",
-            "Cluster of near duplicates (Jaccard of token shingles); the unit of every statistic.",
+            "Paragraphs linked by Jaccard similarity of token shingles or a shared run of tokens at any offset; the "
+            "unit of every statistic.",
         ),
         Column("straddles_document", "BOOLEAN", "Whether the window crosses a document boundary."),
         Column(
@@ -87,6 +93,7 @@ PARAGRAPHS = Table(
             "Who wrote the continuation: 'corpus', or 'model' in a release of a model's own text.",
         ),
     ),
+    version=2,
 )
 
 UNIGRAMS = Table(
@@ -99,12 +106,15 @@ UNIGRAMS = Table(
         Column("token_id", "INTEGER", "Token id.", key=True),
         Column("token", "VARCHAR", "The token as text, bytes that are no UTF-8 replaced."),
         Column("token_count", "BIGINT", "Occurrences in the corpus.", "tokens"),
-        Column("probability", "DOUBLE", "token_count / total; 0 for unseen tokens."),
+        Column(
+            "probability",
+            "DOUBLE",
+            "add_one: (token_count + 1) / (total + vocabulary), above 0 for unseen tokens; null: token_count / total.",
+        ),
         Column(
             "surprisal_bits",
             "DOUBLE",
-            "add_one: -log2((token_count + 1) / (total + vocabulary)), finite for unseen tokens; null: "
-            "-log2(token_count / total), empty for unseen tokens.",
+            "-log2(probability): finite for unseen tokens with add_one, empty for them with null.",
             "bits",
             nullable=True,
         ),
@@ -116,6 +126,7 @@ UNIGRAMS = Table(
         ),
         Column("unseen_policy", "VARCHAR", "How unseen tokens are treated: add_one or null (unigrams.unseen)."),
     ),
+    version=2,
 )
 
 DUPLICATION_LADDER = Table(
@@ -166,10 +177,11 @@ SUBSET_UNIGRAMS = Table(
         Column("subset", "VARCHAR", "Part of the corpus; '(between documents)' holds end-of-text tokens.", key=True),
         Column("token_id", "INTEGER", "Token id.", key=True),
         Column("token_count", "BIGINT", "Occurrences in the subset.", "tokens"),
-        Column("probability", "DOUBLE", "token_count / tokens of the subset."),
+        Column("probability", "DOUBLE", "As in unigrams, with the subset's tokens as total."),
         Column("surprisal_bits", "DOUBLE", "As in unigrams, with the subset's tokens as total.", "bits"),
         Column("rarity_rank", "INTEGER", "Dense rank by count among the subset's ids, 0 = rarest."),
     ),
+    version=2,
 )
 
 
@@ -275,7 +287,7 @@ TOKENIZERS = Table(
     "The tokenizer each corpus is read with.",
     (
         CORPUS_ID,
-        Column("source", "VARCHAR", "Folder or hub id; what AutoTokenizer takes."),
+        Column("source", "VARCHAR", "Folder or hub id; what AutoTokenizer takes.", is_path=True),
         Column("is_trained_here", "BOOLEAN", "Whether it was trained on this corpus."),
         Column("vocabulary_count", "BIGINT", "Token ids.", "tokens"),
         Column("tokenizer_sha256", "VARCHAR", "Fingerprint of vocabulary and merges."),

@@ -10,7 +10,7 @@ CHECKPOINTS = Table(
     (
         CHECKPOINT_ID,
         Column("corpus_id", "VARCHAR", "Corpus the checkpoint is measured against."),
-        Column("source", "VARCHAR", "What `from_pretrained` takes: a folder or a hub id."),
+        Column("source", "VARCHAR", "What `from_pretrained` takes: a folder or a hub id.", is_path=True),
         Column("revision", "VARCHAR", "Hub revision.", nullable=True),
         Column("training_step", "BIGINT", "Optimizer steps taken.", "steps", nullable=True),
         Column("architecture", "VARCHAR", "model_type of the transformers configuration."),

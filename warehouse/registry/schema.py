@@ -1,4 +1,4 @@
-"""What a table is: columns with type, unit and meaning, a grain, a partition key and a version."""
+"""Schema of a table: columns with type, unit and meaning, a grain, a partition key and a version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def arrow_type(duckdb_type: str) -> pa.DataType:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: DuckDB type, what it means, its unit, whether it belongs to the key and whether it may be null."""
+    """One column: DuckDB type, what it means, its unit, whether it belongs to the key and whether it may be null.
+
+    A column that may hold a path of the home is marked (`is_path`), so that a moved home can be corrected.
+    """
 
     name: str
     type: str
@@ -43,6 +46,7 @@ class Column:
     unit: str = ""
     key: bool = False
     nullable: bool = False
+    is_path: bool = False
 
     @property
     def comment(self) -> str:
@@ -70,6 +74,11 @@ class Table:
     def key(self) -> tuple[str, ...]:
         """Names of the columns that identify a row."""
         return tuple(c.name for c in self.columns if c.key)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Names of the columns that may hold a path of the home."""
+        return tuple(c.name for c in self.columns if c.is_path)
 
 
 def with_interval(name: str, suffix: str, description: str, unit: str = "share") -> tuple[Column, ...]:

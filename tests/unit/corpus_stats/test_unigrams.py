@@ -1,0 +1,119 @@
+"""Unigram rarity and word counts against their plain definitions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+import corpus_stats.counts.unigrams as unigrams
+from corpus_stats import CorpusError, Document
+from corpus_stats.counts.unigrams import count_by_subset, count_stream, unigram_frame
+from corpus_stats.counts.words import count_words, words_of
+from corpus_stats.tokens.stream import TokenStream, count_tokens
+
+VOCABULARY = 12
+
+
+def stream_of(folder, ids, shard_tokens):
+    shards = []
+    for begin in range(0, len(ids), shard_tokens):
+        part = np.array(ids[begin : begin + shard_tokens], dtype="<u2")
+        part.tofile(folder / f"{begin}.bin")
+        shards.append({"file": f"{begin}.bin", "token_count": len(part)})
+    return TokenStream(folder, {"dtype": "<u2", "shards": shards})
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), shard=st.integers(1, 40), piece=st.integers(1, 17))
+def test_subset_counts_equal_a_loop(data, shard, piece, tmp_path_factory):
+    ids = data.draw(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=60))
+    expected: Counter = Counter()
+    rows, position = [], 0
+    while position < len(ids):  # documents of 1 to 9 tokens, some followed by a token of none
+        length = min(data.draw(st.integers(1, 9)), len(ids) - position)
+        subset = data.draw(st.sampled_from(["a", "b", "c"]))
+        rows.append((subset, position, length))
+        expected.update((subset, i) for i in ids[position : position + length])
+        position += length
+        if position < len(ids) and data.draw(st.booleans()):
+            expected[None, ids[position]] += 1
+            position += 1
+    documents = pl.DataFrame(rows, schema=["subset", "token_offset", "token_count"], orient="row")
+    stream = stream_of(tmp_path_factory.mktemp("s"), ids, shard)
+    before, unigrams.SUBSET_PIECE_TOKENS = unigrams.SUBSET_PIECE_TOKENS, piece
+    try:
+        frame = count_by_subset(stream, documents, VOCABULARY)
+    finally:
+        unigrams.SUBSET_PIECE_TOKENS = before
+    assert {(s, i): c for s, i, c in frame.iter_rows()} == dict(expected)
+    assert count_stream(stream, VOCABULARY).tolist() == count_tokens(np.array(ids), VOCABULARY).tolist()
+    assert frame["token_count"].sum() == len(ids)
+
+
+def test_subset_counts_refuse_foreign_ids(tmp_path):
+    stream = stream_of(tmp_path, [1, 12], 2)
+    documents = pl.DataFrame({"subset": ["a"], "token_offset": [0], "token_count": [2]})
+    with pytest.raises(CorpusError, match="12 lies outside the vocabulary of 12"):
+        count_by_subset(stream, documents, VOCABULARY)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 50), min_size=1, max_size=30).filter(any),
+    unseen=st.sampled_from(["add_one", "null"]),
+)
+def test_unigram_frame(counts, unseen):
+    frame = unigram_frame(np.array(counts), [str(i) for i in range(len(counts))], unseen)
+    total, size = sum(counts), len(counts)
+    assert frame["probability"].sum() == pytest.approx(1)
+    seen = [c for c in counts if c or unseen == "add_one"]
+    dense = dict(zip(seen, (rankdata(seen, method="dense") - 1).tolist(), strict=True))
+    for row in frame.iter_rows(named=True):
+        count = counts[row["token_id"]]
+        if unseen == "add_one":
+            assert row["surprisal_bits"] == pytest.approx(-math.log2((count + 1) / (total + size)))
+        else:
+            assert (row["surprisal_bits"] is None) == (count == 0)
+        assert row["rarity_rank"] == dense.get(count)
+
+
+def test_unigram_frame_has_the_registry_types():
+    registry = pytest.importorskip("warehouse.registry")
+    frame = unigram_frame(np.array([1, 2]), ["a", "b"])
+    schema = registry.TABLES["unigrams"].arrow_schema
+    assert {name: schema.field(name).type for name in frame.columns} == {
+        field.name: field.type if field.name != "token" else schema.field("token").type
+        for field in frame.to_arrow().schema
+    }
+    with pytest.raises(CorpusError, match="no distribution"):
+        unigram_frame(np.array([0, 0]), ["a", "b"])
+
+
+def test_words():
+    assert words_of("Don't RE-use foo_bar 42 naïve cafe\u0301") == [
+        "don't",
+        "re-use",
+        "foo",
+        "bar",
+        "42",
+        "naïve",
+        "café",
+    ]
+
+
+@pytest.mark.parametrize("flush", [1, 1000])
+def test_word_counts_by_subset(flush):
+    documents = [Document("1", "x", "A a b"), Document("2", "x", "a"), Document("3", "y", "B c")]
+    assert count_words(documents, flush_words=flush).rows() == [
+        ("x", "a", 3, 2),
+        ("x", "b", 1, 1),
+        ("y", "b", 1, 1),
+        ("y", "c", 1, 1),
+    ]
