@@ -106,6 +106,13 @@ class ProbeSettings(Settings):
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
     )
+    offsets: tuple[int, ...] = Field(
+        default=(0, 1, 16, 64, 128),
+        description="Tokens of other text before a paragraph at which recital is tried; those that fit the model.",
+    )
+    offset_paragraphs: int = Field(
+        default=64, ge=1, description="Most recited clusters tried at other offsets, and as many that nearly are."
+    )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."

@@ -83,6 +83,7 @@ class Stage:
         outside: evidence about inputs outside the warehouse.
         artifacts: files made beside the tables; a missing one makes the stage run again.
         checks: `table.label` → function that names violating rows before they count.
+        warnings: as checks, but they only warn: the rows are right, what they say should be known.
         spreads: whether its shards may run on the workers of an engine (`assets/framework/workers.py`).
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
@@ -98,6 +99,7 @@ class Stage:
     outside: Callable[[Scope], dict[str, Any]] = _nothing
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
+    warnings: dict[str, Check] = field(default_factory=dict)
     spreads: bool = False
     group: str = "corpus"
     kinds: frozenset[str] = frozenset()
