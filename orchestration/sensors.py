@@ -25,7 +25,10 @@ def new_checkpoints(context: dg.SensorEvaluationContext, workspace: Workspace) -
     scope = Scope(workspace.open_home(), workspace.open_profile())
     if absent := [stage.name for stage in CORPUS_STAGES if scope.content(stage.name) is None]:
         return dg.SkipReason(f"the corpus has no table {absent[0]} yet; materialize the job `corpus` first.")
-    asked: dict[str, str] = json.loads(context.cursor or "{}")
+    asked = read_cursor(context.cursor)
+    if asked is None:
+        context.log.warning("The cursor is not one of this sensor and is taken as empty; nothing is measured twice.")
+        asked = {}
     look = arrivals.look_for_arrivals(scope, asked=asked, limit=RUNS_PER_TICK)
     for reason in look.passed_over if look.arrivals else ():
         context.log.info(reason)
@@ -54,6 +57,15 @@ def _why_nothing(scope: Scope, look: arrivals.Look) -> str:
     more = len(reasons) - len(shown)
     rest = [f"and {more} more"] if more else []
     return "; ".join([*shown, *rest]) or f"no checkpoint in {scope.home.checkpoint_folder} yet."
+
+
+def read_cursor(cursor: str | None) -> dict[str, str] | None:
+    """What was asked for, by checkpoint; None for a text that somebody else wrote."""
+    try:
+        found = json.loads(cursor or "{}")
+    except ValueError:
+        return None
+    return {str(name): str(content) for name, content in found.items()} if isinstance(found, dict) else None
 
 
 def bounded_cursor(asked: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from assets.framework.cores import usable_cores
 from warehouse.errors import WarehouseError
-from warehouse.home import Home
+from warehouse.home import Home, can_be_written
 
 _PACKAGES = ("torch", "transformers", "duckdb", "polars", "dagster", "dagster-webserver", "datasketch")
 _ENOUGH_BYTES = 2 * 1024**3
@@ -55,7 +55,10 @@ def _home(home: Home) -> Iterator[Remark]:
     try:
         home.prepare()
     except WarehouseError as error:
-        yield Remark(False, str(error))
+        if home.database.exists() and not can_be_written(home):
+            yield Remark(True, f"home {home.root} can only be read here: questions and the report work, runs do not")
+        else:
+            yield Remark(False, str(error))
         return
     free = shutil.disk_usage(home.root).free
     yield Remark(

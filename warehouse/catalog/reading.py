@@ -44,6 +44,10 @@ def reading_text(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     """
     if len(text) > _LONGEST_TEXT:
         raise QueryError(f"the query is longer than {_LONGEST_TEXT:,} characters; shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"the query is not UTF-8 (character {error.start}); write it as UTF-8.") from error
     kind, said = _single(connection, text)
     if kind == "EXPLAIN":
         found = _EXPLAIN.fullmatch(text)
