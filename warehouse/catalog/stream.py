@@ -1,6 +1,6 @@
 """Answers to anybody's questions, batch by batch: bounded in time, memory and disk, and stopped at once when asked.
 
-The question runs in a thread of its own that has given away the right to write (`warehouse.catalog.publish.publish.confinement`); this
+The question runs in a thread of its own that has given away the right to write (`warehouse.catalog.confinement`); this
 one only waits, so Ctrl-C always reaches it.
 """
 

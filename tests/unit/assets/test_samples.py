@@ -90,8 +90,6 @@ def test_a_shard_in_which_everything_is_recited_writes_an_empty_table(monkeypatc
     scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length = 5, 2
     model = SimpleNamespace(device=torch.device("cpu"))
     monkeypatch.setattr(memorization.model_stage, "lazy_model", lambda scope: lambda: model)
-    monkeypatch.setattr(
-        "probes.scoring.teacher_forced.teacher_forced.generation.refuse_unreadable", lambda *_, **__: None
-    )
+    monkeypatch.setattr("probes.scoring.generation.refuse_unreadable", lambda *_, **__: None)
     frame = memorization.generations.shards_of(scope).compute(0)["generations"]
     assert frame.is_empty() and {"paragraph_id", "generated_ids", "generated_text"} <= set(frame.columns)
