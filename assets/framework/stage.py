@@ -90,6 +90,7 @@ class Stage:
         checks: `table.label` → function that names violating rows before they count.
         takes_apart: whether it looks into attention heads and weights; such a stage gives no rows for a family that
             `probes.architectures` has no adapter for.
+        warnings: as checks, but they only warn: the rows are right, what they say should be known.
         spreads: whether its shards may run on the workers of an engine (`assets/framework/workers.py`).
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
@@ -106,6 +107,7 @@ class Stage:
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
     takes_apart: bool = False
+    warnings: dict[str, Check] = field(default_factory=dict)
     spreads: bool = False
     group: str = "corpus"
     kinds: frozenset[str] = frozenset()
