@@ -55,7 +55,7 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
 )
 def scores(scope: Scope) -> Shards:
     """Leading exact match under teacher forcing, which equals greedy decoding (docs/method.md)."""
-    scorer, paragraphs = _Scorer(scope), true_paragraphs(scope)
+    scorer, paragraphs = Scorer(scope), true_paragraphs(scope)
     size = scope.profile.probes.shard_size
     if paragraphs.is_empty() and (count := scope.read("paragraphs", ["paragraph_id"]).height):
         raise RequestError(
@@ -75,7 +75,7 @@ def scores(scope: Scope) -> Shards:
     return Shards(model_stage.shard_count(paragraphs.height, size), _compute)
 
 
-class _Scorer:
+class Scorer:
     """Scores in the profile's precision; what half precision leaves in doubt, in float32 as well."""
 
     def __init__(self, scope: Scope) -> None:

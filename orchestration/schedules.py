@@ -7,8 +7,8 @@ from assets.framework.stage import Scope
 from assets.report import is_written
 from orchestration.jobs import EVERYTHING_JOB, TAIL_JOB
 from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, is_gone, tail_steps
-from orchestration.run.runner import register_profile_checkpoints
 from orchestration.sources.arrivals import look_for_arrivals
+from orchestration.sources.named import register_profile_checkpoints
 from warehouse.catalog.publish import is_published
 
 

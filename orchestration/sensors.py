@@ -25,14 +25,17 @@ def new_checkpoints(context: dg.SensorEvaluationContext, workspace: Workspace) -
     scope = Scope(workspace.open_home(), workspace.open_profile())
     if absent := [stage.name for stage in CORPUS_STAGES if scope.content(stage.name) is None]:
         return dg.SkipReason(f"the corpus has no table {absent[0]} yet; materialize the job `corpus` first.")
-    asked: dict[str, str] = json.loads(context.cursor or "{}")
+    asked = read_cursor(context.cursor)
+    if asked is None:
+        context.log.warning("The cursor is not one of this sensor and is taken as empty; nothing is measured twice.")
+        asked = {}
     look = arrivals.look_for_arrivals(scope, asked=asked, limit=RUNS_PER_TICK)
     for reason in look.passed_over if look.arrivals else ():
         context.log.info(reason)
     if not look.arrivals:
         return dg.SkipReason(_why_nothing(scope, look))
     return dg.SensorResult(
-        cursor=_bounded(asked | {a.checkpoint_id: a.content for a in look.arrivals}),
+        cursor=bounded_cursor(asked | {a.checkpoint_id: a.content for a in look.arrivals}),
         dynamic_partitions_requests=[CHECKPOINTS.build_add_request([a.checkpoint_id for a in look.arrivals])],
         run_requests=[_request(arrival) for arrival in look.arrivals],
     )
@@ -56,7 +59,16 @@ def _why_nothing(scope: Scope, look: arrivals.Look) -> str:
     return "; ".join([*shown, *rest]) or f"no checkpoint in {scope.home.checkpoint_folder} yet."
 
 
-def _bounded(asked: dict[str, str]) -> str:
+def read_cursor(cursor: str | None) -> dict[str, str] | None:
+    """What was asked for, by checkpoint; None for a text that somebody else wrote."""
+    try:
+        found = json.loads(cursor or "{}")
+    except ValueError:
+        return None
+    return {str(name): str(content) for name, content in found.items()} if isinstance(found, dict) else None
+
+
+def bounded_cursor(asked: dict[str, str]) -> str:
     """The newest entries: a cursor must not grow with every checkpoint there ever was."""
     return json.dumps(dict(list(asked.items())[-CURSOR_ENTRIES:]))
 

@@ -108,7 +108,7 @@ def train(
     import torch
 
     model = build_model(plan)
-    with _reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
+    with reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
@@ -117,7 +117,7 @@ def train(
         if not losses:
             _save(model, tokenizer, folder(0))
         for step in range(len(losses), plan.step_count(len(order))):
-            losses.append(_step(plan, model, optimizer, sequences, order, step, pool))
+            losses.append(take_step(plan, model, optimizer, sequences, order, step, pool))
             on_step(step + 1, losses[-1])
             if step + 1 in save_at:
                 _save(model, tokenizer, folder(step + 1))
@@ -151,7 +151,7 @@ def build_model(plan: TrainingPlan) -> GPTNeoForCausalLM:
         return GPTNeoForCausalLM(config).train()
 
 
-def _step(
+def take_step(
     plan: TrainingPlan,
     model: GPTNeoForCausalLM,
     optimizer: torch.optim.Optimizer,
@@ -183,14 +183,14 @@ def _share(model: GPTNeoForCausalLM, token_count: int, part: torch.Tensor) -> tu
 
     head, parameters = model.get_output_embeddings().weight, list(model.parameters())
     hidden = model.transformer(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
-    loss, hidden_gradient, head_gradient = _head_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
+    loss, hidden_gradient, head_gradient = output_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
     gradients = list(torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count)))
     tied = next(index for index, parameter in enumerate(parameters) if parameter is head)
     gradients[tied] = gradients[tied] + head_gradient.div_(token_count)
     return loss / token_count, gradients
 
 
-def _head_gradients(
+def output_gradients(
     hidden: torch.Tensor, head: torch.Tensor, truth: torch.Tensor
 ) -> tuple[float, torch.Tensor, torch.Tensor]:
     """Summed cross-entropy in nats, and its gradients by `hidden` [token, width] and `head` [vocabulary, width].
@@ -267,7 +267,7 @@ def _log(plan: TrainingPlan, losses: list[float], sequence_count: int) -> pl.Dat
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Within the block the same shares give the same bits: one thread for each, deterministic operations."""
     import torch
 

@@ -106,13 +106,12 @@ def _subject(scope: Scope) -> Subject:
     from probes.claims.verdicts import Subject
 
     facts = scope.read("checkpoints", ["architecture", "layer_count", "parameter_count"]).row(0, named=True)
-    window = scope.profile.paragraphs
+    window, policy = scope.profile.paragraphs, next(iter(scope.profile.probes.perturbation_draws))
     return Subject(
         f"{scope.checkpoint_id}, {facts['architecture']} of {facts['layer_count']} layers and "
         f"{facts['parameter_count']:,} parameters",
         scope.profile.corpus_id,
-        f"{window.prefix_length} + {window.continuation_length} tokens, {next(iter(scope.profile.probes.perturbation_draws))} "
-        "replacements",
+        f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
         scope.checkpoint_id in trained_checkpoints(scope),
     )
 

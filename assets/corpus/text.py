@@ -55,11 +55,11 @@ def source_signature(scope: Scope) -> dict[str, Any]:
     if kind_of(scope.profile) == RELEASED:
         return {"released": released_content(scope)}
     source = corpus_source(scope.profile)
-    return {"source": source, "files": _files_signature(source)}
+    return {"source": source, "files": files_signature(source)}
 
 
 @cache
-def _files_signature(source: str) -> str | None:
+def files_signature(source: str) -> str | None:
     """Digest over the files below a path; None for what is no path. Asked once per process: a run sees one corpus."""
     root = Path(source)
     if not root.exists():

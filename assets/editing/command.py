@@ -1,4 +1,4 @@
-"""What `rarecall edit` asks for: one edit, its score card, and the edited checkpoint where wanted."""
+"""One edit as `rarecall edit` asks for it: its score card, and the edited checkpoint where wanted."""
 
 from __future__ import annotations
 

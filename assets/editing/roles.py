@@ -1,4 +1,4 @@
-"""Who plays what in the editing stage: targets, their replacements, controls, and everything that is only watched."""
+"""Roles in the editing stage: targets, their replacements, controls, and everything that is only watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a figure is: declared once, drawn from one query, placed in one section of the report."""
+"""Figure declarations: declared once, drawn from one query, placed in one section of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures look: one width, one type size legible on a phone, one palette for light and dark."""
+"""Style of all figures: one width, one type size legible on a phone, one palette for light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many cores there are to work on, and how they are divided when several steps run at once."""
+"""Cores to work on: their number, and how they are divided when several steps run at once."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def cores_divided(among: int) -> Iterator[int]:
                 os.environ.pop(name, None)
 
 
-_MEMINFO = Path("/proc/meminfo")
+MEMINFO = Path("/proc/meminfo")
 
 
-_CONTAINER = Path("/sys/fs/cgroup")
+CONTAINER = Path("/sys/fs/cgroup")
 
 
 def available_memory_bytes() -> int:
@@ -79,8 +79,8 @@ def available_memory_bytes() -> int:
 
 
 def _of_machine() -> int:
-    if _MEMINFO.exists():
-        for line in _MEMINFO.read_text().splitlines():
+    if MEMINFO.exists():
+        for line in MEMINFO.read_text().splitlines():
             name, _, amount = line.partition(":")
             if name == "MemAvailable":
                 return int(amount.split()[0]) * 1024
@@ -90,7 +90,7 @@ def _of_machine() -> int:
 def _of_container() -> int:
     """What a control group leaves; without a limit as much as there can be."""
     try:
-        limit, used = ((_CONTAINER / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used = ((CONTAINER / name).read_text().strip() for name in ("memory.max", "memory.current"))
         return max(0, int(limit) - int(used))
     except (OSError, ValueError):  # no such files, or "max"
         return 2**63

@@ -1,4 +1,4 @@
-"""What the model stages share: loading the scope's checkpoint, token ids of paragraphs, ids for rows, samples."""
+"""Parts the model stages share: loading the scope's checkpoint, token ids of paragraphs, ids for rows, samples."""
 
 import functools
 from collections.abc import Callable

@@ -188,7 +188,9 @@ class WatchSettings(Settings):
     kind: Literal["folder", "manifest", "hub"]
     path: str = Field(default="", description="Folder of checkpoint folders, or file with one JSON object per line.")
     repository: str = Field(default="", description="Hub id whose revisions are checkpoints.")
-    revisions: str = Field(default="step*", description="Pattern of branches and tags.")
+    revisions: str = Field(
+        default="", description="Pattern of branches and tags; without one all whose name tells a training step."
+    )
     steps: tuple[int, ...] = Field(default=(), description="Only these training steps; empty means all.")
     settle_seconds: float = Field(default=5.0, ge=0, description="Files must not have changed for so long.")
 

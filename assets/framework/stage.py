@@ -1,4 +1,4 @@
-"""What an asset is made of: upstream, settings, outside inputs, the tables it writes, the checks before they count."""
+"""Stages: upstream, settings, outside inputs, the tables a stage writes, the checks before they count."""
 
 from __future__ import annotations
 

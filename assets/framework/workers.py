@@ -1,4 +1,4 @@
-"""Where the shards of a model stage run: the profile's section [engine], or the configuration of the asset."""
+"""Workers for the shards of a model stage: the profile's section [engine], or the configuration of the asset."""
 
 from __future__ import annotations
 

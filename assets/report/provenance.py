@@ -1,4 +1,4 @@
-"""Where the numbers of a report come from: the tables, the rows, the hashes, the settings."""
+"""Provenance of a report's numbers: the tables, the rows, the hashes, the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often known windows occur in a corpus: one streamed pass, rolling hashes, every hit verified."""
+"""Occurrences of known windows in a corpus: one streamed pass, rolling hashes, every hit verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from corpus_stats.errors import CorpusError
 if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
-_CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
+CHUNK_TOKENS = 1 << 16  # intermediate arrays of 512 KiB stay in the cache
 _TILE_ROWS = 512
 _SPARSENESS_BITS = 5  # table slots per window, so that about one position in 32 passes by chance
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
@@ -72,12 +72,12 @@ def count_occurrences_together(
     if not filled:
         return [np.zeros(0, dtype=np.int64) for _ in matrices]
     longest = max(matrix.shape[1] for matrix in filled)
-    rolling = _RollingHash(max(int(matrix.max()) for matrix in filled), _CHUNK_TOKENS + longest)
+    rolling = RollingHash(max(int(matrix.max()) for matrix in filled), CHUNK_TOKENS + longest)
     indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
     end = token_range[1] if token_range else stream.token_count
-    for begin, ids in stream.chunks(_CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
+    for begin, ids in stream.chunks(CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
         sums = rolling.sums(ids)
-        starts = min(_CHUNK_TOKENS, end - begin)
+        starts = min(CHUNK_TOKENS, end - begin)
         for index in indexes:
             if index is not None:
                 index.scan(ids, sums, starts)
@@ -93,7 +93,7 @@ def _checked(windows: np.ndarray) -> np.ndarray:
     return rows.astype("<u4")
 
 
-class _RollingHash:
+class RollingHash:
     """Hashes of all windows of a piece, of any length, from one array of prefix sums.
 
     The hash of ids x₀ … x₍ₙ₋₁₎ is Σ r(xᵢ)·Bⁱ modulo 2⁶⁴, r a table of random words. With prefix sums S of r(xᵢ)·Bⁱ
@@ -132,7 +132,7 @@ class _RollingHash:
 class _WindowIndex:
     """Distinct windows sorted by hash; a table over the hash's top bits turns away almost every position at once."""
 
-    def __init__(self, rows: np.ndarray, rolling: _RollingHash) -> None:
+    def __init__(self, rows: np.ndarray, rolling: RollingHash) -> None:
         self._rolling = rolling
         self._length = rows.shape[1]
         hashes = rolling.of_rows(rows)

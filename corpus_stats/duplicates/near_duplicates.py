@@ -29,7 +29,7 @@ __all__ = [
 
 _MISS_PROBABILITY = 1e-3
 _KEY_LIMIT = 1 << 63
-_SMALL_GROUP = 16  # as many are compared pair by pair
+SMALL_GROUP = 16  # as many are compared pair by pair
 _ROUNDING = 1e-9
 
 
@@ -58,12 +58,12 @@ def near_duplicate_clusters(
         raise CorpusError(f"A Jaccard threshold of {threshold} is impossible; choose one above 0 and at most 1.")
     if not len(rows):
         return np.zeros(0, dtype=np.int32)
-    shingles = _ShingleSets(rows, shingle_length, threshold)
+    shingles = ShingleSets(rows, shingle_length, threshold)
     forest = _Forest(len(rows))
     for members in _groups_of_equal(_row_keys(shingles.sets)):
         forest.join(int(members[0]), members[1:])
     signatures = minhash_signatures(shingle_hashes(rows, shingle_length), seed=seed)
-    for members in _candidate_groups(signatures, *band_shape(threshold)):
+    for members in candidate_groups(signatures, *band_shape(threshold)):
         _join_similar(forest, shingles, members)
     return forest.labels()
 
@@ -131,7 +131,7 @@ def band_shape(threshold: float, permutation_count: int = PERMUTATION_COUNT) -> 
     return permutation_count, 1
 
 
-def _candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
+def candidate_groups(signatures: np.ndarray, bands: int, rows: int) -> Iterator[np.ndarray]:
     """Groups of paragraphs that agree in a whole band, in a fixed order."""
     for band in range(bands):
         yield from _groups_of_equal(_row_keys(signatures[:, band * rows : (band + 1) * rows]))
@@ -151,7 +151,7 @@ def _groups_of_equal(keys: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.cumsum(counts[counts > 1])[:-1]) if len(order) else []
 
 
-class _ShingleSets:
+class ShingleSets:
     """The shingles themselves as numbers, so that similarities are exact: equal numbers, equal tokens.
 
     Numbers are ranks by rarity. A set's few rarest shingles are its mark: of two sets with a Jaccard similarity of at
@@ -253,20 +253,20 @@ class _Forest:
         return np.unique(roots, return_inverse=True)[1].astype(np.int32)
 
 
-def _join_similar(forest: _Forest, shingles: _ShingleSets, members: np.ndarray) -> None:
+def _join_similar(forest: _Forest, shingles: ShingleSets, members: np.ndarray) -> None:
     """Verifies the pairs of a group that lie in different components; equal paragraphs are represented once."""
     if (roots := forest.roots(members)).min() == roots.max():
         return
     _, first = np.unique(_row_keys(shingles.sets[members]), return_index=True)
     distinct = members[np.sort(first)]
-    if len(distinct) <= _SMALL_GROUP:
+    if len(distinct) <= SMALL_GROUP:
         _join_group(forest, shingles, distinct, np.ones(len(distinct), dtype=bool))
         return
     for group, is_short in shingles.groups_by_mark(distinct):
         _join_group(forest, shingles, group, is_short)
 
 
-def _join_group(forest: _Forest, shingles: _ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
+def _join_group(forest: _Forest, shingles: ShingleSets, members: np.ndarray, is_short: np.ndarray) -> None:
     """Joins similar members, of which one has to be short.
 
     Members outside the largest component are compared with all that lie in other components, the most common ones

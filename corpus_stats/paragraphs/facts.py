@@ -1,4 +1,4 @@
-"""What a paragraph's token ids alone tell: its name and its variety."""
+"""Facts a paragraph's token ids alone tell: its name and its variety."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of text a paragraph is, by rules simple enough to be read: what kind of text is memorized?
+"""Kinds of text, by rules simple enough to be read: what kind of text is memorized?
 
 The first rule that holds decides; shares are of the characters that are not white space unless said otherwise.
 

@@ -1,4 +1,4 @@
-"""What every reader promises: streaming, re-iterable, one document at a time, every skip counted by reason."""
+"""The promise of every reader: streaming, re-iterable, one document at a time, every skip counted by reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which reader reads a source: by kind when it is named, by content when it is not."""
+"""Choice of a reader for a source: by kind when it is named, by content when it is not."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from corpus_stats.tokens.tokenizer import token_byte_counts, tokenizer_sha256, v
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_CHUNK_TOKENS = 1 << 22
+CHUNK_TOKENS = 1 << 22
 _RAW_SUFFIX, _MATRIX_SUFFIX = ".bin", ".npy"
 
 
@@ -66,7 +66,7 @@ def register_token_files(
     _require_rows(path, stream.token_count, columns or row_length, separator)
     if separator is not None and not 0 <= separator < vocabulary_count(tokenizer):
         raise CorpusError(f"The end-of-text id {separator} lies outside the tokenizer's vocabulary; pass another.")
-    scan = _Scan(stream, np.zeros(vocabulary_count(tokenizer), dtype=np.int64), separator, columns or row_length)
+    scan = Scan(stream, np.zeros(vocabulary_count(tokenizer), dtype=np.int64), separator, columns or row_length)
     ledger = DocumentLedger(folder)
     _list_documents(ledger, scan.documents(on_progress), path, subset or path.stem)
     corpus = TokenizedCorpus(
@@ -179,7 +179,7 @@ def load_token_matrix(file: Path, mapped: bool = False) -> np.ndarray:
 
 
 @dataclass
-class _Scan:
+class Scan:
     """One pass over a stream: counts the tokens, [token_id], checks every id, and finds the documents."""
 
     stream: TokenStream
@@ -191,7 +191,7 @@ class _Scan:
         """Offset and ids of every document; empty ones too, but not the padding between or within rows."""
         carried = np.zeros(0, dtype=self.stream.shards[0].dtype)
         row = self.row_length
-        chunk = _CHUNK_TOKENS if row is None else max(1, _CHUNK_TOKENS // row) * row
+        chunk = CHUNK_TOKENS if row is None else max(1, CHUNK_TOKENS // row) * row
         for begin, ids in self.stream.chunks(chunk):
             self._count(begin, ids)
             if on_progress is not None:

@@ -40,7 +40,7 @@ __all__ = [
 
 _LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 _BATCH_DOCUMENTS = 512
-_BATCH_CHARACTERS = 2_000_000  # an encoding takes some fifty times the text; this bounds it to about 100 MB
+BATCH_CHARACTERS = 2_000_000  # an encoding takes some fifty times the text; this bounds it to about 100 MB
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _write_all(
     on_progress: Callable[[int], None] | None,
 ) -> None:
     for batch in _batches(documents, ledger):
-        for document, ids in zip(batch, _encoded(encode, batch), strict=True):
+        for document, ids in zip(batch, encoded(encode, batch), strict=True):
             ledger.add(document.name, document.subset, document.text.encode("utf-8"), writer.token_count, len(ids))
             writer.write(ids)
         if on_progress is not None:
@@ -215,7 +215,7 @@ def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[
         if not document.text:
             ledger.skip("empty document", f"{document.name} is empty")
             continue
-        if batch and characters + len(document.text) > _BATCH_CHARACTERS:
+        if batch and characters + len(document.text) > BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
         batch.append(document)
@@ -227,22 +227,22 @@ def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[
         yield batch
 
 
-def _encoded(encode: Tokenizer, batch: list[Document]) -> Iterator[np.ndarray]:
+def encoded(encode: Tokenizer, batch: list[Document]) -> Iterator[np.ndarray]:
     """Ids of every document; one that is longer than a batch is alone in its own and encoded in pieces."""
     texts = [document.text for document in batch]
-    if len(texts[0]) > _BATCH_CHARACTERS and breaks_at_newlines(encode):
-        pieces = (encode.encode_batch_fast([piece], add_special_tokens=False) for piece in _pieces(texts[0]))
+    if len(texts[0]) > BATCH_CHARACTERS and breaks_at_newlines(encode):
+        pieces = (encode.encode_batch_fast([piece], add_special_tokens=False) for piece in pieces_of(texts[0]))
         yield np.concatenate([np.array(encoding.ids, dtype=np.uint32) for (encoding,) in pieces])
     else:
         for encoding in encode.encode_batch_fast(texts, add_special_tokens=False):
             yield np.array(encoding.ids, dtype=np.uint32)
 
 
-def _pieces(text: str) -> Iterator[str]:
+def pieces_of(text: str) -> Iterator[str]:
     """Cuts after newlines that stand alone between two visible signs, at most about a batch apart."""
     begin = 0
     while begin < len(text):
-        cut = _LONE_NEWLINE.search(text, begin + _BATCH_CHARACTERS)
+        cut = _LONE_NEWLINE.search(text, begin + BATCH_CHARACTERS)
         end = cut.end() if cut else len(text)
         yield text[begin:end]
         begin = end

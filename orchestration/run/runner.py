@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from assets.framework.cores import parallel_checkpoints
 from assets.framework.errors import RequestError
-from assets.framework.preflight import refuse_unfit, split_revision
+from assets.framework.preflight import refuse_unfit
 from assets.framework.stage import Scope
 from assets.stages import is_measured
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, is_gone, tail_steps
-from orchestration.run.instance import close_killed_runs, has_unfinished_runs, open_instance
+from orchestration.run.instance import close_left_runs
 from orchestration.run.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from orchestration.sources.arrivals import look_for_arrivals
-from warehouse.registrations import register, registered
+from orchestration.sources.named import named_in, register_profile_checkpoints
+from warehouse.registrations import registered
 
 
 @dataclass
@@ -50,9 +50,12 @@ def run_flow(
             unfit, or a wrong number is to be measured at once; no work was done then.
     """
     parallel_checkpoints()
-    refuse_unfit(scope, _asked_for(scope, only))
-    register_profile_checkpoints(scope)
+    named = named_in(scope)
+    refuse_unfit(scope, _asked_for(scope, only, named))
+    register_profile_checkpoints(scope, named)
     outcome = RunOutcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
+    if closed := close_left_runs(scope.home):
+        outcome.notes.append(f"{len(closed)} runs of processes that are gone were closed; the UI shows them as failed.")
     lazily = Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
         lazily.run(step)
@@ -68,9 +71,6 @@ def run_flow(
     for step in tail_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
-    if has_unfinished_runs(scope.home):  # of a run that was killed when all its work was done
-        with open_instance(scope.home) as instance:
-            close_killed_runs(instance)
     return outcome
 
 
@@ -90,41 +90,15 @@ def _error_of(executor: Executor, step: Step) -> Exception | None:
     return None
 
 
-def register_profile_checkpoints(scope: Scope) -> None:
-    """Register the checkpoints a profile names, unless they are."""
-    known = registered(scope.home, "checkpoints")
-    for name, facts in _named_in(scope).items():
-        if name not in known:
-            register(scope.home, "checkpoints", name, facts)
-
-
-def _named_in(scope: Scope) -> dict[str, dict[str, Any]]:
-    """What is to be registered of the checkpoints that the profile names, by name."""
-    named = {}
-    for text in scope.profile.checkpoints:
-        source, revision = split_revision(text)
-        facts = {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
-        named[checkpoint_id_of(source, revision)] = facts | ({"revision": revision} if revision else {})
-    return named
-
-
-def _asked_for(scope: Scope, only: str | None) -> dict[str, dict[str, Any]]:
+def _asked_for(scope: Scope, only: str | None, named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Registrations of the checkpoints that somebody named and that are not measured yet."""
     known = registered(scope.home, "checkpoints")
-    named = _named_in(scope) if only is None else {only: known[only]} if only in known else {}
-    pending = {name for name in named if name not in known or not is_measured(Scope(scope.home, scope.profile, name))}
-    return {name: known.get(name, named[name]) for name in named if name in pending}
-
-
-def checkpoint_id_of(source: str, revision: str | None = None) -> str:
-    """A safe name for a folder or a hub id: `EleutherAI/gpt-neo-125m` becomes `EleutherAI--gpt-neo-125m`."""
-    base = Path(source).name if Path(source).exists() else source.replace("/", "--")
-    return f"{base}--{revision}" if revision else base
-
-
-def resolved(source: str) -> str:
-    """Folders as absolute paths, hub ids as they are."""
-    return str(Path(source).resolve()) if Path(source).exists() else source
+    asked = named if only is None else {only: known[only]} if only in known else {}
+    return {
+        name: facts
+        for name, facts in asked.items()
+        if name not in known or not is_measured(Scope(scope.home, scope.profile, name))
+    }
 
 
 def _gone(scope: Scope) -> list[str]:

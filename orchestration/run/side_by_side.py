@@ -65,7 +65,7 @@ def checkpoints_at_once(scope: Scope, steps: Sequence[Step]) -> int:
     if asked is not None:
         return min(asked, len(steps))
     sizes = [_weight_bytes(Path(str(registered_source(_scope_of(scope, step))["source"]))) for step in steps]
-    if None in sizes or not _is_on_processor(scope):
+    if None in sizes or not is_on_processor(scope):
         return 1
     fitting = available_memory_bytes() // (PROCESS_BYTES + WEIGHT_COPIES * max(size or 0 for size in sizes))
     return max(1, min(len(steps), usable_cores(), fitting))
@@ -216,7 +216,8 @@ def _weight_bytes(folder: Path) -> int | None:
     return sum(file.stat().st_size for pattern in ("*.safetensors", "*.bin") for file in folder.glob(pattern))
 
 
-def _is_on_processor(scope: Scope) -> bool:
+def is_on_processor(scope: Scope) -> bool:
+    """Whether models run on cores rather than on an accelerator."""
     from probes.checkpoints.load import resolve_device
 
     return str(resolve_device(scope.profile.probes.device)) == "cpu"

@@ -1,4 +1,4 @@
-"""Which checkpoints of the watched sources are complete, registered and not measured yet."""
+"""Arrivals: checkpoints of the watched sources that are complete, registered and not measured yet."""
 
 from __future__ import annotations
 

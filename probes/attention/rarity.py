@@ -1,4 +1,4 @@
-"""Which heads look at rare tokens, each beside its null (P1: Stoehr et al. 2024, section 6.2, found head 1.2 at −0.97).
+"""Rarity of what each head looks at, beside its null (P1: Stoehr et al. 2024, section 6.2, found head 1.2 at −0.97).
 
 P1 sums attention per rarity rank over paragraphs and correlates the sums with the rank. Attention spread evenly
 already gives a strongly negative number there, because few paragraphs reach the high ranks. So that number comes with

@@ -1,4 +1,4 @@
-"""Where every head looks when it reads the first continuation token (P1: Stoehr et al. 2024, section 6.2)."""
+"""Attention of every head when it reads the first continuation token (P1: Stoehr et al. 2024, section 6.2)."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ def _collect(
                 attention[rows, layer] = asked[..., :prefix_length].float().cpu().numpy()
                 self_share[rows, layer] = asked[..., range(len(queries)), queries].float().cpu().numpy()
 
-            with _watched(modules, _keep):
+            with watched(modules, _keep):
                 model.base_model(input_ids=ids[rows, : max(queries) + 1].to(model.device), use_cache=False)
     return attention, self_share
 
 
 @contextmanager
-def _watched(modules: list[nn.Module], keep: Any) -> Iterator[None]:
+def watched(modules: list[nn.Module], keep: Any) -> Iterator[None]:
     """Call keep(layer, weights) after each attention module; the weights die with the layer."""
 
     def _hook(layer: int) -> Any:

@@ -1,4 +1,4 @@
-"""What a checkpoint is, read from its files: facts, hash and finiteness of what the model reads, without loading it."""
+"""Facts of a checkpoint read from its files: completeness, hash and finiteness, without loading the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stored tensor becomes which parameter of the model, decided on a model without storage.
+"""Placement of stored tensors: the parameter of the model that each becomes, decided on a model without storage.
 
 The model's own class says which names it has, which of them are one matrix (tied), which old names it renames and
 which it leaves alone; files may carry more than it reads, such as the causal masks that GPT-Neo, GPT-2 and Pythia were

@@ -1,4 +1,4 @@
-"""What a claim of a paper is, and the rule that judges it.
+"""Claims of papers, and the rule that judges each.
 
 Each claim becomes one row: what the paper reports, the same quantity here with its interval, what it would be if the
 claim were empty, and a verdict by rule. Nothing here knows what the verdict ought to be.

@@ -56,7 +56,7 @@ class MaskedAdam:
     chosen: Chosen
     settings: AdamSettings
     step_count: int = 0
-    _moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @contextmanager
     def during_backward(self) -> Iterator[None]:
@@ -108,9 +108,9 @@ class MaskedAdam:
         adam = self.settings
         if adam.weight_decay:
             gradient = gradient + adam.weight_decay * values
-        if name not in self._moments:
-            self._moments[name] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-        mean, square = self._moments[name]
+        if name not in self.moments:
+            self.moments[name] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+        mean, square = self.moments[name]
         mean.lerp_(gradient, 1 - adam.beta1)
         square.mul_(adam.beta2).addcmul_(gradient, gradient, value=1 - adam.beta2)
         size = (square.sqrt() / (1 - adam.beta2**self.step_count) ** 0.5).add_(adam.epsilon)

@@ -1,4 +1,4 @@
-"""Who is edited, who is kept and who is watched; and what is refused before any work."""
+"""Plans of edits: targets, kept and watched paragraphs; and what is refused before any work."""
 
 from __future__ import annotations
 

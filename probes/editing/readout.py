@@ -1,4 +1,4 @@
-"""What a model makes of paragraphs now: exact match, likelihood, and the chance that sampling recites them."""
+"""Readout of an edited model: exact match, likelihood, and the chance that sampling recites a paragraph."""
 
 from __future__ import annotations
 

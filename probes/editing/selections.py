@@ -1,4 +1,4 @@
-"""Which weights an edit may move: all of them, those with the largest gradient, as many at random, a head, layers.
+"""Weights an edit may move: all of them, those with the largest gradient, as many at random, a head, layers.
 
 P1 (Stoehr et al. 2024, arXiv 2403.19851, section 5.3) moves the 0.1 % of the six weight types W_Q, W_K, W_V, W_O, W_in
 and W_out with the largest |gradient| and compares with all weights and with as many random ones.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 from probes.forward.fused import fused
@@ -30,25 +30,6 @@ class Capture:
 
     read: Tensor
     gradient: Tensor
-
-
-def as_paragraphs(token_ids: Any, prefix_length: int) -> Tensor:
-    """Token ids as int64 on the CPU, [paragraph, position].
-
-    Raises:
-        ProbeError: not two axes, or the prefix does not leave a continuation.
-    """
-    import torch
-
-    ids = torch.as_tensor(token_ids).long()
-    if ids.ndim != 2:
-        raise ProbeError(f"token ids have shape {tuple(ids.shape)}; pass one row per paragraph, [paragraph, position].")
-    if not 1 <= prefix_length < ids.shape[1]:
-        raise ProbeError(
-            f"prefix length {prefix_length} does not split paragraphs of {ids.shape[1]} tokens; "
-            f"choose one from 1 to {ids.shape[1] - 1}."
-        )
-    return ids
 
 
 def rows_per_pass(adapter: Adapter, ids: Tensor, batch_size: int) -> int:

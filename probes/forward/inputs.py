@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from probes.errors import ProbeError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 
@@ -85,6 +85,21 @@ def refuse_unreadable(model: PreTrainedModel, token_ids: Tensor, read_length: in
         raise ProbeError(
             f"paragraphs put {read_length} tokens into the model, but its context is {context}; sample shorter windows."
         )
+
+
+def readable_paragraphs(model: nn.Module, token_ids: Any, prefix_length: int) -> Tensor:
+    """Token ids of paragraphs that split after `prefix_length` and that this model reads but for their last token.
+
+    Returns:
+        int64 on the CPU, [paragraph, position].
+
+    Raises:
+        ProbeError: as `as_paragraphs` and `refuse_unreadable`, or an empty prefix.
+    """
+    require_at_least(1, prefix_length=prefix_length)
+    ids = as_paragraphs(token_ids, longer_than=prefix_length)
+    refuse_unreadable(cast("PreTrainedModel", model), ids, read_length=ids.shape[1] - 1)
+    return ids
 
 
 def require_at_least(least: int, **settings: int) -> None:

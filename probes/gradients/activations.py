@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import as_paragraphs, capture, continuation_weights, impact_weights, rows_per_pass
+from probes.forward.capture import capture, continuation_weights, impact_weights, rows_per_pass
+from probes.forward.inputs import readable_paragraphs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,7 +56,7 @@ def activation_gradients(
     """
     import polars as pl
 
-    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    adapter, ids = adapter_for(model), readable_paragraphs(model, token_ids, prefix_length)
     weights = (
         continuation_weights(ids, prefix_length) if loss == "continuation" else impact_weights(ids, prefix_length, loss)
     )

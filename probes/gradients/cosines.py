@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import as_paragraphs, batches, capture, continuation_weights, rows_per_pass
+from probes.forward.capture import batches, capture, continuation_weights, rows_per_pass
+from probes.forward.inputs import readable_paragraphs
 from probes.gradients.parameters import all_maps, components, entries_of, weight_gradient
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def gradient_cosines(
     import polars as pl
 
     adapter = adapter_for(model)
-    first, second = (as_paragraphs(ids, prefix_length) for ids in (first_ids, second_ids))
+    first, second = (readable_paragraphs(model, ids, prefix_length) for ids in (first_ids, second_ids))
     if not len(first) or not len(second):
         raise ProbeError("a group holds no paragraphs, so its mean loss has no gradient; pass at least one.")
     count = min(folds, len(first), len(second))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import Capture, as_paragraphs, batches, capture, continuation_weights, rows_per_pass
+from probes.forward.capture import Capture, batches, capture, continuation_weights, rows_per_pass
+from probes.forward.inputs import readable_paragraphs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +45,7 @@ def parameter_gradients(
     """
     import numpy as np
 
-    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    adapter, ids = adapter_for(model), readable_paragraphs(model, token_ids, prefix_length)
     labels = piece_labels(adapter)
     blocks = [np.zeros((3, 0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):
@@ -62,7 +63,7 @@ def group_gradient(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     Returns:
         layer, component, head, max_abs, mean_abs, l2 (nats per unit weight).
     """
-    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    adapter, ids = adapter_for(model), readable_paragraphs(model, token_ids, prefix_length)
     total = _mean_gradient(adapter, ids, prefix_length, batch_size)
     return _frame(_summary(adapter, total.__getitem__)[:, None], piece_labels(adapter)).drop("row")
 
@@ -183,7 +184,7 @@ def gradient_norms(model: nn.Module, token_ids: Any, prefix_length: int = 50, ba
     """
     import numpy as np
 
-    adapter, ids = adapter_for(model), as_paragraphs(token_ids, prefix_length)
+    adapter, ids = adapter_for(model), readable_paragraphs(model, token_ids, prefix_length)
     labels = piece_labels(adapter)
     blocks = [np.zeros((0, len(labels)))]
     for batch in batches(ids, rows_per_pass(adapter, ids, batch_size)):

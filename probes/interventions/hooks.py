@@ -210,9 +210,10 @@ def activation_means(model: nn.Module, token_ids: Any, batch_size: int = 32) -> 
     """
     import torch
 
-    from probes.forward.capture import as_paragraphs, batches, recorded, undisturbed
+    from probes.forward.capture import batches, recorded, undisturbed
+    from probes.forward.inputs import readable_paragraphs
 
-    adapter, ids = adapter_for(model), as_paragraphs(token_ids, 1)
+    adapter, ids = adapter_for(model), readable_paragraphs(model, token_ids, 1)
     layers = range(adapter.layer_count)
     outputs = [adapter.component(layer, "W_O")[0].module for layer in layers]
     mlps = [adapter.mlp(layer) for layer in layers]

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import as_paragraphs, recorded, rows_per_pass
+from probes.forward.capture import recorded, rows_per_pass
 from probes.forward.fused import fused
+from probes.forward.inputs import readable_paragraphs
 from probes.forward.trunk import Trunk, clean_trunk
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def activation_patching(
     import torch
 
     adapter = adapter_for(model)
-    memorized, perturbed = as_paragraphs(memorized_ids, 1), as_paragraphs(perturbed_ids, 1)
+    memorized, perturbed = (readable_paragraphs(model, ids, 1) for ids in (memorized_ids, perturbed_ids))
     where = _matched(memorized, perturbed, positions, impact_positions)
     if unknown := [c for c in components if c not in PATCHABLE]:
         raise ProbeError(f"component {unknown[0]!r} cannot be patched; choose from {', '.join(PATCHABLE)}.")

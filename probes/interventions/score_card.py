@@ -64,8 +64,8 @@ def score_card(
     rivals = {size: random_heads(adapter, size, random_count, seed) for size in sizes}
     plans = [heads for _, heads in named] + [heads for drawn in rivals.values() for heads in drawn]
     bundles = [(), *(ablations(kind, heads) for heads in plans)]
-    texts = {UTILITY: (some(utility_ids, 1, UTILITY), 1)}
-    texts |= {group: (some(ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
+    texts = {UTILITY: (some(model, utility_ids, 1, UTILITY), 1)}
+    texts |= {group: (some(model, ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
     found = {name: outcomes(adapter, *text, bundles, means, batch_size) for name, text in texts.items()}
     noise, use = noise_outcomes(adapter, texts, batch_size), found[UTILITY]
     of_use = bootstrap_weights(cluster_units(None, use[0], UTILITY), seed + 1, bootstrap_count)

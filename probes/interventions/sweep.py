@@ -1,4 +1,4 @@
-"""What interventions cost recital and what they cost the rest: selectivity with an interval, beside its nulls.
+"""Sweeps of interventions: cost to recital and to the rest, selectivity with an interval, beside its nulls.
 
 P2 (Menta et al. 2025, arXiv 2501.05078) short-circuits attention block by block. An early block takes everything
 down with it, so the loss of recital counts only as far as other text is spared: selectivity = relative loss of token
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
-from probes.forward.capture import as_paragraphs, batches, rows_per_pass
+from probes.forward.capture import batches, rows_per_pass
 from probes.forward.fused import fused, is_hooked
+from probes.forward.inputs import readable_paragraphs
 from probes.forward.trunk import TokenScores, clean_trunk, score_tokens
 from probes.interventions.hooks import (
     NOTHING,
@@ -107,8 +108,8 @@ def measure_interventions(
     plans = [(one,) for one in todo] + [
         ablations(kind, heads) for (kind, _), drawn in rivals.items() for heads in drawn
     ]
-    texts = {UTILITY: (some(utility_ids, 1, "utility_ids"), 1)}
-    texts |= {group: (some(ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
+    texts = {UTILITY: (some(model, utility_ids, 1, "utility_ids"), 1)}
+    texts |= {group: (some(model, ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
     found = {name: outcomes(adapter, *text, plans, means, batch_size) for name, text in texts.items()}
     noise = noise_outcomes(adapter, texts, batch_size)
     utility = found[UTILITY]
@@ -187,9 +188,9 @@ def _means(
     return means
 
 
-def some(token_ids: Any, prefix_length: int, name: str) -> Tensor:
+def some(model: nn.Module, token_ids: Any, prefix_length: int, name: str) -> Tensor:
     """Token ids of a group that is not empty."""
-    ids = as_paragraphs(token_ids, prefix_length)
+    ids = readable_paragraphs(model, token_ids, prefix_length)
     if not len(ids):
         raise ProbeError(f"group {name} holds no paragraphs; leave it out or fill it.")
     return ids

@@ -1,4 +1,4 @@
-"""What a sweep was asked to do, checked before any work."""
+"""Plan of a sweep, checked before any work."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Swept:
     """Results of one batch: three arrays [row, position, draw] and the NLL of the unchanged paragraphs, [row]."""
 
     replacement_ids: np.ndarray

@@ -1,4 +1,4 @@
-"""Which token takes the place of another: replacement policies, seeded by what the paragraph says."""
+"""Replacement policies, which draw the token that takes another's place, seeded by what the paragraph says."""
 
 from __future__ import annotations
 

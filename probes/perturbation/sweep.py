@@ -1,4 +1,4 @@
-"""What one changed prefix token does to the continuation (P1: Stoehr et al. 2024, arXiv 2403.19851, section 4).
+"""Effect of one changed prefix token on the continuation (P1: Stoehr et al. 2024, arXiv 2403.19851, section 4).
 
 P1 draws one uniformly random replacement per position and decodes the whole continuation for each. Here the
 continuation is read by teacher forcing, which gives the same exact match, and every edit starts from the keys and
@@ -20,7 +20,7 @@ from probes.forward.fused import fused
 from probes.forward.inputs import as_paragraphs
 from probes.forward.unembedding import refuse_unusual_head
 from probes.perturbation.passes import Branches, Context, edited_prefixes, read_context, second_choices
-from probes.perturbation.plan import Piece, Plan, check_request, vocabulary_count
+from probes.perturbation.plan import Plan, Swept, check_request, vocabulary_count
 from probes.perturbation.policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
 from probes.scoring.generation import greedy_continuations
 
@@ -99,7 +99,7 @@ def sweep(
     pools = _pools(model, policy, token_counts, excluded_ids)
     check_request(model, plan, prefix, reference, pools)
 
-    def _measure(start: int, stop: int) -> Piece:
+    def _measure(start: int, stop: int) -> Swept:
         rows = slice(start, stop)
         return _sweep_batch(model, plan, pools, prefix[rows].to(model.device), reference[rows].to(model.device))
 
@@ -137,7 +137,7 @@ def _pools(
     return None
 
 
-def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix: Tensor, reference: Tensor) -> Piece:
+def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix: Tensor, reference: Tensor) -> Swept:
     """All edits of a few paragraphs; [row, position] prefix and [row, continuation] reference ids on the device."""
     context = read_context(model, prefix, reference, plan.tile)
     if plan.policy == "second_choice":
@@ -146,7 +146,7 @@ def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix
         replacements = _drawn(plan, pools, prefix)
     exact_match, nll_nats = _match_edits(model, plan, context, prefix, replacements, reference)
     kept = replacements[:, list(plan.positions)].cpu().numpy()
-    return Piece(kept, exact_match, nll_nats, context.match.nll_nats.cpu().numpy())
+    return Swept(kept, exact_match, nll_nats, context.match.nll_nats.cpu().numpy())
 
 
 def _match_edits(
@@ -180,7 +180,7 @@ def _drawn(plan: Plan, pools: Pools | None, prefix: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(drawn)).to(prefix.device)
 
 
-def _frame(plan: Plan, prefix: np.ndarray, continuation_length: int, pieces: list[Piece]) -> pl.DataFrame:
+def _frame(plan: Plan, prefix: np.ndarray, continuation_length: int, pieces: list[Swept]) -> pl.DataFrame:
     """One row per paragraph, position and draw, in that order."""
     if not pieces:
         return pl.DataFrame(schema=SCHEMA)

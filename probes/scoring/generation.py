@@ -1,4 +1,4 @@
-"""What greedy decoding writes: batched, with cached keys and values, only where teacher forcing does not tell."""
+"""Greedy decoding: batched, with cached keys and values, only where teacher forcing does not tell."""
 
 from __future__ import annotations
 

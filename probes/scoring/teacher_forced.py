@@ -1,4 +1,4 @@
-"""How far a model recites paragraphs: everything the field reports, from one teacher-forced pass.
+"""Recital scores: everything the field reports, from one teacher-forced pass.
 
 Under teacher forcing the first position where the argmax differs from the truth is the first position where greedy
 decoding differs, because until then both have read the same context (P1, arXiv 2403.19851, section 3.2, defines

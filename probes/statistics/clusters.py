@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,46 +55,6 @@ def bootstrap_means(means: np.ndarray, draws: int, seed: int) -> np.ndarray:
         total, count = weights @ filled, weights @ present
         result[start : start + len(weights)] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return result.reshape(draws, *means.shape[1:])
-
-
-def cluster_bootstrap(
-    values: np.ndarray,
-    clusters: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray] | None = None,
-    draws: int = 2000,
-    *,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Statistic of the cluster means with its 95 % percentile interval.
-
-    Args:
-        values: [paragraph, ...]; NaN is left out.
-        clusters: labels, [paragraph].
-        statistic: maps cluster means [cluster, ...] to [...]; the mean if not given, which is vectorised.
-        draws: bootstrap samples.
-        seed: seed of the resampling.
-
-    Returns:
-        Estimate, lower and upper end, each [...] (numpy scalars for one-dimensional values); the ends are NaN below
-        three clusters.
-
-    Raises:
-        ProbeError: values and clusters do not fit.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) != len(clusters) or not len(values):
-        raise ProbeError(f"{len(values)} values come with {len(clusters)} cluster labels; give one label for each.")
-    means = cluster_means(values, clusters)
-    estimate = nan_mean(means) if statistic is None else np.asarray(statistic(means))
-    if len(means) < LEAST_CLUSTER_COUNT:
-        return estimate[()], np.full_like(estimate, np.nan)[()], np.full_like(estimate, np.nan)[()]
-    if statistic is None:
-        resampled = bootstrap_means(means, draws, seed)
-    else:
-        rng = np.random.default_rng(seed)
-        resampled = np.stack([statistic(means[rng.integers(len(means), size=len(means))]) for _ in range(draws)])
-    lower, upper = percentile_interval(resampled)
-    return estimate[()], lower[()], upper[()]
 
 
 def percentile_interval(resampled: np.ndarray, coverage: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +124,7 @@ def cluster_t_test(values: np.ndarray, clusters: np.ndarray, null: float = 0.0) 
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """q values of Benjamini and Hochberg (1995): the false discovery rate at which each test is a finding.
+    """q values of Benjamini and Hochberg (1995), scipy's: the false discovery rate at which each test is a finding.
 
     Args:
         p: p values, any shape; NaN is no test and stays NaN.
@@ -173,21 +132,16 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     Returns:
         q values, same shape.
     """
+    from scipy.stats import false_discovery_control
+
     p = np.asarray(p, dtype=np.float64)
-    q = np.full(p.shape, np.nan)
-    tested = ~np.isnan(p)
-    values = p[tested]
-    order = np.argsort(values)
-    raw = values[order] * len(values) / np.arange(1, len(values) + 1)
-    adjusted = np.minimum.accumulate(raw[::-1])[::-1].clip(max=1.0)
-    unsorted = np.empty_like(adjusted)
-    unsorted[order] = adjusted
-    q[tested] = unsorted
+    q, tested = np.full(p.shape, np.nan), ~np.isnan(p)
+    q[tested] = false_discovery_control(p[tested])
     return q
 
 
 def wilson_interval(successes: int, n: int, coverage: float = 0.95) -> tuple[float, float]:
-    """Interval of Wilson (1927) for a share; (NaN, NaN) for n = 0.
+    """Interval of Wilson (1927) for a share, statsmodels'; (NaN, NaN) for n = 0.
 
     Args:
         successes: count in 0..n.
@@ -197,14 +151,11 @@ def wilson_interval(successes: int, n: int, coverage: float = 0.95) -> tuple[flo
     Raises:
         ProbeError: successes outside 0..n.
     """
-    from scipy.special import ndtri
+    from statsmodels.stats.proportion import proportion_confint
 
     if not 0 <= successes <= n:
         raise ProbeError(f"{successes} successes of {n} trials make no share; count again.")
     if n == 0:
         return math.nan, math.nan
-    z = float(ndtri(0.5 + coverage / 2))
-    share, spread = successes / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    lower, upper = proportion_confint(successes, n, alpha=1 - coverage, method="wilson")
+    return float(lower), float(upper)

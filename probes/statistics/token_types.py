@@ -29,7 +29,7 @@ class TokenTest:
 
 
 @dataclass(frozen=True)
-class _Types:
+class WeightedTypes:
     """Weighted means by type: x [type], y [type, column], weight sums [type], variance within types [column]."""
 
     x: np.ndarray
@@ -38,7 +38,7 @@ class _Types:
     noise: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray, x: np.ndarray, types: np.ndarray, weights: np.ndarray) -> _Types:
+    def of(cls, values: np.ndarray, x: np.ndarray, types: np.ndarray, weights: np.ndarray) -> WeightedTypes:
         """Weighted means by token type, [type]."""
         from scipy.sparse import csr_array
 
@@ -62,14 +62,14 @@ def token_random_effects(values: np.ndarray, x: np.ndarray, types: np.ndarray, w
     """
     from scipy.stats import t
 
-    of_type = _Types.of(values, x, types, weights)
+    of_type = WeightedTypes.of(values, x, types, weights)
     count, columns = of_type.y.shape
     if count < LEAST_TYPE_COUNT or not np.ptp(of_type.x) > 1e-9:
         nothing = np.full(columns, np.nan)
         return TokenTest(nothing, nothing, nothing, nothing, count)
     noise = np.maximum(of_type.noise, 1e-12 * np.maximum(np.square(of_type.y).max(axis=0), 1e-30))
     sampling = noise / of_type.weight[:, None]  # variance of each type's mean, [type, column]
-    between = _variance_between(of_type, sampling)
+    between = variance_between(of_type, sampling)
     slope, error = _regress(of_type, 1 / (sampling + between))
     half = t.ppf(0.975, count - 2) * error
     ratio = np.divide(np.abs(slope), error, out=np.full(columns, np.nan), where=error > 0)
@@ -83,7 +83,7 @@ def _moments(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return centred, (weight * centred**2).sum(axis=0)
 
 
-def _variance_between(of_type: _Types, sampling: np.ndarray) -> np.ndarray:
+def variance_between(of_type: WeightedTypes, sampling: np.ndarray) -> np.ndarray:
     """Variance of types around the line beyond sampling (DerSimonian and Laird's moments), at least 0; [column]."""
     weight = 1 / sampling
     centred, square = _moments(of_type.x, weight)
@@ -95,7 +95,7 @@ def _variance_between(of_type: _Types, sampling: np.ndarray) -> np.ndarray:
 
 
 def _residuals(
-    of_type: _Types, weight: np.ndarray, centred: np.ndarray, square: np.ndarray
+    of_type: WeightedTypes, weight: np.ndarray, centred: np.ndarray, square: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Residuals [type, column] and slopes [column] of weighted lines."""
     middle = (weight * of_type.y).sum(axis=0) / weight.sum(axis=0)
@@ -103,7 +103,7 @@ def _residuals(
     return of_type.y - middle - slope * centred, slope
 
 
-def _regress(of_type: _Types, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _regress(of_type: WeightedTypes, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slopes and the larger of two standard errors, [column]."""
     centred, square = _moments(of_type.x, weight)
     residual, slope = _residuals(of_type, weight, centred, square)

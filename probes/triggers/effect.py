@@ -20,7 +20,7 @@ import polars as pl
 from probes.errors import ProbeError
 from probes.statistics.clusters import LEAST_CLUSTER_COUNT
 from probes.statistics.token_types import token_random_effects
-from probes.triggers.panel import Panel, Projection, prepare_panel
+from probes.triggers.panel import ControlBasis, Panel, prepare_panel
 
 OUTCOMES = ("em_drop", "delta_nll_nats")
 ADJUSTMENTS = ("paragraph", "position", "full")
@@ -101,7 +101,7 @@ def _adjusted(
     panel: Panel, adjustment: str, outcomes: Sequence[str], terms: Sequence[str], orders: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     """Rows of one adjustment: every outcome and model."""
-    projection = Projection.of(panel, adjustment)
+    projection = ControlBasis.of(panel, adjustment)
     ys = np.stack([panel.scaled(panel.outcomes[outcome]) for outcome in outcomes], axis=1)
     for model, of_model in _MODELS.items():
         contrasts = {term: contrast for term, contrast in of_model.items() if term in terms}
@@ -150,7 +150,7 @@ class _Fitted:
 
 
 def _fit_model(
-    panel: Panel, projection: Projection, ys: np.ndarray, model: str, orders: np.ndarray
+    panel: Panel, projection: ControlBasis, ys: np.ndarray, model: str, orders: np.ndarray
 ) -> list[_Fitted | None]:
     """Fit one model to [token, outcome], one fit per outcome; None where the data do not identify it.
 
@@ -170,7 +170,7 @@ def _fit_model(
 
 
 def _fitted(
-    projection: Projection, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray, placebo: np.ndarray
+    projection: ControlBasis, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray, placebo: np.ndarray
 ) -> _Fitted:
     """The fit of one outcome beside its placebo."""
     fit, count = projection.fit(y, columns, cluster), columns.shape[1]
@@ -214,7 +214,7 @@ def _contrast(fitted: _Fitted, contrast: np.ndarray, clusters: int) -> dict[str,
     }
 
 
-def _over_token_types(panel: Panel, projection: Projection, y: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+def _over_token_types(panel: Panel, projection: ControlBasis, y: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
     """The effect with token types as random effects; nothing where the frame has no token ids.
 
     Controls are separate by group, so the part of a group is adjusted by what was held constant in that group.
@@ -231,12 +231,12 @@ def _over_token_types(panel: Panel, projection: Projection, y: np.ndarray, kept:
     return row | {"token_type_count": test.type_count}
 
 
-def _explained(panel: Panel, projection: Projection, y: np.ndarray) -> dict[str, float | None]:
+def _explained(panel: Panel, projection: ControlBasis, y: np.ndarray) -> dict[str, float | None]:
     """Shares of variation within paragraphs that rarity and position each explain beyond everything else."""
     rarity = _regressors(panel, panel.rarity, "all")
     with_all = projection.residual_square(y, rarity)
     without_rarity = projection.residual_square(y, None)
-    without_position = Projection.of(panel, "token_nll").residual_square(y, rarity)
+    without_position = ControlBasis.of(panel, "token_nll").residual_square(y, rarity)
     return {
         "partial_r2": 1 - with_all / without_rarity if without_rarity > 0 else None,
         "position_partial_r2": 1 - with_all / without_position if without_position > 0 else None,

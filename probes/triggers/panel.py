@@ -111,13 +111,13 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
 
 
 @dataclass(frozen=True)
-class Projection:
+class ControlBasis:
     """Everything held constant, as an orthonormal basis of the weighted, centred controls, [token, control]."""
 
     basis: np.ndarray
 
     @classmethod
-    def of(cls, panel: Panel, adjustment: str) -> Projection:
+    def of(cls, panel: Panel, adjustment: str) -> ControlBasis:
         """Controls of an adjustment: paragraph, position, token_nll, or full (position and token NLL).
 
         Controls are separate for memorized paragraphs and the others and may change with duplication, so that no

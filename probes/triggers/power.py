@@ -1,4 +1,4 @@
-"""How large an effect of rarity is found with how many clusters? Power by simulation on measured paragraphs."""
+"""Power of the trigger regression by simulation: how large an effect is found with how many clusters."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
 """The rooms and their directions (docs/architecture.md): who may import whom, where SQL lives, how long files get."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter, defaultdict
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("orchestration", "assets", "corpus_stats", "probes", "warehouse", "sql")
+from tests.support import REPOSITORY
+from tests.support.layout import ROOMS, entries, imported, module_name, private_names, sources
+
 MAY_IMPORT = {
     "orchestration": {"orchestration", "assets", "corpus_stats", "probes", "warehouse", "sql"},
     "assets": {"assets", "corpus_stats", "probes", "warehouse", "sql"},
@@ -24,10 +26,11 @@ FORBIDDEN = {
     "warehouse": {"dagster", "torch", "transformers"},
 }
 HEAVY = {"torch", "transformers", "datasketch", "matplotlib"}
-
-
-def sources(room: str) -> list[Path]:
-    return [path for path in sorted((ROOT / room).rglob("*.py")) if "data" not in path.relative_to(ROOT).parts]
+LARGEST_FOLDER = 13
+MORE_ENTRIES = {
+    "probes": 15,  # one package for each kind of measurement, with the training they all build on
+}
+QUESTION_WORDS = {"What", "Who", "Which", "Where", "When", "Why", "How", "Whether"}
 
 
 def imports(nodes: list[ast.stmt]) -> set[str]:
@@ -70,7 +73,7 @@ def test_every_folder_with_modules_is_a_package():
 def test_sql_files_hold_one_bare_commented_select():
     import duckdb
 
-    files = sorted((ROOT / "sql").rglob("*.sql"))
+    files = sorted((REPOSITORY / "sql").rglob("*.sql"))
     assert len(files) > 20
     for path in files:
         text = path.read_text()
@@ -90,5 +93,64 @@ def test_python_holds_no_queries_outside_the_catalog():
 
 def test_whether_there_is_work_is_known_without_dagster_and_torch():
     text = "import sys, orchestration.run.runner, orchestration.cli.main; print({*sys.modules} & {'dagster', 'torch'})"
-    asked = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    asked = subprocess.run([sys.executable, "-c", text], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert asked.stdout.strip() == "set()"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    modules = {module_name(path): path for room in ROOMS for path in sources(room)}
+    graph = {name: imported(path, set(modules)) for name, path in modules.items()}
+    assert sum(len(found) for found in graph.values()) > 500
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"these import each other: {' <- '.join(error.args[1])}")
+
+
+def test_folders_can_be_taken_in_at_a_glance():
+    """Folders of modules; the SQL folders hold one query per file and are looked up by name."""
+    folders = {path.parent for room in (*ROOMS, "tests") for path in sources(room)}
+    crowded = {
+        name: found
+        for name, found in ((str(f.relative_to(REPOSITORY)), entries(f)) for f in folders)
+        if len(found) > MORE_ENTRIES.get(name, LARGEST_FOLDER)
+    }
+    assert crowded == {}
+
+
+def test_a_public_class_has_a_name_of_its_own():
+    homes = defaultdict(list)
+    for path in (path for room in ROOMS for path in sources(room)):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(module_name(path))
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_modules_open_by_saying_what_is_inside(room):
+    for path in sources(room):
+        said = ast.get_docstring(ast.parse(path.read_text()))
+        assert said, path
+        assert said.split()[0] not in QUESTION_WORDS, f"{path} opens with {said.split()[0]!r}"
+
+
+def test_tests_use_what_is_public_and_leave_the_path_alone():
+    for path in sources("tests"):
+        tree = ast.parse(path.read_text())
+        assert private_names(tree) == [], path
+        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert not {"sys.path.insert", "sys.path.append"} & set(calls), path
+
+
+def test_tests_mirror_the_rooms():
+    """tests/<kind>/<room>/ with names of their own, since a test is asked for by its file name."""
+    rooms = {*ROOMS, "docs"}
+    names: Counter[str] = Counter()
+    for kind in ("unit", "integration", "validity", "acceptance"):
+        for path in sources(f"tests/{kind}"):
+            names[path.name] += path.name != "conftest.py"
+            where = path.relative_to(REPOSITORY / "tests" / kind).parts[:-1]
+            whole = path.name in ("test_layout.py", "test_security.py", "conftest.py")  # about all rooms at once
+            assert not where if whole else where[0] in rooms, path
+    assert [name for name, times in names.items() if times > 1] == []

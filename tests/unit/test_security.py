@@ -222,4 +222,9 @@ def test_secrets_are_blanked_in_sentences(monkeypatch: pytest.MonkeyPatch) -> No
         "GET https://me:pass@host/x?token=tttt&a=1 with Bearer abcdefghij, hf_ABCDEFGHIJKL and correct horse failed"
     )
     assert said == "GET https://***@host/x?token=***&a=1 with Bearer ***, *** and *** failed"
+    assert without_secrets("password: 'hunter2!' and hunter2!") == "password: '***' and hunter2!"
     assert without_secrets("step-1000 of EleutherAI/pythia-70m") == "step-1000 of EleutherAI/pythia-70m"
+
+
+def test_overlapping_secrets_leave_one_mask() -> None:
+    assert without_secrets("at https://x:sk-proj-abcDEF1234567890abcDEF@host/y") == "at https://***@host/y"

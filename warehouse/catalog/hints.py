@@ -1,4 +1,4 @@
-"""What to say beside DuckDB's own message when a name is misspelt."""
+"""Hints beside DuckDB's own message when a name is misspelt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which partitions belong together: rows measured on something that is no longer there are kept, but not shown."""
+"""Partitions that belong together: rows measured on something that is no longer there are kept, but not shown."""
 
 from __future__ import annotations
 

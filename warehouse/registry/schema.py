@@ -1,4 +1,4 @@
-"""What a table is: columns with type, unit and meaning, a grain, a partition key and a version."""
+"""Schema of a table: columns with type, unit and meaning, a grain, a partition key and a version."""
 
 from __future__ import annotations
 

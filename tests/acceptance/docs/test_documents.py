@@ -17,7 +17,7 @@ import typer
 import sql
 from docs.build.flow import flow_svg
 from orchestration.cli.main import app
-from orchestration.cli.query_command import _text_of
+from orchestration.cli.query_command import text_of
 from tests.support.acceptance_home import rarecall
 from warehouse.catalog.publish import publish_catalog
 from warehouse.catalog.queries import query
@@ -104,7 +104,7 @@ def test_a_command_that_is_none_would_be_noticed() -> None:
     "command", [c for c in (*RARECALL, *mentions()) if c.startswith("rarecall query ") and len(words(c)) > 2]
 )
 def test_every_query_of_the_documents_is_answered(world: Home, command: str) -> None:
-    query(world, _text_of(next(word for word in words(command)[2:] if not word.startswith("-"))))
+    query(world, text_of(next(word for word in words(command)[2:] if not word.startswith("-"))))
 
 
 def test_every_sql_block_is_answered(world: Home) -> None:

@@ -12,6 +12,8 @@ from orchestration.run.flow import checkpoint_steps, corpus_steps
 from tests.support.acceptance_home import SECRET, contents, rarecall
 from tests.support.finished_home import Finished
 from warehouse.home import Home
+from warehouse.record.parts import TableStore
+from warehouse.registry import TABLES
 
 MEASURED = ("scores", "perturbations", "head_attention", "parameter_gradients", "training_steps")
 
@@ -25,7 +27,9 @@ def test_a_copied_home_is_relocated_without_measuring_again(finished: Finished, 
     assert moved.returncode == 0, moved.stderr
     sources = rarecall(home, "query", "-f", "csv", "SELECT source FROM checkpoints").stdout.split()[1:]
     assert sources and all(source.startswith(f"{home}/") for source in sources)
-    assert [file for file in home.rglob("tables/*/*/part-*.parquet") if _holds(file, str(finished.home))] == []
+    stores = [TableStore.of(Home(home), name) for name in TABLES]
+    live = [file for store in stores for partition in store.partitions() for file in store.files(partition)]
+    assert live and [file for file in live if _holds(file, str(finished.home))] == []
     scope = Scope(Home(home), load_profile(str(finished.profile)))
     assert corpus_steps(scope) == [] and checkpoint_steps(scope) == []
     assert before == {file.name: file.stat().st_mtime_ns for file in _parts(home, MEASURED)}

@@ -186,10 +186,10 @@ def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost
 
 
 def test_a_nan_names_checkpoint_and_paragraph(measured):
-    from assets.memorization import _Scorer
+    from assets.memorization import Scorer
     from probes.errors import ProbeError
 
-    scorer, rows = _Scorer(measured), measured.read("paragraphs").head(3)
+    scorer, rows = Scorer(measured), measured.read("paragraphs").head(3)
     read = [set(ids[:-1]) for ids in rows["token_ids"].to_list()]
     spoiled = min(read[1] - read[0] - read[2])
     scorer.model().get_input_embeddings().weight[spoiled] = float("nan")

@@ -185,7 +185,7 @@ def test_a_name_that_stands_for_another_folder_is_not_taken_over(
 
 def test_the_cursor_does_not_grow_without_end() -> None:
     asked = {f"run-step-{n}": "0123456789abcdef" for n in range(5000)}
-    kept = json.loads(sensors._bounded(asked))
+    kept = json.loads(sensors.bounded_cursor(asked))
     assert len(kept) == sensors.CURSOR_ENTRIES and "run-step-4999" in kept
 
 

@@ -53,10 +53,10 @@ def test_one_layers_weights_live_at_a_time(monkeypatch):
     """Weak references to every attention tensor: at most the current and the previous one may be alive."""
     import weakref
 
-    import probes.attention.weights as module
+    import probes.attention.weights as attending
 
     seen, alive = [], []
-    watched = module._watched
+    watched = attending.watched
 
     def spying(modules, keep):
         def spy(layer, weights):
@@ -66,7 +66,7 @@ def test_one_layers_weights_live_at_a_time(monkeypatch):
 
         return watched(modules, spy)
 
-    monkeypatch.setattr(module, "_watched", spying)
+    monkeypatch.setattr(attending, "watched", spying)
     prefix_attention(small_model("gpt_neo"), random_ids(8, 21), 20, batch_size=2)
     assert len(alive) == 8 and max(alive) <= 2
 

@@ -50,8 +50,8 @@ def test_shares_add_up_to_the_gradient_of_cross_entropy(
     expected.backward()
     torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
     optimizer = torch.optim.AdamW(ours.parameters(), lr=0.0, weight_decay=0.0)
-    with training._reproducible(), ThreadPoolExecutor(threads) as pool:
-        loss = training._step(plan, ours, optimizer, SEQUENCES, still, 0, pool)
+    with training.reproducible(), ThreadPoolExecutor(threads) as pool:
+        loss = training.take_step(plan, ours, optimizer, SEQUENCES, still, 0, pool)
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     for (name, parameter), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-4, atol=1e-6, msg=name)
@@ -61,7 +61,7 @@ def test_an_impossible_answer_gives_a_finite_loss() -> None:
     import torch
 
     hidden, head = torch.full((1, 2), 200.0), torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
-    loss, by_hidden, by_head = training._head_gradients(hidden, head, torch.tensor([1]))
+    loss, by_hidden, by_head = training.output_gradients(hidden, head, torch.tensor([1]))
     assert 80 < loss < 800
     assert torch.equal(by_hidden, torch.tensor([[2.0, 2.0]]))
     assert torch.equal(by_head, torch.tensor([[200.0, 200.0], [-200.0, -200.0]]))

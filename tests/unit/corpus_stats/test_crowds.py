@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import corpus_stats.duplicates.near_duplicates as near_duplicates
-from corpus_stats.duplicates.near_duplicates import _ShingleSets, near_duplicate_clusters
+from corpus_stats.duplicates.near_duplicates import ShingleSets, near_duplicate_clusters
 
 
 def template_crowd(rows: int, private: int, seed: int, vocabulary: int = 50_000) -> np.ndarray:
@@ -51,8 +51,8 @@ def test_marks_never_lose_a_similar_pair(rows, threshold, vocabulary, seed):
 def clusters_of_one_group(crowd: np.ndarray, threshold: float) -> list[int]:
     """Clusters when signatures tell nothing, all rows are candidates of each other and no group counts as small."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_duplicates, "_SMALL_GROUP", 0)
-        patch.setattr(near_duplicates, "_candidate_groups", lambda *_: [np.arange(len(crowd))])
+        patch.setattr(near_duplicates, "SMALL_GROUP", 0)
+        patch.setattr(near_duplicates, "candidate_groups", lambda *_: [np.arange(len(crowd))])
         return near_duplicate_clusters(crowd, threshold, shingle_length=3).tolist()
 
 
@@ -61,13 +61,13 @@ def test_a_crowd_of_one_template_is_no_cluster_and_costs_no_quadratic_time(priva
     crowd = template_crowd(2000, private, seed=1)
     assert jaccard(crowd[0], crowd[1]) == pytest.approx({37: 0.4, 10: 0.75}[private], abs=0.03)
     compared = []
-    original = _ShingleSets.similar
+    original = ShingleSets.similar
 
     def counting(self, pivot, others):
         compared.append(len(others))
         return original(self, pivot, others)
 
-    monkeypatch.setattr(_ShingleSets, "similar", counting)
+    monkeypatch.setattr(ShingleSets, "similar", counting)
     labels = near_duplicate_clusters(crowd)
     assert len(set(labels.tolist())) == 2000
     assert sum(compared) < 20 * 2000, "4 million pairs share the template"

@@ -11,8 +11,8 @@ from datasketch import MinHash, MinHashLSH
 from corpus_stats import CorpusError
 from corpus_stats.duplicates.near_duplicates import (
     HASHING_SCHEME,
-    _candidate_groups,
     band_shape,
+    candidate_groups,
     minhash_signatures,
     near_duplicate_clusters,
     shingle_hashes,
@@ -70,7 +70,7 @@ def test_candidates_are_those_of_datasketch_lsh():
     theirs = {frozenset((key, other)) for key, sketch in enumerate(sketches) for other in index.query(sketch)}
     ours = {
         frozenset(pair)
-        for group in _candidate_groups(signatures, bands, rows)
+        for group in candidate_groups(signatures, bands, rows)
         for pair in itertools.combinations(group.tolist(), 2)
     }
     assert ours == {pair for pair in theirs if len(pair) == 2}

@@ -56,11 +56,11 @@ def test_splitting_does_not_depend_on_pieces(ids, chunk, tmp_path_factory):
     folder = tmp_path_factory.mktemp("split")
     np.array(ids, dtype=np.uint16).tofile(folder / "a.bin")
     stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(ids)}]})
-    before, pretokenized._CHUNK_TOKENS = pretokenized._CHUNK_TOKENS, chunk
+    before, pretokenized.CHUNK_TOKENS = pretokenized.CHUNK_TOKENS, chunk
     try:
-        found = list(pretokenized._Scan(stream, np.zeros(4, dtype=np.int64), 0, None).documents())
+        found = list(pretokenized.Scan(stream, np.zeros(4, dtype=np.int64), 0, None).documents())
     finally:
-        pretokenized._CHUNK_TOKENS = before
+        pretokenized.CHUNK_TOKENS = before
     text = "".join(map(str, ids))
     assert ["".join(map(str, part)) for _, part in found if len(part)] == [part for part in text.split("0") if part]
     assert all(ids[offset : offset + len(part)] == part.tolist() for offset, part in found)
@@ -84,11 +84,11 @@ def test_rows_and_end_of_text_both_end_documents(rows, chunk, tmp_path_factory):
     folder, flat = tmp_path_factory.mktemp("rows"), [token for row in rows for token in row]
     np.array(flat, dtype=np.uint16).tofile(folder / "a.bin")
     stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(flat)}]})
-    before, pretokenized._CHUNK_TOKENS = pretokenized._CHUNK_TOKENS, chunk
+    before, pretokenized.CHUNK_TOKENS = pretokenized.CHUNK_TOKENS, chunk
     try:
-        found = list(pretokenized._Scan(stream, np.zeros(4, dtype=np.int64), 0, 6).documents())
+        found = list(pretokenized.Scan(stream, np.zeros(4, dtype=np.int64), 0, 6).documents())
     finally:
-        pretokenized._CHUNK_TOKENS = before
+        pretokenized.CHUNK_TOKENS = before
     expected = [part for row in rows for part in "".join(map(str, row)).split("0") if part]
     assert ["".join(map(str, part)) for _, part in found] == expected
     assert all(flat[offset : offset + len(part)] == part.tolist() for offset, part in found)

@@ -106,13 +106,13 @@ def test_windows_equal_reads_wherever_shards_end(corpus):
 @given(text=st.text(alphabet="ab1'é \n\t\r\u2003.", min_size=8, max_size=80), size=st.integers(1, 7))
 def test_long_documents_may_be_cut_at_lone_newlines(text, size):
     whole = _long_tokenizer()
-    before = shards._BATCH_CHARACTERS
-    shards._BATCH_CHARACTERS = size
+    before = shards.BATCH_CHARACTERS
+    shards.BATCH_CHARACTERS = size
     try:
-        (ids,) = shards._encoded(encoder(whole), [Document("long", "x", text)])
-        pieces = list(shards._pieces(text))
+        (ids,) = shards.encoded(encoder(whole), [Document("long", "x", text)])
+        pieces = list(shards.pieces_of(text))
     finally:
-        shards._BATCH_CHARACTERS = before
+        shards.BATCH_CHARACTERS = before
     assert "".join(pieces) == text
     assert ids.tolist() == whole.encode(text, add_special_tokens=False)
 
@@ -234,13 +234,13 @@ def test_occurrences_equal_the_naive_scan(data, length, dtype):
     other = data.draw(st.integers(1, 9))
     others = np.lib.stride_tricks.sliding_window_view(ids, min(other, len(ids)))
     expected_others = [int((others == row).all(axis=1).sum()) for row in others]
-    before = occurrences._CHUNK_TOKENS
-    for occurrences._CHUNK_TOKENS in (5, before):
+    before = occurrences.CHUNK_TOKENS
+    for occurrences.CHUNK_TOKENS in (5, before):
         stream = _ArrayStream(ids)
         assert count_occurrences(stream, asked).tolist() == expected
         together = count_occurrences_together(stream, [asked, others[:0], others])
         assert [counts.tolist() for counts in together] == [expected, [], expected_others]
-    assert before == occurrences._CHUNK_TOKENS
+    assert before == occurrences.CHUNK_TOKENS
 
 
 class _ArrayStream:

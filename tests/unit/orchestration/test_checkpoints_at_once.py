@@ -27,7 +27,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(side_by_side, "usable_cores", lambda: 4)
     monkeypatch.setattr(side_by_side, "available_memory_bytes", lambda: 100 * GIGABYTE)
-    monkeypatch.setattr(side_by_side, "_is_on_processor", lambda scope: True)
+    monkeypatch.setattr(side_by_side, "is_on_processor", lambda scope: True)
 
 
 def home_with(folder: Path, byte_counts: list[int], **changes: object) -> tuple[Scope, list[Step]]:
@@ -74,7 +74,7 @@ def test_one_on_an_accelerator_and_for_models_of_unknown_size(tmp_path: Path, mo
     scope, steps = home_with(tmp_path, [1000, 1000])
     register(scope.home, "checkpoints", "hub", {"source": "owner/model", "corpus_id": "python"})
     assert checkpoints_at_once(scope, [*steps, Step("checkpoint", "hub")]) == 1
-    monkeypatch.setattr(side_by_side, "_is_on_processor", lambda scope: False)
+    monkeypatch.setattr(side_by_side, "is_on_processor", lambda scope: False)
     assert checkpoints_at_once(scope, steps) == 1
 
 
@@ -88,8 +88,8 @@ def test_a_wrong_number_is_refused_before_any_work(tmp_path: Path, monkeypatch: 
 
 def test_a_container_limits_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nMemAvailable:   1000 kB\n")
-    monkeypatch.setattr(cores, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(cores, "_CONTAINER", tmp_path)
+    monkeypatch.setattr(cores, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(cores, "CONTAINER", tmp_path)
     assert cores.available_memory_bytes() == 1000 * 1024
     (tmp_path / "memory.current").write_text("100\n")
     (tmp_path / "memory.max").write_text("max\n")

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from statsmodels.stats.meta_analysis import combine_effects
 
 from probes.attention.rarity import head_rarity
-from probes.statistics.token_types import _Types, _variance_between, token_random_effects
+from probes.statistics.token_types import WeightedTypes, token_random_effects, variance_between
 from probes.triggers.effect import trigger_effect
 from tests.support.triggers_worlds import token_world
 
@@ -26,9 +26,9 @@ def rows(seed: int, spread: float, slope: float = 0.0, types: int = 60, count: i
 def test_the_line_is_weighted_least_squares_over_type_means():
     values, rarity, token, weights = rows(0, spread=1.0, slope=0.5)
     found = token_random_effects(values, rarity, token, weights)
-    of_type = _Types.of(values, rarity, token, weights)
+    of_type = WeightedTypes.of(values, rarity, token, weights)
     sampling = of_type.noise / of_type.weight[:, None]
-    weight = 1 / (sampling + _variance_between(of_type, sampling))
+    weight = 1 / (sampling + variance_between(of_type, sampling))
     fit = sm.WLS(of_type.y[:, 0], sm.add_constant(of_type.x), weights=weight[:, 0]).fit()
     assert found.estimate[0] == pytest.approx(fit.params[1])
     errors = [np.sqrt(max(fit.scale, 1) * fit.normalized_cov_params[1, 1]), fit.HC3_se[1]]
@@ -40,10 +40,10 @@ def test_the_line_is_weighted_least_squares_over_type_means():
 def test_variance_between_types_equals_statsmodels_where_there_is_no_slope():
     """With rarity unrelated to everything the moments are close to those of a plain random-effects mean."""
     values, rarity, token, weights = rows(1, spread=2.0, types=200, count=6000)
-    of_type = _Types.of(values, rarity, token, weights)
+    of_type = WeightedTypes.of(values, rarity, token, weights)
     sampling = of_type.noise / of_type.weight[:, None]
     theirs = combine_effects(of_type.y[:, 0], sampling[:, 0], method_re="dl").tau2
-    assert _variance_between(of_type, sampling)[0] == pytest.approx(theirs, rel=0.05)
+    assert variance_between(of_type, sampling)[0] == pytest.approx(theirs, rel=0.05)
 
 
 def test_columns_are_estimated_independently_and_copies_do_not_count():

@@ -7,7 +7,7 @@ import pytest
 
 import sql
 from assets.framework.errors import RequestError
-from orchestration.cli.query_command import _require_known, _text_of, completions
+from orchestration.cli.query_command import completions, require_known, text_of
 from probes.scoring.teacher_forced import em_bin
 from warehouse.catalog.queries import connect, query
 from warehouse.errors import QueryError
@@ -150,10 +150,10 @@ def test_the_shell_completes_questions_and_inside_a_select_tables():
 
 
 def test_a_word_is_a_question_a_table_or_an_error_that_knows_better():
-    assert _text_of("claims") == _text_of("Claims ") == COOKBOOK["claims"].text
-    assert _text_of("token_scores") == "FROM token_scores"
+    assert text_of("claims") == text_of("Claims ") == COOKBOOK["claims"].text
+    assert text_of("token_scores") == "FROM token_scores"
     with pytest.raises(RequestError, match="did you mean which_tokens_trigger"):
-        _text_of("which_token_triggers")
+        text_of("which_token_triggers")
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_a_word_is_a_question_a_table_or_an_error_that_knows_better():
 )
 def test_a_choice_that_leads_nowhere_is_refused(home, checkpoint, paragraph, sentence):
     if sentence is None:
-        _require_known(home, checkpoint, paragraph)
+        require_known(home, checkpoint, paragraph)
         return
     with pytest.raises(RequestError, match=sentence):
-        _require_known(home, checkpoint, paragraph)
+        require_known(home, checkpoint, paragraph)
 
 
 def test_a_paragraph_is_chosen_by_so_much_of_its_id_as_no_other_shares(home):
     names = query(home, "SELECT paragraph_id FROM paragraphs")["paragraph_id"].to_list()
-    _require_known(home, "", names[0])
+    require_known(home, "", names[0])
     shared = next(name[0] for name in names if sum(other[0] == name[0] for other in names) > 1)
     with pytest.raises(RequestError, match=f"paragraphs have ids that begin with '{shared}'"):
-        _require_known(home, "", shared)
+        require_known(home, "", shared)

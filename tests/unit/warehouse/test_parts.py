@@ -1,11 +1,11 @@
 """The Parquet record: nothing half, nothing stale, nothing damaged, the same bytes however it was made."""
 
 import errno
+import os
 
 import polars as pl
 import pytest
 
-from warehouse import files
 from warehouse.errors import WarehouseError
 from warehouse.home import Home, check_name
 from warehouse.record.parts import TableStore
@@ -69,7 +69,7 @@ def test_a_full_disk_keeps_the_old_part_and_says_so(store, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "_flush", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WarehouseError, match="the disk is full"):
         store.writer("c1", {"seed": 2}, 1).write(0, rows(["z"]), corpus_id="c1")
     monkeypatch.undo()
