@@ -10,7 +10,7 @@ import polars as pl
 
 from assets.corpus.text import tokens_folder
 from assets.framework import model_stage
-from assets.framework.stage import Frames, Scope, Shards, stage, no_rows
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.training import trained_checkpoints
 
 KEPT_SHARE = 0.9
