@@ -9,7 +9,6 @@ import polars as pl
 
 from assets.framework.profile import Profile, settings_named
 from assets.framework.stage import Scope
-from warehouse.registry import TABLES
 
 """Non-memorized: exact match at most a fifth of the continuation (0-10 of 50; Stoehr et al. 2024, section 3)."""
 
@@ -62,10 +61,3 @@ def shard_count(rows: int, size: int) -> int:
 def shard_of(frame: pl.DataFrame, shard: int, size: int) -> pl.DataFrame:
     """Rows of one shard."""
     return frame.slice(shard * size, size)
-
-
-def no_rows(table: str) -> pl.DataFrame:
-    """An empty frame in the registry's types, for a group that has no paragraphs."""
-    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame.drop("checkpoint_id")
