@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -36,7 +37,8 @@ def replace_file(target: Path, write: Callable[[Path], object], mode: int | None
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses this, too
+            temporary.unlink(missing_ok=True)
 
 
 def fill_file(target: Path, write: Callable[[Path], object]) -> None:
@@ -69,15 +71,26 @@ def disk_error(target: Path, error: Exception) -> WarehouseError:
     )
 
 
-def is_alive(process: str) -> bool:
-    """Whether a process of that number runs on this machine; what is no number is not alive."""
+def process_mark(number: int | None = None) -> str:
+    """A process by its number and, where the system tells, when it began: numbers are used again."""
+    number = number or os.getpid()
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
+        began = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return str(number)
+    return f"{number}-{began}"
+
+
+def is_alive(process: str) -> bool:
+    """Whether a process of that number or mark runs on this machine; what is neither is not alive."""
+    number, _, began = process.partition("-")
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not began or process_mark(int(number)) in (process, number)
 
 
 def write_json(target: Path, value: Any) -> None:

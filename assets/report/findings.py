@@ -55,6 +55,23 @@ def _duplication(frame: pl.DataFrame) -> str:
     return f"Recited in full: {', '.join(parts)}; if copies did not matter, every rung would show {_percent(null)}."
 
 
+def _offset(frame: pl.DataFrame) -> str:
+    unrelated = frame.filter(preceding_text="unrelated")
+    if unrelated.is_empty():
+        return "Not testable here: no other text fits before a paragraph."
+    kept = [
+        f"{_percent(share)} after {n}" for n, share in unrelated.select("preceding_length", "kept_share").iter_rows()
+    ]
+    far = unrelated.row(-1, named=True)
+    true = frame.filter(preceding_text="true", preceding_length=far["preceding_length"])
+    truly = f" After its true preceding text of that length: {_percent(true['kept_share'][0])}." if true.height else ""
+    gained = "no other was tried" if far["gained_share"] is None else f"of the others {_percent(far['gained_share'])}"
+    return (
+        f"Of {far['start_cluster_count']} clusters recited at the start of the window, are recited after tokens of "
+        f"unrelated text: {', '.join(kept)} ({_interval(far['lower'], far['upper'])} for the last; {gained}).{truly}"
+    )
+
+
 def _rarity(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     verdict = _direction(row["difference_lower"], row["difference_upper"], "rarer", "more common")
@@ -139,9 +156,10 @@ def _effect(frame: pl.DataFrame) -> str:
 def _short_circuit(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     return (
-        f"Without the attention of layer {row['layer']} recital falls by {_percent(row['memorization_drop_share'])} and held-out text by "
-        f"{_percent(row['utility_drop_share'])}: selectivity {row['selectivity']:+.2f} ({_interval(row['lower'], row['upper'])}), the best of "
-        f"{row['block_count']} blocks, {row['selective_count']} of which are selective without collapse."
+        f"Without the attention of layer {row['layer']} recital loses {_percent(row['recital_loss_share'])} of its tokens "
+        f"(verbatim length {_percent(row['memorization_drop_share'])}) and held-out text {_percent(row['utility_drop_share'])} of those it had right: "
+        f"{row['excess']:+.2f} ({_interval(row['excess_lower'], row['excess_upper'])}) beyond random heads and noise of the same cost, the best of "
+        f"{row['block_count']} blocks, {row['selective_count']} of which are selective."
     )
 
 
@@ -159,6 +177,7 @@ def _unlearning(frame: pl.DataFrame) -> str:
 
 _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_duplication": ("Duplication", _duplication),
+    "finding_offset": ("Offset", _offset),
     "finding_rarity": ("Rarity of recited text", _rarity),
     "finding_position": ("Perturbation", _position),
     "finding_trigger": ("Rare triggers", _trigger),

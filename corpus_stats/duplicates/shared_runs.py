@@ -73,14 +73,14 @@ def _slice(token_ids: np.ndarray, run_length: int, part: int) -> tuple[np.ndarra
     """Hashes of the runs that fall into one slice of the hash space, and where they are (row · runs + offset)."""
     hashes, places = [], []
     for begin in range(0, len(token_ids), _TILE_ROWS):
-        found = _run_hashes(token_ids[begin : begin + _TILE_ROWS], run_length)
+        found = run_hashes(token_ids[begin : begin + _TILE_ROWS], run_length)
         kept = np.flatnonzero(found.reshape(-1) >> np.uint64(64 - _SLICE_BITS) == part)
         hashes.append(found.reshape(-1)[kept])
         places.append(kept + begin * found.shape[1])
     return np.concatenate(hashes), np.concatenate(places)
 
 
-def _run_hashes(token_ids: np.ndarray, run_length: int) -> np.ndarray:
+def run_hashes(token_ids: np.ndarray, run_length: int) -> np.ndarray:
     """64-bit hash of every run, [paragraph, offset]: differences of prefix polynomials, then mixed (Karp, Rabin)."""
     tokens = token_ids.astype(np.uint64) + np.uint64(1)
     tokens = (tokens ^ (tokens << np.uint64(32))) * _FINAL

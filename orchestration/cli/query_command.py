@@ -126,7 +126,7 @@ def text_of(asked: str) -> str:
     from assets.framework.errors import RequestError
 
     if asked == "-":
-        return sys.stdin.read()
+        return _read_input()
     if not _NAME.fullmatch(asked.strip()):
         return asked
     name, known = asked.strip().lower(), queries.questions()
@@ -137,6 +137,17 @@ def text_of(asked: str) -> str:
     close = difflib.get_close_matches(name, completions(""), n=3)
     said = f"did you mean {' or '.join(close)}" if close else "`rarecall query` lists the questions"
     raise RequestError(f"there is no question or table {name!r}; {said}?")
+
+
+def _read_input() -> str:
+    from assets.framework.errors import RequestError
+
+    if sys.stdin is None:
+        raise RequestError("standard input is closed; write the SELECT into it, or name it as an argument.")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"standard input is not UTF-8 (byte {error.start}); save the SELECT as UTF-8.") from error
 
 
 def require_known(home: Home, checkpoint: str, paragraph: str) -> None:

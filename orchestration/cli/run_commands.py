@@ -76,7 +76,7 @@ def _say_failed(failed: list[tuple[Step, BaseException]]) -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000,
     profile: ProfileOption = "",
     host: Annotated[str, typer.Option(help="Address to listen on; think before changing it.")] = "127.0.0.1",
 ) -> None:

@@ -222,19 +222,6 @@ class Adapter:
             raise ProbeError(f"component {component!r} does not exist; choose one of {', '.join(COMPONENTS)}.")
         return found
 
-    def component_slices(self, layer: int) -> dict[tuple[Component, int | None], list[Tensor]]:
-        """Views on the checkpoint's own weights, by component and head (None for W_in and W_out).
-
-        Each view is [other side, size]; a list holds one view, for Llama's W_in two (gate, up). Writing to a view
-        writes to the model. W_K and W_V carry key/value heads: under grouped-query attention their head index runs
-        to key_value_head_count, and query head h reads key/value head h // (head_count / key_value_head_count).
-        """
-        slices: dict[tuple[Component, int | None], list[Tensor]] = {}
-        for projection in self.projections(layer):
-            for head, view in enumerate(projection.split_weight(projection.module.weight.detach())):
-                slices.setdefault((projection.component, head if projection.is_per_head else None), []).append(view)
-        return slices
-
     def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < self.layer_count:
             raise ProbeError(f"layer {layer} does not exist; the model has layers 0 to {self.layer_count - 1}.")

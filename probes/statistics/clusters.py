@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,46 +55,6 @@ def bootstrap_means(means: np.ndarray, draws: int, seed: int) -> np.ndarray:
         total, count = weights @ filled, weights @ present
         result[start : start + len(weights)] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return result.reshape(draws, *means.shape[1:])
-
-
-def cluster_bootstrap(
-    values: np.ndarray,
-    clusters: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray] | None = None,
-    draws: int = 2000,
-    *,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Statistic of the cluster means with its 95 % percentile interval.
-
-    Args:
-        values: [paragraph, ...]; NaN is left out.
-        clusters: labels, [paragraph].
-        statistic: maps cluster means [cluster, ...] to [...]; the mean if not given, which is vectorised.
-        draws: bootstrap samples.
-        seed: seed of the resampling.
-
-    Returns:
-        Estimate, lower and upper end, each [...] (numpy scalars for one-dimensional values); the ends are NaN below
-        three clusters.
-
-    Raises:
-        ProbeError: values and clusters do not fit.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) != len(clusters) or not len(values):
-        raise ProbeError(f"{len(values)} values come with {len(clusters)} cluster labels; give one label for each.")
-    means = cluster_means(values, clusters)
-    estimate = nan_mean(means) if statistic is None else np.asarray(statistic(means))
-    if len(means) < LEAST_CLUSTER_COUNT:
-        return estimate[()], np.full_like(estimate, np.nan)[()], np.full_like(estimate, np.nan)[()]
-    if statistic is None:
-        resampled = bootstrap_means(means, draws, seed)
-    else:
-        rng = np.random.default_rng(seed)
-        resampled = np.stack([statistic(means[rng.integers(len(means), size=len(means))]) for _ in range(draws)])
-    lower, upper = percentile_interval(resampled)
-    return estimate[()], lower[()], upper[()]
 
 
 def percentile_interval(resampled: np.ndarray, coverage: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -34,6 +34,15 @@ SPILL_LIMIT = "10GB"
 """Most that one connection may put on the disk while it sorts or groups more than fits into memory."""
 
 
+def make_spill_folder(home: Home) -> Path:
+    """An empty folder of that kind; where the home cannot be written, in the system's own."""
+    try:
+        (folder := spill_folder(home)).mkdir()
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="rarecall-spill-"))
+    return folder
+
+
 def spill_folder(home: Home) -> Path:
     """A name for what a connection puts on the disk; it names the process, so that `gc` finds what a killed one left.
 

@@ -1,4 +1,4 @@
-"""What a question may hold: one SELECT, or the plan of one, in which nothing writes.
+"""The grammar of a question: one SELECT, or the plan of one, in which nothing writes.
 
 The kind of a statement does not tell: `EXPLAIN ANALYZE COPY` is an EXPLAIN, and since DuckDB 2.0
 `WITH a AS (COPY … TO …) SELECT …` is a SELECT; both write. So the tree of the statement decides, as DuckDB itself
@@ -44,6 +44,10 @@ def reading_text(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     """
     if len(text) > _LONGEST_TEXT:
         raise QueryError(f"the query is longer than {_LONGEST_TEXT:,} characters; shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"the query is not UTF-8 (character {error.start}); write it as UTF-8.") from error
     kind, said = _single(connection, text)
     if kind == "EXPLAIN":
         found = _EXPLAIN.fullmatch(text)

@@ -20,7 +20,7 @@ import duckdb
 
 from warehouse.catalog.confinement import give_up_writing
 from warehouse.catalog.hints import hint
-from warehouse.catalog.queries import SPILL_LIMIT, connect, spill_folder, variables_set
+from warehouse.catalog.queries import SPILL_LIMIT, connect, make_spill_folder, variables_set
 from warehouse.catalog.reading import explain, reading_text
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
@@ -87,8 +87,7 @@ def stream(
     Raises:
         QueryError: it writes, is wrong, or takes more than its bounds allow.
     """
-    question = _Question(home, text, parameters, variables or {}, spill_folder(home), bounds)
-    question.spill.mkdir()
+    question = _Question(home, text, parameters, variables or {}, make_spill_folder(home), bounds)
     thread = threading.Thread(target=_answer, args=(question,), daemon=True)
     thread.start()
     try:

@@ -56,9 +56,7 @@ def test_one_token_less_than_the_run_is_no_link():
 
 def test_equal_hashes_alone_join_nothing(monkeypatch):
     rows = np.random.default_rng(5).integers(0, 5000, (8, 60))
-    monkeypatch.setattr(
-        shared_runs, "_run_hashes", lambda ids, run: np.zeros((len(ids), 60 - run + 1), dtype=np.uint64)
-    )
+    monkeypatch.setattr(shared_runs, "run_hashes", lambda ids, run: np.zeros((len(ids), 60 - run + 1), dtype=np.uint64))
     assert shared_run_clusters(rows, 50).tolist() == list(range(8))
 
 
