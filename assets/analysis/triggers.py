@@ -12,7 +12,7 @@ from assets.analysis.head_rarity import attention_array
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.training import trained_checkpoints
 from warehouse.catalog.publish import open_record
 from warehouse.catalog.queries import to_polars
@@ -80,6 +80,9 @@ def _analyse(scope: Scope) -> Frames:
     rows, probes = trigger_rows(scope), scope.profile.probes
     effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
     strongest = strongest_triggers(rows)
+    if scope.read("head_attention", ["layer"]).is_empty():  # a family without an adapter: no claim about heads
+        rest = {name: no_rows(name) for name in ("head_correlations", "head_pointing", "claims")}
+        return {"trigger_effects": effects, "trigger_summaries": strongest, **rest}
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
     source = scope.read("checkpoints", ["source"])["source"][0].lower()

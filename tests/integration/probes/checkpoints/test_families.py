@@ -10,6 +10,7 @@ from probes.architectures import FAMILIES, adapter_for
 from probes.attention.weights import attention_array, prefix_attention
 from probes.gradients.parameters import parameter_gradients
 from probes.scoring.teacher_forced import score_paragraphs
+from tests.support import REPOSITORY
 from tests.support.models.families import LIKE_GEMMA2, SPECIAL, VOCABULARY, family_model
 
 PREFIX, LENGTH = 10, 20
@@ -108,3 +109,9 @@ def test_gradients_of_every_piece(model):
         np.testing.assert_allclose(row["max_abs"], float(expected.abs().max()), rtol=5e-4, atol=1e-7)
     assert {"W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"} == set(frame["component"])
     model.zero_grad()
+
+
+def test_the_documentation_lists_the_families():
+    text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| gpt_neo"))
+    assert {name.strip() for name in row.split("|")[1].split(",")} == set(FAMILIES)
