@@ -30,6 +30,7 @@ kind = "text-folder"
 vocabulary_size = 512
 shard_tokens = 20000
 [training]
+row_length = 0
 background_count = 20
 batch_size = 8
 held_out = 6
