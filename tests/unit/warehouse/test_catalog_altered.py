@@ -25,7 +25,13 @@ COUNT = "SELECT count(*) AS n FROM duplication_ladder"
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home").prepare()
     writer = TableStore.of(home, "duplication_ladder").writer("c1", {"upstream": {}}, 1)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c1")
+    writer.write(
+        0,
+        pl.DataFrame(
+            {"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1.0}
+        ),
+        corpus_id="c1",
+    )
     writer.finish()
     publish_catalog(home)
     assert is_published(home) and not is_altered(home)
