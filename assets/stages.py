@@ -17,8 +17,8 @@ from assets.localization.interventions import interventions
 from assets.localization.patching import patching
 from assets.localization.perturbations import perturbations
 from assets.localization.score_card import localization_score_card
-from assets.memorization import extractability, generations, scores
-from assets.recital_offsets import recall_by_offset
+from assets.memorization.offsets import recall_by_offset
+from assets.memorization.stages import extractability, generations, scores
 from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (

@@ -146,6 +146,14 @@ class ReportSettings(Settings):
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
 
 
+class ClaimSettings(Settings):
+    """When an effect is too small to matter."""
+
+    smallest_effects: dict[str, float] = Field(
+        default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
+    )
+
+
 class LocalizationSettings(Settings):
     """What is patched and taken away."""
 
@@ -245,6 +253,7 @@ class Profile(Settings):
     probes: ProbeSettings = ProbeSettings()
     edits: EditSettings | None = Field(default=None, description="Without it nothing is unlearned or edited.")
     report: ReportSettings = ReportSettings()
+    claims: ClaimSettings = ClaimSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
 

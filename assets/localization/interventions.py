@@ -14,7 +14,7 @@ from assets.localization import samples
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    return model_stage.localization_settings(profile, "sweeps")
+    return model_stage.localization_settings(profile, "sweeps", "random_choices")
 
 
 def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
@@ -36,7 +36,7 @@ def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
 )
 def interventions(scope: Scope) -> Shards:
     """Identity short-circuit, uniform attention, zero and mean ablation of blocks, ranges, heads and MLPs, with the
-    cost to held-out text: selectivity with an interval, and collapse never counted as success."""
+    cost to held-out text: selectivity by one measure on both sides, beside random heads and noise of equal cost."""
     return Shards(1, lambda _: {"interventions": _sweep(scope)}, "checkpoints")
 
 
@@ -53,4 +53,5 @@ def _sweep(scope: Scope) -> pl.DataFrame:
     return measure_interventions(
         model, ids, model_stage.token_matrix(utility), todo, scope.profile.paragraphs.prefix_length,
         batch_size=probes.batch_size, seed=probes.seed, bootstrap_count=probes.bootstrap_draws,
+        random_count=scope.profile.localization.random_choices,
     )  # fmt: skip

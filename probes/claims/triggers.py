@@ -169,7 +169,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     elif measured.ours is None:
         yield judged_row(claim, measured, "less")
     elif row["rank_among_heads"] == 0:
-        yield claim_row(claim, measured, *judge(measured, "less"))
+        yield claim_row(claim, measured, *judge(measured, "less"), "less")
     else:
         yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
 
@@ -182,12 +182,18 @@ def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: 
     verdict, reason = judge(measured, direction)
     name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
     if verdict == "supported" and row["q_value"] >= 0.05:
-        return claim_row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+        return claim_row(
+            claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}", direction
+        )
     if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
         return claim_row(
-            claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold"
+            claim,
+            measured,
+            "undecided",
+            f"{name}, but over token types, taken as a sample, it does not hold",
+            direction,
         )
-    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
+    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}", direction)
 
 
 def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
@@ -227,7 +233,7 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
     if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
         verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield claim_row(claim, measured, verdict, reason)
+    yield claim_row(claim, measured, verdict, reason, "greater")
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",
