@@ -1,4 +1,4 @@
-"""Where DuckDB puts what does not fit into memory while it sorts or groups."""
+"""The folder on disk for what DuckDB cannot hold in memory while it sorts or groups."""
 
 from __future__ import annotations
 
