@@ -194,6 +194,6 @@ def _version(home: Home) -> int:
         return 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WarehouseError(
-            f'{home.layout} does not say which layout the home has; write {{"layout": {LAYOUT}}} into it if this '
+            f'{home.layout} cannot be read as a layout; write {{"layout": {LAYOUT}}} into it if this '
             "home was made by this rarecall."
         ) from error

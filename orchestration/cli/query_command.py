@@ -91,13 +91,15 @@ def query(
 
 @contextlib.contextmanager
 def _left_at_once() -> Iterator[None]:
-    """End the process when a question was stopped and goes on all the same."""
-    from orchestration.run.failures import say_failure
+    """End the process when somebody stopped a question, or it was stopped and goes on all the same."""
+    from orchestration.run.failures import say, say_failure
     from warehouse.catalog.stream import is_stuck
 
     try:
         yield
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            os._exit(say("the query was interrupted.", 1))
         if is_stuck():
             os._exit(say_failure(error))
         raise

@@ -17,6 +17,7 @@ import filelock
 
 import sql
 from warehouse.catalog.macros import Macro
+from warehouse.catalog.spill import SPILL_LIMIT, spill_folder
 from warehouse.errors import WarehouseError
 from warehouse.files import digest, disk_error, file_sha256, is_alive, write_json
 from warehouse.home import Home
@@ -46,10 +47,16 @@ class CatalogRefusedError(WarehouseError):
         self.report = report
 
 
-def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
-    """A private in-memory connection with limits; extensions are never fetched."""
+def connect_workspace(threads: int = 2, memory: str = "1GB", home: Home | None = None) -> duckdb.DuckDBPyConnection:
+    """A private in-memory connection with limits; extensions are never fetched.
+
+    With a home, what does not fit into memory goes there, where `gc` finds it should the process be killed.
+    """
     connection = duckdb.connect(config=limits(threads, memory))
     connection.execute("SET enable_progress_bar = false")  # progress is ours to show
+    if home is not None:
+        connection.execute(f"SET temp_directory = {literal(spill_folder(home))}")
+        connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")
     return connection
 
 
@@ -162,7 +169,7 @@ def _sha256_once(file: Path, *_: int) -> str:
 @contextlib.contextmanager
 def open_record(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private connection with every table and view over the record as it is now, published or not."""
-    with connect_workspace() as connection:
+    with connect_workspace(home=home) as connection:
         for table in TABLES.values():
             _create_table_view(connection, home, table)
         for kind, query in _objects("macros", "views"):
@@ -198,7 +205,7 @@ def reads_of(query: sql.Query, names: set[str]) -> set[str]:
 
 def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogReport:
     report, shown = CatalogReport(), consistent_partitions(home)
-    with connect_workspace() as connection:
+    with connect_workspace(home=home) as connection:
         connection.execute(f"ATTACH {literal(path)} AS catalog (STORAGE_VERSION {literal(STORAGE_VERSION)})")
         connection.execute("USE catalog")
         for table in TABLES.values():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,6 +16,7 @@ import sql
 from warehouse.catalog.hints import hint
 from warehouse.catalog.publish import Settings, identifier, is_altered, limits, literal, published_root
 from warehouse.catalog.reading import explain, reading_text
+from warehouse.catalog.spill import SPILL_LIMIT, spill_folder
 from warehouse.errors import QueryError
 from warehouse.home import Home
 
@@ -26,30 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _HOLDER = re.compile(r"Conflicting lock is held in (.+? \(PID \d+\))")
-_numbers = itertools.count()
 _shared: ContextVar[tuple[Home, duckdb.DuckDBPyConnection] | None] = ContextVar("_shared", default=None)
-
-
-SPILL_LIMIT = "10GB"
-"""Most that one connection may put on the disk while it sorts or groups more than fits into memory."""
-
-
-def make_spill_folder(home: Home) -> Path:
-    """An empty folder of that kind; where the home cannot be written, in the system's own."""
-    try:
-        (folder := spill_folder(home)).mkdir()
-    except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="rarecall-spill-"))
-    return folder
-
-
-def spill_folder(home: Home) -> Path:
-    """A name for what a connection puts on the disk; it names the process, so that `gc` finds what a killed one left.
-
-    In the home, or where that cannot be written in the system's own folder for temporary files.
-    """
-    room = home.root if os.access(home.root, os.W_OK) else Path(tempfile.gettempdir())
-    return room / f".rarecall-spill-{next(_numbers)}.{os.getpid()}.tmp"
 
 
 def connect(home: Home, threads: int = 2, memory: str = "2GB", spill: Path | None = None) -> duckdb.DuckDBPyConnection:

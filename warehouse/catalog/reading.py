@@ -1,4 +1,4 @@
-"""The grammar of a question: one SELECT, or the plan of one, in which nothing writes.
+"""The check of a question: one SELECT, or the plan of one, in which nothing writes.
 
 The kind of a statement does not tell: `EXPLAIN ANALYZE COPY` is an EXPLAIN, and since DuckDB 2.0
 `WITH a AS (COPY … TO …) SELECT …` is a SELECT; both write. So the tree of the statement decides, as DuckDB itself

@@ -20,8 +20,9 @@ import duckdb
 
 from warehouse.catalog.confinement import give_up_writing
 from warehouse.catalog.hints import hint
-from warehouse.catalog.queries import SPILL_LIMIT, connect, make_spill_folder, variables_set
+from warehouse.catalog.queries import connect, variables_set
 from warehouse.catalog.reading import explain, reading_text
+from warehouse.catalog.spill import SPILL_LIMIT, make_spill_folder
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
 

@@ -14,6 +14,7 @@ from warehouse.catalog import publish
 from warehouse.catalog.publish import is_altered, is_published, publish_catalog
 from warehouse.catalog.queries import query
 from warehouse.errors import QueryError
+from warehouse.files import write_json
 from warehouse.home import Home
 from warehouse.record.parts import TableStore
 
@@ -24,7 +25,13 @@ COUNT = "SELECT count(*) AS n FROM duplication_ladder"
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home").prepare()
     writer = TableStore.of(home, "duplication_ladder").writer("c1", {"upstream": {}}, 1)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c1")
+    writer.write(
+        0,
+        pl.DataFrame(
+            {"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1.0}
+        ),
+        corpus_id="c1",
+    )
     writer.finish()
     publish_catalog(home)
     assert is_published(home) and not is_altered(home)
@@ -66,8 +73,17 @@ def test_what_another_program_did_is_refused_named_and_undone(home: Home, alter)
 
 def test_a_reader_between_the_file_and_its_note_is_answered(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is replaced first; a process that is killed there leaves a catalog that is sound but not current."""
-    monkeypatch.setattr(publish, "_forget_retired_parts", lambda *_: None)
-    publish_catalog(home)
+    written = []
+
+    def killed_at_the_last_note(*note) -> None:
+        written.append(note)
+        if len(written) == 2:
+            raise InterruptedError
+        write_json(*note)
+
+    monkeypatch.setattr(publish, "write_json", killed_at_the_last_note)
+    with pytest.raises(InterruptedError):
+        publish_catalog(home)
     assert query(home, COUNT)["n"].to_list() == [1]
     assert not is_published(home)
 

@@ -30,7 +30,13 @@ def published(root: Path) -> Home:
 
     home = Home(root).prepare()
     writer = TableStore.of(home, "duplication_ladder").writer("c1", {"upstream": {}}, 1)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c1")
+    writer.write(
+        0,
+        pl.DataFrame(
+            {"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1.0}
+        ),
+        corpus_id="c1",
+    )
     writer.finish()
     publish_catalog(home)
     return home

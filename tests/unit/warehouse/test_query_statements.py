@@ -100,7 +100,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     root = tmp_path_factory.mktemp("statements")
     home = Home(root / "home").prepare()
     writer = TableStore.of(home, "duplication_ladder").writer("c1", {"upstream": {}}, 1)
-    rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1}
+    rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1.0}
     writer.write(0, pl.DataFrame(rows), corpus_id="c1")
     writer.finish()
     (root / "outside.txt").write_text("a\n1\n")
