@@ -91,8 +91,8 @@ FIGURES = (
         "recital_by_offset",
         "memorization",
         "Recital after other text",
-        "Of clusters recited where the context window begins, the share recited after other text of the corpus, with 95 "
-        "% Wilson interval, by the tokens of the prefix that are shown. Crosses: of those not recited there.",
+        "Of clusters recited where the context window begins, the share recited after other text of the corpus, with "
+        "95 % Wilson interval, by the tokens of the prefix that are shown. Crosses: of those not recited there.",
         "figure_recital_offset",
         recital_by_offset,
     ),
