@@ -82,6 +82,7 @@ def _analyse(scope: Scope) -> Frames:
     claims = trigger_claims(
         rows, scope.read("head_rarity"), effects, strongest, correlations,
         continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
+        policy=_policy(scope),
     )  # fmt: skip
     clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
     fragile = offset_claims(scope.read("recall_by_offset").join(clusters, on="paragraph_id", maintain_order="left"))
@@ -93,6 +94,12 @@ def _analyse(scope: Scope) -> Frames:
         "head_pointing": _pointing(scope, rows, attention, facts),
         "claims": pl.concat([claims, _localization_claims(scope, is_papers_model), edited, fragile]),
     }
+
+
+def _policy(scope: Scope) -> str:
+    """How the replacements that the verdicts rest on were drawn."""
+    name, draws = next(iter(scope.profile.probes.perturbation_draws.items()))
+    return f"replacements by policy {name}, {draws} at each position"
 
 
 def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:

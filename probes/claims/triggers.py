@@ -42,6 +42,7 @@ def trigger_claims(
     *,
     continuation_length: int = 50,
     is_papers_model: bool = False,
+    policy: str = "",
 ) -> pl.DataFrame:
     """Rows of table claims (without checkpoint_id) for P1 sections 4 and 6.
 
@@ -55,6 +56,7 @@ def trigger_claims(
         continuation_length: tokens of the continuation.
         is_papers_model: whether the checkpoint is GPT-Neo 125M on the Pile; numbers of that model are not testable on
             another one.
+        policy: how replacements were drawn, in words; verdicts about perturbation name it.
 
     Returns:
         claim_id, paper, statement, reported, ours, lower, upper, null_value, verdict, reason.
@@ -66,7 +68,7 @@ def trigger_claims(
         _early_claim(kept, continuation_length),
         *_head_claims(rarity, is_papers_model),
         _correlation_claim(rarity, correlations),
-        *_effect_claims(effects, strongest),
+        *_effect_claims(effects, strongest, policy),
     ]
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -213,7 +215,7 @@ def _mean(values: pl.Series) -> float | None:
     return None if values.null_count() else float(values.to_numpy().mean())
 
 
-def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame, policy: str) -> Iterator[dict[str, Any]]:
     """Do rare tokens trigger memorized continuations?"""
     claim = Claim(
         "rare_tokens_trigger_recital", _SECTION_6,
@@ -227,7 +229,7 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
     if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
         verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield claim_row(claim, measured, verdict, reason)
+    yield claim_row(claim, measured, verdict, f"{reason}{policy and f'; {policy}'}")
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",
