@@ -123,7 +123,7 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
 
 
 def _eighths(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Which eighth of the whole weight lies below each value, [token]; equal values fall together, copies count once."""
+    """Which eighth of the weight lies below each value, [token]; equal values fall together, copies weigh as one."""
     distinct, place = np.unique(values, return_inverse=True)
     of_value = np.bincount(place, weights, minlength=len(distinct))
     below = (np.cumsum(of_value) - of_value) / of_value.sum()
