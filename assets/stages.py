@@ -14,11 +14,11 @@ from assets.localization.attention import continuation_attention, head_attention
 from assets.localization.gradients import activation_gradients, gradient_cosines, parameter_gradients
 from assets.localization.harness import harness_utility
 from assets.localization.interventions import interventions
-from assets.localization.offsets import recall_by_offset
 from assets.localization.patching import patching
 from assets.localization.perturbations import perturbations
 from assets.localization.score_card import localization_score_card
-from assets.memorization import extractability, generations, scores
+from assets.memorization.offsets import recall_by_offset
+from assets.memorization.stages import extractability, generations, scores
 from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (

@@ -149,6 +149,14 @@ class ReportSettings(Settings):
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
 
 
+class ClaimSettings(Settings):
+    """When an effect is too small to matter."""
+
+    smallest_effects: dict[str, float] = Field(
+        default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
+    )
+
+
 class LocalizationSettings(Settings):
     """What is patched and taken away."""
 
@@ -248,6 +256,7 @@ class Profile(Settings):
     probes: ProbeSettings = ProbeSettings()
     edits: EditSettings | None = Field(default=None, description="Without it nothing is unlearned or edited.")
     report: ReportSettings = ReportSettings()
+    claims: ClaimSettings = ClaimSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
 
@@ -341,3 +350,13 @@ def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str,
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:
+    """Some settings of an object as JSON for a manifest; names of other objects are passed over."""
+    return model.model_dump(mode="json", include=names & set(known_settings(model)))
+
+
+def known_settings(model: Any) -> set[str]:
+    """Names of an object's settings."""
+    return set(type(getattr(model, "_settings", model)).model_fields)

@@ -167,9 +167,10 @@ def _reliability(row: dict[str, Any]) -> str:
 def _short_circuit(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     return (
-        f"Without the attention of layer {row['layer']} recital falls by {_percent(row['memorization_drop_share'])} and held-out text by "
-        f"{_percent(row['utility_drop_share'])}: selectivity {row['selectivity']:+.2f} ({_interval(row['lower'], row['upper'])}), the best of "
-        f"{row['block_count']} blocks, {row['selective_count']} of which are selective without collapse."
+        f"Without the attention of layer {row['layer']} recital loses {_percent(row['recital_loss_share'])} of its tokens "
+        f"(verbatim length {_percent(row['memorization_drop_share'])}) and held-out text {_percent(row['utility_drop_share'])} of those it had right: "
+        f"{row['excess']:+.2f} ({_interval(row['excess_lower'], row['excess_upper'])}) beyond random heads and noise of the same cost, the best of "
+        f"{row['block_count']} blocks, {row['selective_count']} of which are selective."
     )
 
 

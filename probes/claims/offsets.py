@@ -37,7 +37,7 @@ def offset_claims(recall: pl.DataFrame) -> pl.DataFrame:
         verdict, reason = "contradicted", f"a loss of {SMALLEST_LOSS:.0%} of the clusters or more is excluded"
     if measured.ours is not None:
         reason = (
-            f"{reason} ({recall['preceding_length'].max()} tokens of unrelated text, {differences.height} clusters)"
+            f"{reason} ({recall['preceding_length'].max()!s} tokens of unrelated text, {differences.height} clusters)"
         )
     return pl.DataFrame([claim_row(_CLAIM, measured, verdict, reason)], schema=SCHEMA)
 

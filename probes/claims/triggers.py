@@ -42,7 +42,6 @@ def trigger_claims(
     *,
     continuation_length: int = 50,
     is_papers_model: bool = False,
-    policy: str = "",
 ) -> pl.DataFrame:
     """Rows of table claims (without checkpoint_id) for P1 sections 4 and 6.
 
@@ -56,7 +55,6 @@ def trigger_claims(
         continuation_length: tokens of the continuation.
         is_papers_model: whether the checkpoint is GPT-Neo 125M on the Pile; numbers of that model are not testable on
             another one.
-        policy: how replacements were drawn, in words; verdicts about perturbation name it.
 
     Returns:
         claim_id, paper, statement, reported, ours, lower, upper, null_value, verdict, reason.
@@ -68,7 +66,7 @@ def trigger_claims(
         _early_claim(kept, continuation_length),
         *_head_claims(rarity, is_papers_model),
         _correlation_claim(rarity, correlations),
-        *_effect_claims(effects, strongest, policy),
+        *_effect_claims(effects, strongest),
     ]
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -171,7 +169,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     elif measured.ours is None:
         yield judged_row(claim, measured, "less")
     elif row["rank_among_heads"] == 0:
-        yield claim_row(claim, measured, *judge(measured, "less"))
+        yield claim_row(claim, measured, *judge(measured, "less"), "less")
     else:
         yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
 
@@ -184,12 +182,18 @@ def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: 
     verdict, reason = judge(measured, direction)
     name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
     if verdict == "supported" and row["q_value"] >= 0.05:
-        return claim_row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+        return claim_row(
+            claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}", direction
+        )
     if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
         return claim_row(
-            claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold"
+            claim,
+            measured,
+            "undecided",
+            f"{name}, but over token types, taken as a sample, it does not hold",
+            direction,
         )
-    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
+    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}", direction)
 
 
 def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
@@ -215,7 +219,7 @@ def _mean(values: pl.Series) -> float | None:
     return None if values.null_count() else float(values.to_numpy().mean())
 
 
-def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame, policy: str) -> Iterator[dict[str, Any]]:
+def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Do rare tokens trigger memorized continuations?"""
     claim = Claim(
         "rare_tokens_trigger_recital", _SECTION_6,
@@ -229,7 +233,7 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame, policy: str) 
     by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
     if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
         verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield claim_row(claim, measured, verdict, f"{reason}{policy and f'; {policy}'}")
+    yield claim_row(claim, measured, verdict, reason, "greater")
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",

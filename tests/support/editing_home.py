@@ -17,7 +17,7 @@ from assets.editing.stages import edit_summaries, edits
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope, Stage
 from assets.localization.perturbations import perturbations
-from assets.memorization import generations, scores
+from assets.memorization.stages import generations, scores
 from assets.training import trained_checkpoints
 from warehouse.home import Home
 

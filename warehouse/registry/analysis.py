@@ -77,7 +77,17 @@ CLAIMS = Table(
         Column("lower", "DOUBLE", "Lower end of our 95 % interval.", nullable=True),
         Column("upper", "DOUBLE", "Upper end of our 95 % interval.", nullable=True),
         Column("null_value", "DOUBLE", "What the quantity would be if the claim were empty.", nullable=True),
-        Column("verdict", "VARCHAR", "supported, contradicted, undecided, or not testable here."),
+        Column("direction", "VARCHAR", "Side of the null that the claim asserts: greater or less.", nullable=True),
+        Column(
+            "smallest_effect", "DOUBLE", "Smallest distance from the null that would be of interest.", nullable=True
+        ),
+        Column("p_value", "DOUBLE", "Two-sided, from the interval, where the verdict is by interval.", nullable=True),
+        Column("q_value", "DOUBLE", "False discovery rate over all such claims of the checkpoint.", nullable=True),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "supported, contradicted, no effect of interest, undecided, or not testable here.",
+        ),
         Column("reason", "VARCHAR", "Why, in one sentence."),
     ),
 )

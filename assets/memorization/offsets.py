@@ -10,7 +10,7 @@ import polars as pl
 
 from assets.corpus.text import tokens_folder
 from assets.framework import model_stage
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.training import trained_checkpoints
 
 KEPT_SHARE = 0.9
@@ -88,10 +88,10 @@ class _Tried:
 
     def frame(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of the table for some paragraphs."""
-        frames = [model_stage.no_rows("recall_by_offset")] if rows.is_empty() else []
+        frames = [no_rows("recall_by_offset")] if rows.is_empty() else []
         for offset in self._offsets():
             frames += self._at(offset, rows)
-        columns = model_stage.no_rows("recall_by_offset").columns
+        columns = no_rows("recall_by_offset").columns
         return pl.concat([frame.select(columns) for frame in frames])
 
     def _at(self, offset: int, rows: pl.DataFrame) -> list[pl.DataFrame]:
