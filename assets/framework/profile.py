@@ -117,6 +117,9 @@ class ProbeSettings(Settings):
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
     )
+    swept_paragraphs: int | None = Field(
+        default=None, ge=1, description="MP clusters that are perturbed, where more than are differentiated."
+    )
     perturbation_draws: dict[PerturbationPolicy, int] = Field(
         default={"uniform": 1},
         min_length=1,

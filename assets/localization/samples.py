@@ -13,10 +13,19 @@ MEASURED_GROUPS = ("MP", "NMP")
 NMP_LIMIT_SHARE = 0.2
 
 
-def measured_sample(scope: Scope) -> pl.DataFrame:
+def swept_sample(scope: Scope) -> pl.DataFrame:
+    """Paragraphs that are perturbed: those of `measured_sample`, and further memorized ones where the profile asks."""
+    return measured_sample(scope, scope.profile.probes.swept_paragraphs)
+
+
+def measured_sample(scope: Scope, memorized_count: int | None = None) -> pl.DataFrame:
     """Paragraphs the localization stages look at: memorized (MP) and not (NMP), at most one per near-duplicate cluster.
 
     A cluster that holds both is one text: it speaks for the memorized, and the two samples share nothing.
+
+    Args:
+        scope: home, profile and checkpoint.
+        memorized_count: most MP clusters; the profile's group size where it is larger or nothing is said.
 
     Returns:
         Columns of paragraphs plus exact_match and paragraph_group, in a seeded order independent of the others.
@@ -34,7 +43,8 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     memorized = one_each.filter(pl.col("paragraph_group") == "MP")
     others = one_each.filter(pl.col("paragraph_group") == "NMP")
     apart = others.join(memorized, on="near_duplicate_cluster", how="anti", maintain_order="left")
-    return pl.concat([rows.head(settings.paragraphs_per_group) for rows in (memorized, apart)])
+    size = settings.paragraphs_per_group
+    return pl.concat([memorized.head(max(size, memorized_count or 0)), apart.head(size)])
 
 
 def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:

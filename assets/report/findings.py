@@ -148,9 +148,20 @@ def _effect(frame: pl.DataFrame) -> str:
             else "no placebo"
         )
         parts.append(
-            f"{row['estimate']:+.2f} tokens of EM drop in {name} ({_interval(row['lower'], row['upper'])}; {placebo})"
+            f"{row['estimate']:+.2f} tokens of EM drop in {name} ({_interval(row['lower'], row['upper'])}; {placebo}"
+            f"{_reliability(row)})"
         )
-    return f"One standard deviation of rarity adds, position and the token's own NLL held fixed: {'; '.join(parts)}."
+    return (
+        "One standard deviation of rarity adds, position, the token's own NLL and the rarity of its replacement held "
+        f"fixed: {'; '.join(parts)}."
+    )
+
+
+def _reliability(row: dict[str, Any]) -> str:
+    """How the drops were drawn and how far another set of draws would find them again; nothing with single draws."""
+    if row.get("reliability") is None:
+        return ""
+    return f"; {row['draw_count']} {row['policy']} replacements a token, reliability {row['reliability']:.2f}"
 
 
 def _short_circuit(frame: pl.DataFrame) -> str:

@@ -103,7 +103,11 @@ TRIGGER_EFFECTS = Table(
         CHECKPOINT_ID,
         Column("outcome", "VARCHAR", "em_drop (tokens) or delta_nll_nats (nats).", key=True),
         Column(
-            "adjustment", "VARCHAR", "paragraph, position (and position), full (and the token's own NLL).", key=True
+            "adjustment",
+            "VARCHAR",
+            "paragraph, position (and position), full (and the token's own NLL, as a line and in eighths, and how rare "
+            "what took its place is, where the policy leaves that free).",
+            key=True,
         ),
         Column("term", "VARCHAR", "all, MP, NMP, MP_minus_NMP, per_duplication_doubling.", key=True),
         _number("estimate", "Effect per standard deviation of rarity."),
@@ -126,6 +130,7 @@ TRIGGER_EFFECTS = Table(
         Column("token_count", "BIGINT", "Prefix tokens.", "tokens"),
         Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
     ),
+    version=2,
 )
 
 TRIGGER_SUMMARIES = Table(

@@ -30,9 +30,9 @@ def test_exact_match_is_that_of_generate(architecture: str) -> None:
 
     def _written(context: int) -> np.ndarray:
         shown = torch.from_numpy(np.concatenate([before, prefix[:, PREFIX - context :]], axis=1))
-        return model.generate(
-            shown, max_new_tokens=LENGTH - PREFIX, do_sample=False, eos_token_id=None, pad_token_id=0
-        )[:, shown.shape[1] :].numpy()
+        settings = {"max_new_tokens": LENGTH - PREFIX, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+        written = model.generate(shown, attention_mask=torch.ones_like(shown), **settings)
+        return written[:, shown.shape[1] :].numpy()
 
     truth = _written(PREFIX)
     truth[::2, 4] = (truth[::2, 4] + 1) % 12  # half of them miss at the fifth token
