@@ -61,7 +61,7 @@ def trigger_claims(
     """
     kept = perturbations.drop_nulls("em_drop")
     rows = [
-        *_drop_claims(kept, is_papers_model),
+        *_drop_claims(kept, continuation_length, is_papers_model),
         *_position_claims(kept),
         _early_claim(kept, continuation_length),
         *_head_claims(rarity, is_papers_model),
@@ -81,7 +81,7 @@ def _drops(kept: pl.DataFrame, memorized: bool) -> tuple[np.ndarray, np.ndarray]
     return group["em_drop"].to_numpy().astype(float), group["near_duplicate_cluster"].to_numpy()
 
 
-def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
+def _drop_claims(kept: pl.DataFrame, length: int, is_papers_model: bool) -> Iterator[dict[str, Any]]:
     """Mean EM drop of memorized paragraphs, of the others, and their difference."""
     reported = {True: 12.19, False: 33.12}
     for memorized, name, short in ((True, "memorized paragraphs", "mp"), (False, "other paragraphs", "nmp")):
@@ -90,7 +90,9 @@ def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str
             f"Changing one prefix token costs {name} {reported[memorized]} tokens of exact match on average.",
             reported[memorized],
         )  # fmt: skip
-        yield same_number_row(claim, cluster_mean(*_drops(kept, memorized), None), is_papers_model)
+        yield same_number_row(
+            claim, cluster_mean(*_drops(kept, memorized), None, (0.0, float(length))), is_papers_model
+        )
     claim = Claim(
         "memorized_harder_to_corrupt", _SECTION_4,
         "Memorized continuations are harder to corrupt than others: they lose fewer tokens per changed prefix token.",
