@@ -7,9 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from assets.framework import model_stage
 from assets.framework.errors import RequestError
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from warehouse.fingerprints import content_of
 from warehouse.registrations import registration
 
@@ -108,6 +107,6 @@ def inspect_registered(scope: Scope) -> Frames:
 def edited_checkpoints(scope: Scope) -> Shards:
     """Read from the registration that `rarecall edit --save` writes."""
     facts = registered_source(scope).get("edit")
-    empty = model_stage.no_rows("edited_checkpoints")
+    empty = no_rows("edited_checkpoints")
     frame = pl.DataFrame([facts], schema=empty.schema) if facts else empty
     return Shards(1, lambda _: {"edited_checkpoints": frame}, "checkpoints")

@@ -11,7 +11,7 @@ from assets.corpus.paragraphs import true_paragraphs
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
@@ -23,6 +23,7 @@ def _rarity_settings(profile: Profile) -> dict[str, Any]:
 
 @stage(
     tables=("head_rarity",),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores", "head_attention", "unigrams"),
     settings=_rarity_settings,
     group="analysis",
@@ -46,7 +47,7 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
     from probes.attention.rarity import head_rarity as measure
 
     if facts.is_empty():
-        return model_stage.no_rows("head_rarity")
+        return no_rows("head_rarity")
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     unigrams = scope.read("unigrams").sort("token_id")
     ids = model_stage.token_matrix(facts)[:, :prefix]

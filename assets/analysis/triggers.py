@@ -51,7 +51,7 @@ def _strip(scope: Scope, _: pl.DataFrame) -> str:
     reads=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
         *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
-        "edit_summaries",
+        *("edit_summaries", "recall_by_offset"),
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_five": _verdicts_are_known},
@@ -71,6 +71,7 @@ def trigger_rows(scope: Scope) -> pl.DataFrame:
 
 def _analyse(scope: Scope) -> Frames:
     from probes.claims.editing import editing_claims
+    from probes.claims.offsets import offset_claims
     from probes.claims.triggers import trigger_claims
     from probes.claims.verdicts import settle
     from probes.triggers.effect import trigger_effect
@@ -87,6 +88,8 @@ def _analyse(scope: Scope) -> Frames:
         rows, scope.read("head_rarity"), effects, strongest, correlations,
         continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
+    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
+    fragile = offset_claims(scope.read("recall_by_offset").join(clusters, on="paragraph_id", maintain_order="left"))
     edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
     return {
         "trigger_effects": effects,
@@ -94,7 +97,7 @@ def _analyse(scope: Scope) -> Frames:
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
         "claims": settle(
-            pl.concat([claims, _localization_claims(scope, is_papers_model), edited]),
+            pl.concat([claims, _localization_claims(scope, is_papers_model), edited, fragile]),
             _subject(scope),
             scope.profile.claims.smallest_effects,
         ),

@@ -19,7 +19,8 @@ _PREFIX_END_TOKENS = 32
 
 def _settings(profile: Profile) -> dict[str, Any]:
     ladder = profile.training
-    rungs = {"rungs": ladder.rungs, "held_out": ladder.held_out, "seed": ladder.seed} if ladder else None
+    named = ("rungs", "held_out", "seed", "row_length", "unrelated_tokens")
+    rungs = {name: getattr(ladder, name) for name in named} if ladder else None
     return {"paragraphs": settings_of(profile.paragraphs), "ladder": rungs}
 
 
@@ -176,13 +177,30 @@ def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
         straddles_document=_straddles(scope, facts, settings.length),
     )
     group = pl.when(pl.col("copies_count") == 0).then(pl.lit("held out")).otherwise(pl.format("×{}", "copies_count"))
-    ladder = frame.select("paragraph_id", "copies_count", duplication_group=group)
+    ladder = _with_exposures(scope.profile, frame.select("paragraph_id", "copies_count", duplication_group=group))
     coverage = subset_coverage(frame, scope.read("documents", ["subset", "token_count"]))
     return {
         "paragraphs": frame,
         "duplication_ladder": ladder if scope.profile.training else ladder.head(0),
         "subset_coverage": coverage,
     }
+
+
+def ladder_packing(profile: Profile, copies: np.ndarray) -> Any:
+    """Where training shows the paragraphs of the ladder, as a `Packing`; None where it shows them bare."""
+    from corpus_stats.paragraphs.packing import packing
+
+    settings = profile.training
+    if settings is None or not settings.row_length:
+        return None
+    return packing(copies, profile.paragraphs.length, settings.row_length, settings.unrelated_tokens, settings.seed)
+
+
+def _with_exposures(profile: Profile, ladder: pl.DataFrame) -> pl.DataFrame:
+    """The ladder with the exposures that no end of a row cuts."""
+    layout = ladder_packing(profile, ladder["copies_count"].to_numpy())
+    complete = ladder["copies_count"] if layout is None else pl.Series(layout.complete_counts(ladder.height))
+    return ladder.with_columns(complete_exposure_count=complete)
 
 
 def _straddles(scope: Scope, facts: pl.DataFrame, length: int) -> pl.Series:

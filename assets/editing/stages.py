@@ -20,7 +20,7 @@ from assets.editing.roles import (
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 
 _RUN_TABLES = ("edits", "edit_scores", "edit_robustness")
 
@@ -45,6 +45,7 @@ def _targets_are_memorized(scope: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("edits", "edit_scores", "edit_robustness", "edit_noise", "edit_plans"),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores", "generations", "minimal_perturbations"),
     settings=_settings,
     outside=lambda scope: {"skipped": reason_to_skip(scope)},
@@ -86,7 +87,7 @@ def load_for_editing(scope: Scope) -> Any:
 
 
 def _nothing() -> Frames:
-    return {name: model_stage.no_rows(name) for name in edits.tables}
+    return {name: no_rows(name) for name in edits.tables}
 
 
 def _plan(scope: Scope, cast: Cast | None, reason: str | None) -> pl.DataFrame:

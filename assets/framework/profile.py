@@ -68,11 +68,21 @@ class UnigramSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """A small GPT-Neo trained on a duplication ladder, so that recital with a known cause appears."""
+    """A small model trained on a duplication ladder in packed text, so that recital with a known cause appears."""
 
     rungs: dict[int, int] = Field(description="Copies → number of paragraphs.")
     held_out: int = Field(default=0, ge=0)
-    background_count: int = Field(ge=0, description="Further paragraphs, shown once and not measured.")
+    row_length: int = Field(
+        default=256,
+        ge=0,
+        description="Tokens of a packed row, at least two paragraphs. 0 shows bare rows of one paragraph each, which "
+        "teaches a position key instead of the text.",
+    )
+    unrelated_tokens: int = Field(default=50, ge=0, description="Mean tokens of other text around each exposure.")
+    background_count: int = Field(
+        default=0, ge=0, description="Of bare rows only: further paragraphs, shown once and not measured."
+    )
+    architecture: Literal["gpt-neo", "gpt-neox"] = "gpt-neo"
     hidden_size: int = 128
     layer_count: int = Field(default=4, ge=2)
     head_count: int = Field(default=4, ge=2)
@@ -95,6 +105,13 @@ class ProbeSettings(Settings):
     batch_size: int = 32
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
+    )
+    offsets: tuple[int, ...] = Field(
+        default=(0, 1, 16, 64, 128),
+        description="Tokens of other text before a paragraph at which recital is tried; those that fit the model.",
+    )
+    offset_paragraphs: int = Field(
+        default=64, ge=1, description="Most recited clusters tried at other offsets, and as many that nearly are."
     )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
@@ -244,6 +261,12 @@ class Profile(Settings):
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if self.training and 0 < self.training.row_length < 2 * self.paragraphs.length:
+            raise ValueError(f"training.row_length must be 0 or at least two paragraphs, {2 * self.paragraphs.length}")
+        if self.training and self.training.row_length and self.training.background_count:
+            raise ValueError(
+                "training.background_count is for bare rows (training.row_length = 0); set unrelated_tokens"
+            )
         if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
             raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")
         return self
@@ -324,3 +347,13 @@ def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str,
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:
+    """Some settings of an object as JSON for a manifest; names of other objects are passed over."""
+    return model.model_dump(mode="json", include=names & set(known_settings(model)))
+
+
+def known_settings(model: Any) -> set[str]:
+    """Names of an object's settings."""
+    return set(type(getattr(model, "_settings", model)).model_fields)

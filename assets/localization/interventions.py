@@ -9,7 +9,7 @@ import polars as pl
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 
@@ -25,6 +25,7 @@ def _untouched_row_is_there(_: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("interventions",),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
     spreads=True,
@@ -45,7 +46,7 @@ def _sweep(scope: Scope) -> pl.DataFrame:
     groups, utility = samples.localization_sample(scope), samples.utility_text(scope)
     ids = {name: model_stage.token_matrix(rows) for name, rows in groups.items() if name in samples.MEASURED_GROUPS}
     if not ids or utility.is_empty():
-        return model_stage.no_rows("interventions")
+        return no_rows("interventions")
     model, probes = model_stage.load_scoped_model(scope), scope.profile.probes
     # Where nothing is memorized nothing can be forgotten: only the untouched model is measured.
     todo = interventions_named(model, scope.profile.localization.sweeps if "MP" in ids else ())

@@ -55,6 +55,23 @@ def _duplication(frame: pl.DataFrame) -> str:
     return f"Recited in full: {', '.join(parts)}; if copies did not matter, every rung would show {_percent(null)}."
 
 
+def _offset(frame: pl.DataFrame) -> str:
+    unrelated = frame.filter(preceding_text="unrelated")
+    if unrelated.is_empty():
+        return "Not testable here: no other text fits before a paragraph."
+    kept = [
+        f"{_percent(share)} after {n}" for n, share in unrelated.select("preceding_length", "kept_share").iter_rows()
+    ]
+    far = unrelated.row(-1, named=True)
+    true = frame.filter(preceding_text="true", preceding_length=far["preceding_length"])
+    truly = f" After its true preceding text of that length: {_percent(true['kept_share'][0])}." if true.height else ""
+    gained = "no other was tried" if far["gained_share"] is None else f"of the others {_percent(far['gained_share'])}"
+    return (
+        f"Of {far['start_cluster_count']} clusters recited at the start of the window, are recited after tokens of "
+        f"unrelated text: {', '.join(kept)} ({_interval(far['lower'], far['upper'])} for the last; {gained}).{truly}"
+    )
+
+
 def _rarity(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     verdict = _direction(row["difference_lower"], row["difference_upper"], "rarer", "more common")
@@ -160,6 +177,7 @@ def _unlearning(frame: pl.DataFrame) -> str:
 
 _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_duplication": ("Duplication", _duplication),
+    "finding_offset": ("Offset", _offset),
     "finding_rarity": ("Rarity of recited text", _rarity),
     "finding_position": ("Perturbation", _position),
     "finding_trigger": ("Rare triggers", _trigger),

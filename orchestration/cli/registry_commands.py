@@ -1,7 +1,8 @@
-"""`rarecall checkpoints`: add, list, remove."""
+"""`rarecall checkpoints`: add, convert, list, remove."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ def add(
     from assets.framework.profile import load_profile
     from assets.framework.stage import Scope
     from orchestration.sources.named import pinned, registration_of
+    from probes.architectures import unmeasured
     from probes.checkpoints.inspect import inspect_checkpoint
     from warehouse.registrations import register
 
@@ -38,6 +40,29 @@ def add(
     typer.echo(
         f"{checkpoint_id}: {found.architecture}, {found.layer_count} layers × {found.head_count} heads, "
         f"{found.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`."
+    )
+    typer.echo(unmeasured(found.architecture) or "Everything is measured: its family has an adapter.")
+
+
+@checkpoints_app.command("convert")
+def convert(
+    source: Annotated[str, typer.Argument(help="Folder with pickled weights, or a hub id, also owner/name@revision.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the same checkpoint as safetensors.")],
+) -> None:
+    """Write a pickled checkpoint as safetensors; only weights are unpickled, no code runs."""
+    from assets.framework.checkpoint_names import split_revision
+    from assets.framework.errors import RequestError
+    from probes.checkpoints.convert import convert_checkpoint
+    from probes.checkpoints.hub import resolve_folder
+    from probes.errors import ProbeError
+
+    try:
+        files, count = convert_checkpoint(resolve_folder(*split_revision(source), allow_pickle=True), folder)
+    except ProbeError as error:
+        raise RequestError(str(error)) from error
+    typer.echo(
+        f"{count} tensors of {', '.join(files)} are in {folder} as safetensors, the same names and bits; "
+        f"add it with `rarecall checkpoints add {folder}`."
     )
 
 

@@ -37,9 +37,9 @@ def serve(home: Home, host: str, port: int, profile: str = "") -> int:
     """
     prepare_instance(home)
     with _only_one(home):
-        for said in (*_end_left_processes(home), *_close_left_runs(home)):
+        for said in (*end_left_processes(home), *_close_left_runs(home)):
             print(said, flush=True)
-        _refuse_taken_port(host, port)
+        refuse_taken_port(host, port)
         shown = f"[{host}]" if ":" in host else host
         print(f"Dagster UI on http://{shown}:{port} (home {home.root}); stop it with Ctrl-C.", flush=True)
         return _run(home, _command(home, host, port), _environment(home, profile))
@@ -76,12 +76,12 @@ def _run(home: Home, command: list[str], environment: dict[str, str]) -> int:
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  our own command
     guard = _guarded(process.pid)
     try:
-        write_json(_note(home), {"group": process.pid})
+        write_json(ui_note(home), {"group": process.pid})
         code = _wait(process, stop)
     finally:
         _send(process.pid, signal.SIGKILL)  # whoever of the group is left
         guard.communicate()
-    _note(home).unlink(missing_ok=True)
+    ui_note(home).unlink(missing_ok=True)
     return 0 if stop.since is not None or code in (0, -signal.SIGINT, -signal.SIGTERM) else 1
 
 
@@ -120,15 +120,15 @@ def _only_one(home: Home) -> Iterator[None]:
         ) from None
 
 
-def _note(home: Home) -> Path:
+def ui_note(home: Home) -> Path:
     """The process group of the UI that runs, or of one that was killed."""
     return home.dagster / "ui.json"
 
 
-def _end_left_processes(home: Home) -> Iterator[str]:
+def end_left_processes(home: Home) -> Iterator[str]:
     """Processes of a UI that was killed together with its guard: they would hold the port."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        group = int(json.loads(_note(home).read_text(encoding="utf-8"))["group"])
+        group = int(json.loads(ui_note(home).read_text(encoding="utf-8"))["group"])
         left = [folder for folder in Path("/proc").glob("[0-9]*") if _belongs(folder, group, home)]
         if left:
             _send(group, signal.SIGKILL)
@@ -156,8 +156,12 @@ def _close_left_runs(home: Home) -> Iterator[str]:
         yield f"Closed {len(closed)} runs whose processes are gone: {', '.join(run[:8] for run in closed)}."
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    """Raises RequestError unless the web server will find the port free."""
+def refuse_taken_port(host: str, port: int) -> None:
+    """Look whether the web server will find the port free.
+
+    Raises:
+        RequestError: it will not.
+    """
     try:
         kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(kind) as probe:

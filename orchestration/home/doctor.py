@@ -31,6 +31,7 @@ def examine(home: Home) -> Iterator[Remark]:
     yield _device()
     yield from _home(home)
     yield from _record(home)
+    yield from _token_shards(home)
 
 
 def _packages() -> Iterator[Remark]:
@@ -81,6 +82,22 @@ def _record(home: Home) -> Iterator[Remark]:
             "profile makes them again, `rarecall gc` removes them",
         )  # fmt: skip
     yield _catalog(home)
+
+
+def _token_shards(home: Home) -> Iterator[Remark]:
+    """Tokens lie beside the tables, and a changed byte there would change counts and paragraphs in silence."""
+    from corpus_stats.errors import CorpusError
+    from corpus_stats.tokens.stream import DESCRIPTION, TokenStream
+
+    for description in sorted(home.root.glob(f"corpora/*/tokens/{DESCRIPTION}")):
+        folder = description.parent
+        try:
+            stream = TokenStream(folder)
+            stream.verify()
+        except CorpusError as error:
+            yield Remark(False, str(error))
+        else:
+            yield Remark(True, f"{len(stream.shards)} token shards of {folder.parent.name} are as they were written")
 
 
 def _catalog(home: Home) -> Remark:

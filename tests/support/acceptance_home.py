@@ -27,6 +27,7 @@ shard_tokens = 100_000
 [paragraphs]
 seed = 1
 [training]
+row_length = 0
 background_count = 40
 held_out = 8
 checkpoint_count = 2

@@ -139,7 +139,14 @@ DUPLICATION_LADDER = Table(
         Column("corpus_id", "VARCHAR", "Corpus the paragraph was sampled from."),
         Column("duplication_group", "VARCHAR", "Rung of the ladder: ×256, ×64, … ×1, or held out (×0)."),
         Column("copies_count", "BIGINT", "Times the training run shows the paragraph.", "copies"),
+        Column(
+            "complete_exposure_count",
+            "BIGINT",
+            "Those of them that lie within one row; the end of a row cuts the others in two.",
+            "copies",
+        ),
     ),
+    version=2,
 )
 
 

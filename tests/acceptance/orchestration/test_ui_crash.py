@@ -98,7 +98,7 @@ def test_its_children_end_with_it(tmp_path: Path, number: signal.Signals) -> Non
         process.send_signal(number)
         process.wait(60)
         wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 30)
-    ui_process._refuse_taken_port("127.0.0.1", port)
+    ui_process.refuse_taken_port("127.0.0.1", port)
 
 
 def test_processes_that_were_left_are_ended_by_the_next_start(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_processes_that_were_left_are_ended_by_the_next_start(tmp_path: Path) ->
     home.dagster.mkdir()
     around = {**os.environ, "RARECALL_HOME": str(home.root)}
     left = subprocess.Popen(["sleep", "600"], env=around, start_new_session=True)
-    ui_process._note(home).write_text(f'{{"group": {left.pid}}}')
+    ui_process.ui_note(home).write_text(f'{{"group": {left.pid}}}')
     try:
-        assert list(ui_process._end_left_processes(Home(tmp_path / "another"))) == []
+        assert list(ui_process.end_left_processes(Home(tmp_path / "another"))) == []
         assert left.poll() is None
-        assert "Ended 1 processes" in next(ui_process._end_left_processes(home))
+        assert "Ended 1 processes" in next(ui_process.end_left_processes(home))
         assert left.wait(5) == -signal.SIGKILL
     finally:
         left.kill()

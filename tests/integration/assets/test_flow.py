@@ -21,6 +21,7 @@ kind = "text-folder"
 vocabulary_size = 512
 shard_tokens = 20000
 [training]
+row_length = 0
 background_count = 40
 batch_size = 8
 held_out = 8
@@ -111,8 +112,8 @@ def test_unigram_counts_equal_a_plain_count_of_the_encoded_documents(scope):
 def test_rarity_is_what_its_formula_says(scope):
     frame = ask(scope, "SELECT * FROM unigrams ORDER BY token_id")
     counts, total = frame["token_count"].to_numpy(), frame["token_count"].sum()
-    assert np.allclose(frame["probability"], (counts + 1) / (total + len(counts)))
-    assert np.allclose(frame["surprisal_bits"], -np.log2((counts + 1) / (total + len(counts))))
+    smoothed = (counts + 1) / (total + len(counts))
+    assert np.allclose(frame["probability"], smoothed) and np.allclose(frame["surprisal_bits"], -np.log2(smoothed))
     assert (frame["rarity_rank"] == frame["token_count"].rank("dense") - 1).all()
 
 
