@@ -139,8 +139,11 @@ def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]
 
 
 def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
-    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are."""
-    for group in ("MP", "all"):
+    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are.
+
+    Summed by rank it is over all paragraphs together, as P1's number is.
+    """
+    for group in ("all", "MP") if coefficient == "summed_by_rank" else ("MP", "all"):
         rows = rarity.filter(paragraph_group=group, coefficient=coefficient, rank_among_heads=0)
         if not rows.is_empty() and rows["estimate"][0] is not None and rows["lower"][0] is not None:
             return rows.row(0, named=True)
@@ -163,7 +166,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     claim = Claim(
         "head_1_2", _SECTION_6, "Head 1.2 (layer 1, head 2) is the head that attends to rare tokens most.", -0.97
     )  # fmt: skip
-    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "MP")
+    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "all")
     row = named.row(0, named=True) if not named.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("uniform_null"))
     if not is_papers_model:
