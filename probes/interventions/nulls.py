@@ -1,4 +1,4 @@
-"""What selectivity must beat: as many heads drawn at random, and noise on all weights that costs utility as much.
+"""Nulls of selectivity: as many heads drawn at random, and noise on all weights that costs other text as much.
 
 Any damage has some selectivity by chance and by nature (recited tokens are surer than others), so zero is no null.
 """

@@ -79,7 +79,7 @@ def test_a_shard_in_which_everything_is_recited_writes_an_empty_table(monkeypatc
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
 
-    import assets.memorization as memorization
+    import assets.memorization.stages as memorization
     import corpus_stats.tokens.tokenizer as tokenizer
 
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a")))
