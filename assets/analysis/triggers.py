@@ -18,7 +18,7 @@ from warehouse.catalog.publish import open_record
 from warehouse.catalog.queries import to_polars
 
 if TYPE_CHECKING:
-    from probes.claims.verdicts import Subject
+    from probes.claims.verdicts import ClaimSubject
 
 PAPERS_MODEL = "gpt-neo-125m"
 
@@ -107,13 +107,13 @@ def _analyse(scope: Scope) -> Frames:
     }
 
 
-def _subject(scope: Scope) -> Subject:
+def _subject(scope: Scope) -> ClaimSubject:
     """What the verdicts are about; a checkpoint of this machine's own training is a toy."""
-    from probes.claims.verdicts import Subject
+    from probes.claims.verdicts import ClaimSubject
 
     facts = scope.read("checkpoints", ["architecture", "layer_count", "parameter_count"]).row(0, named=True)
     window, policy = scope.profile.paragraphs, next(iter(scope.profile.probes.perturbation_draws))
-    return Subject(
+    return ClaimSubject(
         f"{scope.checkpoint_id}, {facts['architecture']} of {facts['layer_count']} layers and "
         f"{facts['parameter_count']:,} parameters",
         scope.profile.corpus_id,

@@ -150,6 +150,10 @@ def edit_summaries(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from probes.editing.summaries import summarise
 
-        return {"edit_summaries": summarise(scope.read("edit_scores"), scope.read("edit_robustness"))}
+        return {
+            "edit_summaries": summarise(
+                scope.read("edit_scores"), scope.read("edit_robustness"), scope.profile.paragraphs.continuation_length
+            )
+        }
 
     return Shards(1, _compute, "checkpoints")

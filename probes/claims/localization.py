@@ -41,7 +41,7 @@ def localization_claims(
 
     Args:
         gradients: rows of table parameter_gradients of one checkpoint, with near_duplicate_cluster; rows of groups
-            (without paragraph_id) are left out.
+            (without paragraph_id) are the gradient of the group's mean loss.
         interventions: rows of table interventions of the same checkpoint.
         layer_count: blocks of the model.
         is_papers_model: whether it is GPT-Neo 125M on the Pile, the only model P1's numbers can be tested on.
@@ -51,7 +51,7 @@ def localization_claims(
     """
     single = gradients.drop_nulls("paragraph_id")
     rows = [
-        *_size_claims(single, layer_count, is_papers_model),
+        *_size_claims(gradients, layer_count, is_papers_model),
         *_relation_claims(single, layer_count),
         *_component_claims(single, is_papers_model),
         *_short_circuit_claims(interventions.filter(pl.col("paragraph_group") == "MP"), layer_count),
@@ -71,21 +71,34 @@ def _low_share(layer_count: int) -> pl.Expr:
 
 
 def _size_claims(gradients: pl.DataFrame, layer_count: int, is_papers_model: bool) -> Iterator[dict[str, Any]]:
-    """P1's four numbers: sum of the components' largest entries and the lower half's share, for both groups."""
+    """P1's four numbers: sum of the components' largest entries and the lower half's share, for both groups.
+
+    P1 takes them of the gradient of a batch's mean loss, in which paragraphs cancel; means over paragraphs of their own
+    gradients are several times larger. So ours is the row of the group, which has no interval of its own.
+    """
+    of_batch = gradients.filter(pl.col("paragraph_id").is_null())
     for group, name, total, share in (("MP", "memorized", 9.71, 0.59), ("NMP", "other", 53.01, 0.29)):
-        short = group.lower()
+        short, rows = group.lower(), of_batch.filter(paragraph_group=group)
         claim = Claim(
             f"gradient_sum_{short}", _P1,
-            f"The largest gradient entries of all components of {name} paragraphs sum to {total}.", total,
+            f"The largest entries of all components in the gradient of the mean loss of {name} paragraphs sum to "
+            f"{total}.", total,
         )  # fmt: skip
-        values = _per_paragraph(gradients, group, pl.col("max_abs").sum())
-        yield same_number_row(claim, cluster_mean(*values, None), is_papers_model)
+        yield _batch_number(claim, rows, pl.col("max_abs").sum(), is_papers_model)
         claim = Claim(
             f"gradient_lower_share_{short}", _P1,
-            f"The lower half of the layers holds {share:.0%} of the gradient of {name} paragraphs.", share,
+            f"The lower half of the layers holds {share:.0%} of that sum for {name} paragraphs.", share,
         )  # fmt: skip
-        values = _per_paragraph(gradients, group, _low_share(layer_count))
-        yield same_number_row(claim, cluster_mean(*values, None), is_papers_model)
+        yield _batch_number(claim, rows, _low_share(layer_count), is_papers_model)
+
+
+def _batch_number(claim: Claim, rows: pl.DataFrame, amount: pl.Expr, is_papers_model: bool) -> dict[str, Any]:
+    """A number of one batch: shown beside the paper's, and judged only where there is an interval, which it lacks."""
+    ours = float(rows.select(amount).item()) if rows.height else None
+    if ours is None or not is_papers_model:
+        return same_number_row(claim, Measured(ours), is_papers_model)
+    reason = "the gradient of a batch's mean loss is one number, whose error over paragraphs was not measured"
+    return claim_row(claim, Measured(ours), "undecided", reason)
 
 
 def _relation_claims(gradients: pl.DataFrame, layer_count: int) -> Iterator[dict[str, Any]]:

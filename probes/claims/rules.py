@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from probes.statistics.bounded import bounded_test
 from probes.statistics.clusters import LEAST_CLUSTER_COUNT, cluster_means, cluster_t_test
 
 Verdict = Literal["supported", "contradicted", "no effect of interest", "undecided", "not testable here"]
@@ -90,14 +91,18 @@ def judged_row(claim: Claim, measured: Measured, direction: Direction) -> dict[s
     return claim_row(claim, measured, *judge(measured, direction), direction)
 
 
-def cluster_mean(values: np.ndarray, clusters: np.ndarray, null: float | None) -> Measured:
+def cluster_mean(
+    values: np.ndarray, clusters: np.ndarray, null: float | None, bounds: tuple[float, float] | None = None
+) -> Measured:
     """Mean over clusters with its t interval, null beside it; values and clusters are [paragraph].
+
+    The interval of a quantity with bounds respects them.
 
     Without values there is no estimate, with too few clusters no interval.
     """
     if not len(values) or np.isnan(values).all():
         return Measured(null_value=null)
-    test = cluster_t_test(values, clusters)
+    test = cluster_t_test(values, clusters) if bounds is None else bounded_test(values, clusters, *bounds)
     ours, lower, upper = (None if np.isnan(x) else float(x) for x in (test.estimate, test.lower, test.upper))
     return Measured(ours, lower, upper, null)
 

@@ -61,7 +61,7 @@ def trigger_claims(
     """
     kept = perturbations.drop_nulls("em_drop")
     rows = [
-        *_drop_claims(kept, is_papers_model),
+        *_drop_claims(kept, continuation_length, is_papers_model),
         *_position_claims(kept),
         _early_claim(kept, continuation_length),
         *_head_claims(rarity, is_papers_model),
@@ -81,7 +81,7 @@ def _drops(kept: pl.DataFrame, memorized: bool) -> tuple[np.ndarray, np.ndarray]
     return group["em_drop"].to_numpy().astype(float), group["near_duplicate_cluster"].to_numpy()
 
 
-def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
+def _drop_claims(kept: pl.DataFrame, length: int, is_papers_model: bool) -> Iterator[dict[str, Any]]:
     """Mean EM drop of memorized paragraphs, of the others, and their difference."""
     reported = {True: 12.19, False: 33.12}
     for memorized, name, short in ((True, "memorized paragraphs", "mp"), (False, "other paragraphs", "nmp")):
@@ -90,7 +90,9 @@ def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str
             f"Changing one prefix token costs {name} {reported[memorized]} tokens of exact match on average.",
             reported[memorized],
         )  # fmt: skip
-        yield same_number_row(claim, cluster_mean(*_drops(kept, memorized), None), is_papers_model)
+        yield same_number_row(
+            claim, cluster_mean(*_drops(kept, memorized), None, (0.0, float(length))), is_papers_model
+        )
     claim = Claim(
         "memorized_harder_to_corrupt", _SECTION_4,
         "Memorized continuations are harder to corrupt than others: they lose fewer tokens per changed prefix token.",
@@ -137,8 +139,11 @@ def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]
 
 
 def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
-    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are."""
-    for group in ("MP", "all"):
+    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are.
+
+    Summed by rank it is over all paragraphs together, as P1's number is.
+    """
+    for group in ("all", "MP") if coefficient == "summed_by_rank" else ("MP", "all"):
         rows = rarity.filter(paragraph_group=group, coefficient=coefficient, rank_among_heads=0)
         if not rows.is_empty() and rows["estimate"][0] is not None and rows["lower"][0] is not None:
             return rows.row(0, named=True)
@@ -161,7 +166,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     claim = Claim(
         "head_1_2", _SECTION_6, "Head 1.2 (layer 1, head 2) is the head that attends to rare tokens most.", -0.97
     )  # fmt: skip
-    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "MP")
+    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "all")
     row = named.row(0, named=True) if not named.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("uniform_null"))
     if not is_papers_model:

@@ -1,4 +1,4 @@
-"""What is said at the end about all claims of a checkpoint: effects too small to matter, multiplicity, the subject.
+"""Last words on all claims of a checkpoint: effects too small to matter, multiplicity, and the subject they hold for.
 
 An interval tells four things from one another: beyond the null on the claim's side (supported), beyond it on the other
 (contradicted), so close that no effect of interest is left (a "no"), or none of these (undecided).
@@ -42,7 +42,7 @@ Claims without one are about sizes that have no scale of their own (gradients), 
 
 
 @dataclass(frozen=True)
-class Subject:
+class ClaimSubject:
     """What the verdicts are about: they hold for it and for nothing else."""
 
     model: str
@@ -55,7 +55,9 @@ class Subject:
         return f"{self.model}{toy} on corpus {self.corpus}, {self.policy}"
 
 
-def settle(claims: pl.DataFrame, subject: Subject, smallest_effects: Mapping[str, float] | None = None) -> pl.DataFrame:
+def settle(
+    claims: pl.DataFrame, subject: ClaimSubject, smallest_effects: Mapping[str, float] | None = None
+) -> pl.DataFrame:
     """Claims with their last word.
 
     Args:

@@ -1,4 +1,4 @@
-"""What selectivity must beat: as many heads drawn at random, and noise on all weights that costs utility as much.
+"""Nulls of selectivity: as many heads drawn at random, and noise on all weights that costs other text as much.
 
 Any damage has some selectivity by chance and by nature (recited tokens are surer than others), so zero is no null.
 """
@@ -115,7 +115,9 @@ class Nulls:
         beside_noise, _ = _place(ours.selectivity, noise)
         if not others and not noise:
             noise = [np.zeros_like(ours.selectivity)]
-        excesses = [_excess(ours.selectivity, np.array(found)) for found in (others, noise) if found]
+        excesses = [
+            _excess(ours.selectivity, np.array(found), ours.cluster_count) for found in (others, noise) if found
+        ]
         null, excess, lower, upper = min(excesses, key=lambda found: found[2] if found[2] is not None else -np.inf)
         is_rare = not others or (p_value is not None and p_value <= max(LEVEL, 1 / (1 + len(others))) + 1e-12)
         return (
@@ -135,7 +137,7 @@ class Nulls:
         return np.array([_at_equal_cost(curve, cost_nats) for curve in seeds if len(curve)])
 
 
-def _excess(ours: NDArray[Any], null: NDArray[Any]) -> tuple[float | None, ...]:
+def _excess(ours: NDArray[Any], null: NDArray[Any], cluster_count: int) -> tuple[float | None, ...]:
     """Mean of a null, selectivity beyond it, and the 95 % interval of that; ours [1 + draw], null [choice, 1 + draw].
 
     Two errors meet (MOVER: Zou and Donner 2008): of the paragraphs, resampled in both alike, and of one further choice
@@ -144,7 +146,7 @@ def _excess(ours: NDArray[Any], null: NDArray[Any]) -> tuple[float | None, ...]:
     import numpy as np
     from scipy.stats import t
 
-    excess, lower, upper = with_interval(ours - null.mean(axis=0))
+    excess, lower, upper = with_interval(ours - null.mean(axis=0), cluster_count)
     if excess is None or lower is None or upper is None:
         return None, None, None, None
     count, spread = len(null), 0.0

@@ -77,8 +77,11 @@ def score_card(
         recital = found[group]
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
-        lost = [losses(m, recital[0], u, use[0], draws) for m, u in zip(recital[1:], use[1:], strict=True)]
-        noisy = [losses(m, recital[0], u, use[0], draws) for m, u in zip(noise[group], noise[UTILITY], strict=True)]
+        count = min(1 + int(units.max()), len(use[0].nll))
+        lost = [losses(m, recital[0], u, use[0], draws, count) for m, u in zip(recital[1:], use[1:], strict=True)]
+        noisy = [
+            losses(m, recital[0], u, use[0], draws, count) for m, u in zip(noise[group], noise[UTILITY], strict=True)
+        ]
         card = _Card(kind, named, rivals, lost, noisy, collapsed)
         rows += card.rows(group, len(units))
         unrelated = unrelated or card.of_utility(len(use[0].nll))
@@ -140,7 +143,9 @@ class _Card:
         found = []
         for (name, heads), lost, is_collapsed in zip(self.named, self.lost, self.collapsed, strict=False):
             others = [getattr(o, measure)[0] for names, o in self.nulls.random[self.kind, len(heads)] if names != heads]
-            ends = zip(("share", "lower", "upper"), with_interval(getattr(lost, measure)), strict=True)
+            ends = zip(
+                ("share", "lower", "upper"), with_interval(getattr(lost, measure), lost.cluster_count), strict=True
+            )
             found.append(
                 {"choice": name, "heads": " ".join(map(str, heads)), "head_count": len(heads), "evaluation": evaluation}
                 | {"paragraph_count": paragraph_count}

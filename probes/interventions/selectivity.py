@@ -28,6 +28,7 @@ class Losses(NamedTuple):
         exact_match: of exact match, on the recited paragraphs.
         recital: of token accuracy, on the same.
         utility: of token accuracy, on other text.
+        cluster_count: clusters of the smaller of both sets.
         cost_nats: rise of the mean NLL of other text; finer than accuracy, for comparing what two damages cost.
     """
 
@@ -35,6 +36,7 @@ class Losses(NamedTuple):
     recital: NDArray[Any]
     utility: NDArray[Any]
     cost_nats: NDArray[Any]
+    cluster_count: int
 
     @property
     def selectivity(self) -> NDArray[Any]:
@@ -59,6 +61,7 @@ def losses(
     use: PairedScores,
     clean_use: PairedScores,
     draws: tuple[NDArray[Any], NDArray[Any]],
+    cluster_count: int,
 ) -> Losses:
     """Losses of one intervention against the untouched model.
 
@@ -66,6 +69,7 @@ def losses(
         memory, clean_memory: recited paragraphs with and without the intervention.
         use, clean_use: other text with and without it.
         draws: weights of both sets, [1 + draw, paragraph], as `bootstrap_weights` gives them.
+        cluster_count: clusters of the smaller of both sets.
     """
     of_memory, of_use = draws
     return Losses(
@@ -73,6 +77,7 @@ def losses(
         relative_drop(of_memory @ memory.accuracy, of_memory @ clean_memory.accuracy),
         relative_drop(of_use @ use.accuracy, of_use @ clean_use.accuracy),
         of_use @ (use.nll - clean_use.nll) / of_use.sum(1),
+        cluster_count,
     )
 
 
@@ -81,24 +86,30 @@ def levels(found: Losses) -> dict[str, float | None]:
     named: dict[str, float | None] = {}
     of = {"memorization_drop": found.exact_match, "recital_loss": found.recital, "utility_drop": found.utility}
     for name, values in of.items():
-        estimate, lower, upper = with_interval(values)
+        estimate, lower, upper = with_interval(values, found.cluster_count)
         named |= {f"{name}_share": estimate, f"{name}_lower": lower, f"{name}_upper": upper}
-    estimate, lower, upper = with_interval(found.selectivity)
+    estimate, lower, upper = with_interval(found.selectivity, found.cluster_count)
     return named | {"selectivity": estimate, "lower": lower, "upper": upper}
 
 
-def with_interval(values: NDArray[Any]) -> tuple[float | None, float | None, float | None]:
-    """Estimate and the 2.5 % and 97.5 % quantile of its bootstrap; nothing where there is no estimate.
+def with_interval(values: NDArray[Any], cluster_count: int) -> tuple[float | None, float | None, float | None]:
+    """Estimate and the 95 % interval of its bootstrap, expanded for few clusters; no interval below three.
 
     Args:
         values: the estimate, then its resamples, [1 + draw]; not a number where undefined.
+        cluster_count: clusters that were resampled.
     """
     import numpy as np
+
+    from probes.statistics.clusters import LEAST_CLUSTER_COUNT, expanded_tail
 
     defined = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(defined):
         return None, None, None
-    lower, upper = np.quantile(defined, [0.025, 0.975])
+    if cluster_count < LEAST_CLUSTER_COUNT:
+        return float(values[0]), None, None
+    tail = expanded_tail(cluster_count)
+    lower, upper = np.quantile(defined, [tail, 1 - tail])
     return float(values[0]), float(lower), float(upper)
 
 

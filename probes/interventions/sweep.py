@@ -113,15 +113,20 @@ def measure_interventions(
     found = {name: outcomes(adapter, *text, plans, means, batch_size) for name, text in texts.items()}
     noise = noise_outcomes(adapter, texts, batch_size)
     utility = found[UTILITY]
-    of_use = bootstrap_weights(cluster_units(utility_clusters, utility[0], "utility_ids"), seed + 1, bootstrap_count)
+    utility_units = cluster_units(utility_clusters, utility[0], "utility_ids")
+    of_use = bootstrap_weights(utility_units, seed + 1, bootstrap_count)
     guess = constant_share(texts[UTILITY][0])
     rows: list[dict[str, Any]] = []
     for group in groups:
         recital = found[group]
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
-        lost = [losses(m, recital[0], u, utility[0], draws) for m, u in zip(recital, utility, strict=True)]
-        noisy = [losses(m, recital[0], u, utility[0], draws) for m, u in zip(noise[group], noise[UTILITY], strict=True)]
+        count = 1 + int(min(units.max(), utility_units.max()))
+        lost = [losses(m, recital[0], u, utility[0], draws, count) for m, u in zip(recital, utility, strict=True)]
+        noisy = [
+            losses(m, recital[0], u, utility[0], draws, count)
+            for m, u in zip(noise[group], noise[UTILITY], strict=True)
+        ]
         nulls = Nulls(_by_kind(adapter, todo, rivals, lost), noisy)
         for index, intervention in enumerate(todo):
             heads = heads_of(adapter, intervention)

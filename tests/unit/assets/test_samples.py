@@ -79,7 +79,7 @@ def test_a_shard_in_which_everything_is_recited_writes_an_empty_table(monkeypatc
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
 
-    import assets.memorization as memorization
+    import assets.memorization.stages as memorization
     import corpus_stats.tokens.tokenizer as tokenizer
 
     words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a")))
@@ -91,5 +91,5 @@ def test_a_shard_in_which_everything_is_recited_writes_an_empty_table(monkeypatc
     model = SimpleNamespace(device=torch.device("cpu"))
     monkeypatch.setattr(memorization.model_stage, "lazy_model", lambda scope: lambda: model)
     monkeypatch.setattr("probes.scoring.generation.refuse_unreadable", lambda *_, **__: None)
-    frame = memorization.generations.shards_of(scope).compute(0)["generations"]
+    frame = memorization.generations.shards(scope).compute(0)["generations"]
     assert frame.is_empty() and {"paragraph_id", "generated_ids", "generated_text"} <= set(frame.columns)

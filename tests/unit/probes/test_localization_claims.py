@@ -110,11 +110,23 @@ def test_without_memorized_paragraphs_nothing_is_testable():
     assert set(verdicts(frame.clear(), nothing, is_papers_model=True).values()) == {"not testable here"}
 
 
-def test_the_papers_numbers_are_compared_on_the_papers_model_only():
-    frame = gradients((1,) * 4, (1,) * 4)
-    found = verdicts(frame, short_circuits((1,) * 4, (0,) * 4), is_papers_model=True)
-    assert found["gradient_sum_mp"] == "contradicted"
-    assert found["gradient_lower_share_mp"] == "contradicted"
+def test_the_papers_sizes_are_those_of_the_mean_loss_not_means_of_sizes():
+    """Two paragraphs that pull apart: each has a large gradient, their mean loss has none."""
+    single = gradients((1,) * 4, (1,) * 4)
+    batch = single.filter(pl.col("paragraph_id").is_in(["MP0", "NMP0"])).with_columns(
+        paragraph_id=pl.lit(None, dtype=pl.String),
+        near_duplicate_cluster=pl.lit(None, dtype=pl.Int64),
+        max_abs=pl.col("layer") + 1.0,
+    )
+    frame = localization_claims(
+        pl.concat([single, batch]), short_circuits((1,) * 4, (0,) * 4), layer_count=LAYERS, is_papers_model=True
+    )
+    rows = {row["claim_id"]: row for row in frame.to_dicts()}
+    assert rows["gradient_sum_mp"]["ours"] == 5 * (1 + 2 + 3 + 4) and rows["gradient_sum_mp"]["reported"] == 9.71
+    assert rows["gradient_lower_share_nmp"]["ours"] == pytest.approx(3 / 10)
+    assert rows["gradient_sum_mp"]["verdict"] == "undecided", "one number of one batch contradicts nothing"
+    toy = verdicts(pl.concat([single, batch]), short_circuits((1,) * 4, (0,) * 4))
+    assert toy["gradient_sum_mp"] == "not testable here"
 
 
 def test_localizations_name_the_heads_their_tables_show():

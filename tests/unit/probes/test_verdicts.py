@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from probes.claims.rules import SCHEMA, Claim, Measured, judged_row
-from probes.claims.verdicts import SMALLEST_EFFECTS, Subject, settle
+from probes.claims.verdicts import SMALLEST_EFFECTS, ClaimSubject, settle
 
-SUBJECT = Subject("four-layer model", "books", "50 + 50 tokens", is_toy=True)
+SUBJECT = ClaimSubject("four-layer model", "books", "50 + 50 tokens", is_toy=True)
 NAME = "deep_more_selective_than_first"  # 0.05 is of interest
 
 

@@ -74,7 +74,7 @@ def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(world):
     def lost(noise):
         with noised(world.model, noise):
             after = {name: outcomes(adapter, *text, [()], None, 16)[0] for name, text in texts.items()}
-        return losses(after["MP"], clean["MP"], after[UTILITY], clean[UTILITY], weights)
+        return losses(after["MP"], clean["MP"], after[UTILITY], clean[UTILITY], weights, 6)
 
     nulls = Nulls({}, [lost(noise) for noise in noises()])
     damaged = [lost(Noise(strength, seed)) for seed in range(10, 20) for strength in (0.7, 0.95)]
@@ -128,7 +128,7 @@ def beside(found, others, noise=None):
 
 
 def drawn_losses(rng, draws, recall, use, levels):
-    return losses(outcome(rng, 60, levels[0]), recall, outcome(rng, 60, levels[1]), use, draws)
+    return losses(outcome(rng, 60, levels[0]), recall, outcome(rng, 60, levels[1]), use, draws, 60)
 
 
 def test_a_random_choice_is_called_selective_in_one_case_of_twenty_at_most():
@@ -151,7 +151,7 @@ def test_selectivity_measures_both_sides_alike():
     after = PairedScores(exact, np.ones(400), hit.mean(1), np.ones(400))
     clean = PairedScores(np.full(400, 50.0), np.ones(400), np.ones(400), np.ones(400))
     weights = bootstrap_weights(np.arange(400), 0, 200)
-    found = losses(after, clean, after, clean, (weights, weights))
+    found = losses(after, clean, after, clean, (weights, weights), 400)
     assert found.exact_match[0] > 0.7 and found.recital[0] == pytest.approx(0.1, abs=0.01)
     assert found.selectivity[0] == 0.0
 
@@ -193,10 +193,10 @@ def test_copies_of_one_paragraph_do_not_narrow_the_interval():
     few, clean, use = outcome(rng, 6, 0.5), outcome(rng, 6, 1.0), outcome(rng, 40, 1.0)
     copied, copied_clean = (PairedScores(*(np.repeat(column, 50) for column in o)) for o in (few, clean))
     of_use = bootstrap_weights(np.arange(40), 1, 400)
-    alone = losses(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use))
+    alone = losses(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use), 6)
     units = np.repeat(np.arange(6), 50)
-    many = losses(copied, copied_clean, use, use, (bootstrap_weights(units, 0, 400), of_use))
-    assert with_interval(many.selectivity) == pytest.approx(with_interval(alone.selectivity))
+    many = losses(copied, copied_clean, use, use, (bootstrap_weights(units, 0, 400), of_use), 6)
+    assert with_interval(many.selectivity, 6) == pytest.approx(with_interval(alone.selectivity, 6))
 
 
 def outcome(rng, count, level):
