@@ -96,7 +96,7 @@ def _with_size(row: dict[str, Any], size: float | None) -> dict[str, Any]:
 
 def _p_value(row: dict[str, Any]) -> float | None:
     """Two-sided p value that goes with a 95 % interval, by the normal law; the nearer end counts."""
-    from scipy.special import ndtr
+    from scipy.special import ndtr, ndtri
 
     needed = [row[name] for name in ("ours", "lower", "upper", "null_value")]
     if row["direction"] is None or any(value is None for value in needed):
@@ -105,7 +105,7 @@ def _p_value(row: dict[str, Any]) -> float | None:
     half = ours - lower if null <= ours else upper - ours
     if half <= 0:
         return 1.0 if ours == null else 0.0
-    return float(2 * ndtr(-1.959964 * abs(ours - null) / half))
+    return float(2 * ndtr(-ndtri(0.975) * abs(ours - null) / half))
 
 
 def _with_q(row: dict[str, Any], q_value: float) -> dict[str, Any]:
