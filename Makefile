@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test ui lint docs cookbook clean
+.PHONY: run test check ui lint docs cookbook clean
 
 run: $(VENV)/installed
 	@$(BIN)/rarecall run
@@ -14,6 +14,13 @@ ui: $(VENV)/installed
 
 test: $(VENV)/installed-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The inner loop: lint, types beside the unit tests, nothing that starts a browser or trains a model.
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile; tests=$$?; \
+		wait $$types && exit $$tests
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -7,9 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from assets.framework import model_stage
 from assets.framework.errors import RequestError
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from warehouse.fingerprints import content_of
 from warehouse.registrations import registration
 
@@ -62,10 +61,11 @@ def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
 )
 def checkpoints(scope: Scope) -> Shards:
     """Complete files, known architecture, finite weights, the corpus' own tokenizer; hashes over the weights."""
-    return Shards(1, lambda _: _inspect(scope))
+    return Shards(1, lambda _: inspect_registered(scope))
 
 
-def _inspect(scope: Scope) -> Frames:
+def inspect_registered(scope: Scope) -> Frames:
+    """The row of the scope's checkpoint, after every check that needs no forward pass."""
     from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
     from probes.checkpoints.hub import resolve_folder
     from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
@@ -76,8 +76,9 @@ def _inspect(scope: Scope) -> Frames:
             f"checkpoint {scope.checkpoint_id} is registered for corpus {facts['corpus_id']}, the profile "
             f"{scope.profile.name} reads {scope.profile.corpus_id}; choose the profile that fits."
         )
-    found = inspect_checkpoint(facts["source"], facts.get("revision"))
-    refuse_non_finite_weights(facts["source"], facts.get("revision"))
+    folder = resolve_folder(facts["source"], facts.get("revision"))
+    found = inspect_checkpoint(str(folder))
+    refuse_non_finite_weights(str(folder))
     row = {
         "corpus_id": scope.profile.corpus_id,
         "source": facts["source"],
@@ -89,8 +90,8 @@ def _inspect(scope: Scope) -> Frames:
         "hidden_size": found.hidden_size,
         "context_length": found.context_length,
         "parameter_count": found.parameter_count,
-        "weights_sha256": weights_sha256(resolve_folder(facts["source"], facts.get("revision"))),
-        "tokenizer_sha256": tokenizer_sha256(load_tokenizer(facts["source"], facts.get("revision"))),
+        "weights_sha256": weights_sha256(folder),
+        "tokenizer_sha256": tokenizer_sha256(load_tokenizer(str(folder))),
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}
     return {"checkpoints": pl.DataFrame([row], schema_overrides=schema)}
@@ -106,6 +107,6 @@ def _inspect(scope: Scope) -> Frames:
 def edited_checkpoints(scope: Scope) -> Shards:
     """Read from the registration that `rarecall edit --save` writes."""
     facts = registered_source(scope).get("edit")
-    empty = model_stage.no_rows("edited_checkpoints")
+    empty = no_rows("edited_checkpoints")
     frame = pl.DataFrame([facts], schema=empty.schema) if facts else empty
     return Shards(1, lambda _: {"edited_checkpoints": frame}, "checkpoints")

@@ -1,4 +1,4 @@
-"""Training stage of the quickstart: a GPT-Neo on the duplication ladder, saved as a checkpoint series."""
+"""Training stage of the quickstart: a small model on the duplication ladder, saved as a checkpoint series."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from assets.corpus.paragraphs import ladder_packing
 from assets.corpus.text import tokens_folder
 from assets.figures import previews
 from assets.framework import progress
@@ -76,7 +77,7 @@ def _saved_steps(scope: Scope) -> list[int]:
     new_checkpoints=register_trained,
 )
 def training_steps(scope: Scope) -> Shards:
-    """Each paragraph of the ladder is shown as often as its rung says, among background text shown once.
+    """Each paragraph of the ladder is shown as often as its rung says, in packed text: at any offset, among other text.
 
     Checkpoints are saved evenly, from the untrained model to the last, and registered as partitions.
     """
@@ -87,23 +88,15 @@ def training_steps(scope: Scope) -> Shards:
 
 def _train(scope: Scope) -> Frames:
     from corpus_stats.tokens.tokenizer import load_tokenizer
-    from probes.training import presentation_order, train
+    from probes.training import train
 
-    settings = scope.profile.training
-    assert settings is not None
-    ladder = scope.read("duplication_ladder").join(
-        scope.read("paragraphs", ["paragraph_id", "token_ids"]), on="paragraph_id", maintain_order="left"
-    )
-    background = _background(scope, settings.background_count)
-    sequences = np.concatenate([np.array(ladder["token_ids"].to_list()), background])
-    order = presentation_order(ladder["copies_count"].to_numpy(), len(background), settings.seed)
-    plan = _plan(scope)
+    plan, tokenizer = _plan(scope), load_tokenizer(scope.read("tokenizers")["source"][0])
+    rows, order = _rows(scope, tokenizer.eos_token_id)
     work = scope.home.root / "training" / digest(training_steps.inputs(scope))[:16]
     with progress.task("training", plan.step_count(len(order)), "steps") as task:
         log = train(
-            plan, sequences, order, lambda step: scope.home.checkpoint_folder / checkpoint_name(scope.profile, step),
-            load_tokenizer(scope.read("tokenizers")["source"][0]), work,
-            on_step=lambda _, loss: task.advance(1, f"loss {loss:.2f}"),
+            plan, rows, order, lambda step: scope.home.checkpoint_folder / checkpoint_name(scope.profile, step),
+            tokenizer, work, on_step=lambda _, loss: task.advance(1, f"loss {loss:.2f}"),
         )  # fmt: skip
     names = {step: checkpoint_name(scope.profile, step) for step in plan.save_steps(len(order)) if step}
     saved = pl.Series([names.get(step) for step in log["training_step"]], dtype=pl.String)
@@ -115,10 +108,30 @@ def _plan(scope: Scope) -> Any:
 
     settings = scope.profile.training
     assert settings is not None
-    shape = settings_of(settings, "rungs", "held_out", "background_count")
-    length = scope.profile.paragraphs.length
+    shape = settings_of(settings, "rungs", "held_out", "background_count", "row_length", "unrelated_tokens")
+    length = settings.row_length or max(128, scope.profile.paragraphs.length)
     vocabulary = int(scope.read("tokenizers")["vocabulary_count"][0])
-    return TrainingPlan(vocabulary_size=vocabulary, context_length=max(128, length), **shape)
+    return TrainingPlan(vocabulary_size=vocabulary, context_length=length, **shape)
+
+
+def _rows(scope: Scope, separator: int) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids, [row, position], and the order in which rows are shown, [presentation]."""
+    from corpus_stats.paragraphs.packing import bare_row_order, packed_rows
+    from corpus_stats.tokens.shards import TokenStream
+
+    settings = scope.profile.training
+    assert settings is not None
+    ladder = scope.read("duplication_ladder").join(
+        scope.read("paragraphs", ["paragraph_id", "token_ids"]), on="paragraph_id", maintain_order="left"
+    )
+    copies, paragraphs = ladder["copies_count"].to_numpy(), np.array(ladder["token_ids"].to_list())
+    layout = ladder_packing(scope.profile, copies)
+    if layout is None:
+        background = _background(scope, settings.background_count)
+        return np.concatenate([paragraphs, background]), bare_row_order(copies, len(background), settings.seed)
+    taken = scope.read("paragraphs", ["token_offset"])["token_offset"].to_numpy()
+    rows = packed_rows(layout, paragraphs, TokenStream(tokens_folder(scope)), taken, separator, settings.seed)
+    return rows, np.arange(len(rows))
 
 
 def _background(scope: Scope, count: int) -> np.ndarray:

@@ -14,8 +14,8 @@ import numpy as np
 from corpus_stats.counts.occurrences import count_occurrences
 from corpus_stats.readers import open_source
 from corpus_stats.tokens.shards import TokenStream, write_token_shards
+from corpus_stats.tokens.stream import count_tokens
 from corpus_stats.tokens.tokenizer import load_tokenizer
-from corpus_stats.counts.unigrams import count_stream
 
 peak = 0
 def watch(_):
@@ -26,8 +26,11 @@ def watch(_):
 source, tokenizer, folder = sys.argv[1:]
 corpus = write_token_shards(open_source(source), load_tokenizer(tokenizer), Path(folder), on_progress=watch)
 stream = TokenStream(Path(folder))
-counts = count_stream(stream, corpus.vocabulary_count, on_progress=watch)
-assert counts.sum() == stream.token_count
+counted = 0
+for shard in stream.shards:
+    counted += count_tokens(shard, corpus.vocabulary_count).sum()
+    watch(counted)
+assert counted == stream.token_count
 count_occurrences(stream, stream.windows(np.arange(1000) * 50, 100), on_progress=watch)
 print(corpus.byte_count, corpus.document_count, stream.token_count, peak)
 """

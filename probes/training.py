@@ -1,8 +1,8 @@
-"""Train a small GPT-Neo on a known number of copies of each paragraph, so that recital has a known cause.
+"""Train a small model on a known number of copies of each paragraph, so that recital has a known cause.
 
-Plain next-token training, one paragraph per sequence. Each thread differentiates its share of a batch: matrices of this
-size are too small to be divided within one product. A killed run resumes from the last saved state to the same weights,
-on the same machine and with the same number of threads.
+Plain next-token training on rows of text (`corpus_stats.paragraphs.packing`). Each thread differentiates its share of a
+batch: matrices of this size are too small to be divided within one product. A killed run resumes from the last saved
+state to the same weights, on the same machine and with the same number of threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
-    from transformers import GPTNeoForCausalLM, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 STATE = "training-state"
 LOGIT_ROWS = 128
@@ -48,6 +48,7 @@ class TrainingPlan:
     checkpoint_count: int
     threads: int
     seed: int
+    architecture: str = "gpt-neo"
 
     def step_count(self, sequence_count: int) -> int:
         """Optimizer steps; sequences that do not fill a last batch make a smaller one."""
@@ -65,23 +66,6 @@ class TrainingPlan:
         return self.learning_rate * min(1.0, (step + 1) / warmup) * (0.1 + 0.9 * cosine)
 
 
-def presentation_order(copies: np.ndarray, background_count: int, seed: int) -> np.ndarray:
-    """Row indices in training order: paragraph i appears copies[i] times, each background row (after them) once.
-
-    Args:
-        copies: times each paragraph is shown, [paragraph]; zero or negative means never.
-        background_count: rows that follow the paragraphs and are shown once.
-        seed: of the shuffle.
-
-    Returns:
-        int64 indices into the concatenation of paragraphs and background, [presentation].
-    """
-    repeated = np.repeat(np.arange(len(copies)), np.maximum(copies, 0))
-    order = np.concatenate([repeated, len(copies) + np.arange(background_count)])
-    np.random.default_rng(seed).shuffle(order)
-    return order
-
-
 def train(
     plan: TrainingPlan,
     sequences: np.ndarray,
@@ -95,7 +79,7 @@ def train(
 
     Args:
         plan: model and optimizer.
-        sequences: token ids, [sequence, position].
+        sequences: token ids, [row, position].
         order: rows of `sequences` in the order they are shown, [presentation].
         folder: gives the checkpoint folder of a step.
         tokenizer: saved beside every checkpoint.
@@ -126,13 +110,23 @@ def train(
     return _log(plan, losses, len(order))
 
 
-def build_model(plan: TrainingPlan) -> GPTNeoForCausalLM:
-    """An untrained GPT-Neo of the plan's shape; weights come from its seed, layers alternate global and local."""
+def build_model(plan: TrainingPlan) -> PreTrainedModel:
+    """An untrained model of the plan's shape; its weights come from the plan's seed."""
     import torch
-    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    config = {"gpt-neo": _gpt_neo, "gpt-neox": _gpt_neox}[plan.architecture](plan)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        return AutoModelForCausalLM.from_config(config).float().train()
+
+
+def _gpt_neo(plan: TrainingPlan) -> PretrainedConfig:
+    """GPT-Neo: learned positions, sequential blocks; layers alternate global and local."""
+    from transformers import GPTNeoConfig
 
     kinds = ["global", "local"]
-    config = GPTNeoConfig(
+    return GPTNeoConfig(
         vocab_size=plan.vocabulary_size,
         max_position_embeddings=plan.context_length,
         hidden_size=plan.hidden_size,
@@ -146,14 +140,27 @@ def build_model(plan: TrainingPlan) -> GPTNeoForCausalLM:
         bos_token_id=0,
         eos_token_id=0,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        return GPTNeoForCausalLM(config).train()
+
+
+def _gpt_neox(plan: TrainingPlan) -> PretrainedConfig:
+    """GPT-NeoX, as Pythia: rotary positions on a quarter of each head, parallel blocks, embeddings of their own."""
+    from transformers import GPTNeoXConfig
+
+    return GPTNeoXConfig(
+        vocab_size=plan.vocabulary_size,
+        max_position_embeddings=plan.context_length,
+        hidden_size=plan.hidden_size,
+        intermediate_size=4 * plan.hidden_size,
+        num_hidden_layers=plan.layer_count,
+        num_attention_heads=plan.head_count,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
 
 
 def take_step(
     plan: TrainingPlan,
-    model: GPTNeoForCausalLM,
+    model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     sequences: np.ndarray,
     order: np.ndarray,
@@ -176,17 +183,17 @@ def take_step(
     return math.fsum(loss for loss, _ in shares)
 
 
-def _share(model: GPTNeoForCausalLM, token_count: int, part: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
+def _share(model: PreTrainedModel, token_count: int, part: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
     """What some sequences [sequence, position] of a batch add to its mean loss over `token_count` tokens, and to the
     gradient of every parameter. Shares are added in a fixed order, so that the sum does not depend on who was first."""
     import torch
 
     head, parameters = model.get_output_embeddings().weight, list(model.parameters())
-    hidden = model.transformer(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
+    hidden = model.base_model(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
     loss, hidden_gradient, head_gradient = output_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
-    gradients = list(torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count)))
-    tied = next(index for index, parameter in enumerate(parameters) if parameter is head)
-    gradients[tied] = gradients[tied] + head_gradient.div_(token_count)
+    by_trunk = torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count), materialize_grads=True)
+    gradients, place = list(by_trunk), next(index for index, one in enumerate(parameters) if one is head)
+    gradients[place] = gradients[place] + head_gradient.div_(token_count)  # the only one of a head that is not tied
     return loss / token_count, gradients
 
 
@@ -213,7 +220,7 @@ def output_gradients(
     return loss, by_hidden, by_head
 
 
-def _save(model: GPTNeoForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Save in the ordinary transformers format; the folder appears only when it is whole."""
     from transformers.utils import logging
 

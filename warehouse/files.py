@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,13 @@ from typing import Any
 from warehouse.errors import WarehouseError
 
 
-def replace_file(target: Path, write: Callable[[Path], object]) -> None:
+def replace_file(target: Path, write: Callable[[Path], object], mode: int | None = None) -> None:
     """Let `write` fill a temporary file beside `target`, force it to disk, then move it into place.
+
+    Args:
+        target: the file that is replaced.
+        write: fills the file it is given.
+        mode: permissions of the new file; by default those of any new file.
 
     Raises:
         WarehouseError: the disk refused; `target` is as it was.
@@ -23,12 +30,34 @@ def replace_file(target: Path, write: Callable[[Path], object]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        if mode is not None:
+            temporary.chmod(mode)
         _flush(temporary)
         temporary.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses this, too
+            temporary.unlink(missing_ok=True)
+
+
+def fill_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that somebody named: what is no regular file is written into, a link stays one, the mode is kept.
+
+    Raises:
+        WarehouseError: it is a folder, or the disk refused.
+    """
+    file = target.resolve() if target.is_symlink() else target  # /dev/stdout is a link to a pipe that has no path
+    if target.is_dir():
+        raise WarehouseError(f"{target} is a folder; name a file in it.")
+    if not target.exists() or (file.is_file() and file.exists()):
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
+        replace_file(file, write, mode)
+        return
+    try:
+        write(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
 
 
 def disk_error(target: Path, error: Exception) -> WarehouseError:
@@ -42,15 +71,26 @@ def disk_error(target: Path, error: Exception) -> WarehouseError:
     )
 
 
-def is_alive(process: str) -> bool:
-    """Whether a process of that number runs on this machine; what is no number is not alive."""
+def process_mark(number: int | None = None) -> str:
+    """A process by its number and, where the system tells, when it began: numbers are used again."""
+    number = number or os.getpid()
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
+        began = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return str(number)
+    return f"{number}-{began}"
+
+
+def is_alive(process: str) -> bool:
+    """Whether a process of that number or mark runs on this machine; what is neither is not alive."""
+    number, _, began = process.partition("-")
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not began or process_mark(int(number)) in (process, number)
 
 
 def write_json(target: Path, value: Any) -> None:

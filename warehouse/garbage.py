@@ -65,8 +65,11 @@ def _temporary_files(home: Home) -> Iterator[Garbage]:
     """Names end in `.<process>.tmp`."""
     for path in home.root.rglob(".*.tmp*"):
         process = path.name.partition(".tmp")[0].rpartition(".")[2]
-        if path.is_file() and process.isdigit() and not is_alive(process):
-            yield _garbage(path, "temporary file of a process that is gone")
+        if process.isdigit() and not is_alive(process):
+            what = "temporary file" if path.is_file() else "what did not fit into the memory"
+            yield _garbage(path, f"{what} of a process that is gone")
+    if (spill := home.database.with_name(f"{home.database.name}.tmp")).is_dir():
+        yield _garbage(spill, "what did not fit into the memory of an earlier version")
 
 
 def _abandoned(home: Home, before: float) -> Iterator[Garbage]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from warehouse.errors import RefusedError, WarehouseError
 from warehouse.files import write_json
 
+_MISREAD = re.compile("[][*?\\\\%\x00-\x1f\x7f\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
@@ -37,9 +39,13 @@ class Home:
 
     @classmethod
     def locate(cls) -> Home:
-        """`$RARECALL_HOME`, else `warehouse/data` of the checkout."""
+        """`$RARECALL_HOME`, else `warehouse/data` of the checkout, else the user's data folder where it is installed.
+
+        Raises:
+            RefusedError: the path cannot be used, or the program belongs to another checkout than the one it lies in.
+        """
         named = os.environ.get("RARECALL_HOME")
-        return cls(Path(named).expanduser().resolve() if named else Path(__file__).resolve().parent / "data")
+        return cls(_usable((Path(named).expanduser() if named else default_root()).resolve()))
 
     @property
     def database(self) -> Path:
@@ -95,11 +101,9 @@ class Home:
             WarehouseError: it cannot be written, or a newer rarecall made it.
         """
 
-        probe = self.root / f".writable-{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe.write_text("")
-            probe.unlink()
+            _write_probe(self.root)
         except OSError as error:
             raise WarehouseError(
                 f"the home folder {self.root} cannot be written ({error.strerror}); "
@@ -107,6 +111,51 @@ class Home:
             ) from error
         check_layout(self)
         return self
+
+
+def can_be_written(home: Home) -> bool:
+    """Whether a file can be made in the home; tried, since permissions do not tell of read-only disks."""
+    try:
+        _write_probe(home.root)
+    except OSError:
+        return False
+    return True
+
+
+def _write_probe(folder: Path) -> None:
+    probe = folder / f".writable-{os.getpid()}"
+    probe.write_text("")
+    probe.unlink()
+
+
+def default_root() -> Path:
+    """Where results go unless something else is said: never into a folder of installed packages, which come and go.
+
+    Raises:
+        RefusedError: a checkout was copied with its environment, whose program still runs the code of the original.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    program = Path(sys.argv[0])
+    around = program.resolve().parents[2] if len(program.resolve().parents) > 2 else checkout
+    if program.name == "rarecall" and (around / "warehouse" / "home.py").is_file() and around != checkout:
+        raise RefusedError(
+            f"{program} runs the code of {checkout}, not of {around}, because it was copied; remove {around}/.venv and "
+            "run `make run` there, or set RARECALL_HOME."
+        )
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "warehouse" / "data"
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "rarecall"
+
+
+def _usable(root: Path) -> Path:
+    """The path, unless DuckDB would take it for a pattern, or Dagster's addresses of databases would end in it."""
+    bad = sorted(set(_MISREAD.findall(str(root))))
+    if bad:
+        raise RefusedError(
+            f"the home folder {str(root)!r} has {' '.join(map(repr, bad))} in its path, which other programs take for "
+            "something else; set RARECALL_HOME to another folder."
+        )
+    return root
 
 
 LAYOUT = 1
@@ -145,6 +194,6 @@ def _version(home: Home) -> int:
         return 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WarehouseError(
-            f'{home.layout} cannot be read ({type(error).__name__}); write {{"layout": {LAYOUT}}} into it if this '
+            f'{home.layout} cannot be read as a layout; write {{"layout": {LAYOUT}}} into it if this '
             "home was made by this rarecall."
         ) from error

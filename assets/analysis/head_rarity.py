@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
@@ -22,6 +23,7 @@ def _rarity_settings(profile: Profile) -> dict[str, Any]:
 
 @stage(
     tables=("head_rarity",),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores", "head_attention", "unigrams"),
     settings=_rarity_settings,
     group="analysis",
@@ -45,7 +47,7 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
     from probes.attention.rarity import head_rarity as measure
 
     if facts.is_empty():
-        return model_stage.no_rows("head_rarity")
+        return no_rows("head_rarity")
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     unigrams = scope.read("unigrams").sort("token_id")
     ids = model_stage.token_matrix(facts)[:, :prefix]
@@ -57,10 +59,11 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
 
 
 def attention_array(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
-    """Attention of all paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
+    """Attention of all scored paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
-    facts = scope.read("paragraphs").join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")
-    rows = scope.read("head_attention").sort("paragraph_id", "layer", "head")
+    facts = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")
+    measured = scope.read("head_attention").join(facts.select("paragraph_id"), on="paragraph_id", how="semi")
+    rows = measured.sort("paragraph_id", "layer", "head")
     shape = (facts.height, rows["layer"].n_unique(), rows["head"].n_unique(), -1)
     return rows["attention"].explode().to_numpy().reshape(shape), facts
 

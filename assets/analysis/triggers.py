@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,20 +11,24 @@ import sql
 from assets.analysis.head_rarity import attention_array
 from assets.figures import previews
 from assets.framework import model_stage
-from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.profile import Profile, settings_of
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
+from assets.training import trained_checkpoints
 from warehouse.catalog.publish import open_record
 from warehouse.catalog.queries import to_polars
+
+if TYPE_CHECKING:
+    from probes.claims.verdicts import ClaimSubject
 
 PAPERS_MODEL = "gpt-neo-125m"
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    return model_stage.model_settings(profile, "permutations", "seed")
+    return model_stage.model_settings(profile, "permutations", "seed") | settings_of(profile.claims)
 
 
 def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:
-    known = {"supported", "contradicted", "undecided", "not testable here"}
+    known = {"supported", "contradicted", "no effect of interest", "undecided", "not testable here"}
     return [
         f"{r['claim_id']} has verdict {r['verdict']}" for r in frames["claims"].to_dicts() if r["verdict"] not in known
     ]
@@ -47,10 +51,10 @@ def _strip(scope: Scope, _: pl.DataFrame) -> str:
     reads=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
         *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
-        "edit_summaries",
+        *("edit_summaries", "recall_by_offset"),
     ),
     settings=_settings,
-    checks={"claims.every_verdict_is_one_of_four": _verdicts_are_known},
+    checks={"claims.every_verdict_is_one_of_five": _verdicts_are_known},
     group="analysis",
     kinds={"scipy", "parquet"},
     plots={"trigger_effects": _strip},
@@ -67,13 +71,18 @@ def trigger_rows(scope: Scope) -> pl.DataFrame:
 
 def _analyse(scope: Scope) -> Frames:
     from probes.claims.editing import editing_claims
+    from probes.claims.offsets import offset_claims
     from probes.claims.triggers import trigger_claims
+    from probes.claims.verdicts import settle
     from probes.triggers.effect import trigger_effect
     from probes.triggers.summaries import head_correlations, strongest_triggers
 
     rows, probes = trigger_rows(scope), scope.profile.probes
     effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
     strongest = strongest_triggers(rows)
+    if scope.read("head_attention", ["layer"]).is_empty():  # a family without an adapter: no claim about heads
+        rest = {name: no_rows(name) for name in ("head_correlations", "head_pointing", "claims")}
+        return {"trigger_effects": effects, "trigger_summaries": strongest, **rest}
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
     source = scope.read("checkpoints", ["source"])["source"][0].lower()
@@ -82,14 +91,35 @@ def _analyse(scope: Scope) -> Frames:
         rows, scope.read("head_rarity"), effects, strongest, correlations,
         continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
     )  # fmt: skip
+    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
+    fragile = offset_claims(scope.read("recall_by_offset").join(clusters, on="paragraph_id", maintain_order="left"))
     edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": pl.concat([claims, _localization_claims(scope, is_papers_model), edited]),
+        "claims": settle(
+            pl.concat([claims, _localization_claims(scope, is_papers_model), edited, fragile]),
+            _subject(scope),
+            scope.profile.claims.smallest_effects,
+        ),
     }
+
+
+def _subject(scope: Scope) -> ClaimSubject:
+    """What the verdicts are about; a checkpoint of this machine's own training is a toy."""
+    from probes.claims.verdicts import ClaimSubject
+
+    facts = scope.read("checkpoints", ["architecture", "layer_count", "parameter_count"]).row(0, named=True)
+    window, policy = scope.profile.paragraphs, next(iter(scope.profile.probes.perturbation_draws))
+    return ClaimSubject(
+        f"{scope.checkpoint_id}, {facts['architecture']} of {facts['layer_count']} layers and "
+        f"{facts['parameter_count']:,} parameters",
+        scope.profile.corpus_id,
+        f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
+        scope.checkpoint_id in trained_checkpoints(scope),
+    )
 
 
 def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:

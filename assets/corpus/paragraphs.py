@@ -19,7 +19,8 @@ _PREFIX_END_TOKENS = 32
 
 def _settings(profile: Profile) -> dict[str, Any]:
     ladder = profile.training
-    rungs = {"rungs": ladder.rungs, "held_out": ladder.held_out, "seed": ladder.seed} if ladder else None
+    named = ("rungs", "held_out", "seed", "row_length", "unrelated_tokens")
+    rungs = {name: getattr(ladder, name) for name in named} if ladder else None
     return {"paragraphs": settings_of(profile.paragraphs), "ladder": rungs}
 
 
@@ -92,7 +93,7 @@ def paragraphs(scope: Scope) -> Shards:
 
 
 def _sampled_frames(scope: Scope) -> Frames:
-    from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
+    from corpus_stats.duplicates.near_duplicates import duplicate_clusters
     from corpus_stats.paragraphs.filters import FilterTally
     from corpus_stats.paragraphs.strata import occurrence_strata
     from corpus_stats.tokens.shards import TokenStream
@@ -107,7 +108,9 @@ def _sampled_frames(scope: Scope) -> Frames:
         prefix_occurrence_count=pl.Series(counts[1]),
         prefix_end_occurrence_count=pl.Series(counts[2]),
         occurrence_stratum=pl.Series(occurrence_strata(counts[0])),
-        near_duplicate_cluster=pl.Series(near_duplicate_clusters(ids, settings.near_duplicate_threshold)),
+        near_duplicate_cluster=pl.Series(
+            duplicate_clusters(ids, settings.near_duplicate_threshold, min(settings.shared_run_tokens, settings.length))
+        ),
     )
     if scope.profile.training is not None:
         copies, kept = _ladder(scope.profile, facts, tally)
@@ -174,13 +177,30 @@ def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
         straddles_document=_straddles(scope, facts, settings.length),
     )
     group = pl.when(pl.col("copies_count") == 0).then(pl.lit("held out")).otherwise(pl.format("×{}", "copies_count"))
-    ladder = frame.select("paragraph_id", "copies_count", duplication_group=group)
+    ladder = _with_exposures(scope.profile, frame.select("paragraph_id", "copies_count", duplication_group=group))
     coverage = subset_coverage(frame, scope.read("documents", ["subset", "token_count"]))
     return {
         "paragraphs": frame,
         "duplication_ladder": ladder if scope.profile.training else ladder.head(0),
         "subset_coverage": coverage,
     }
+
+
+def ladder_packing(profile: Profile, copies: np.ndarray) -> Any:
+    """Where training shows the paragraphs of the ladder, as a `Packing`; None where it shows them bare."""
+    from corpus_stats.paragraphs.packing import packing
+
+    settings = profile.training
+    if settings is None or not settings.row_length:
+        return None
+    return packing(copies, profile.paragraphs.length, settings.row_length, settings.unrelated_tokens, settings.seed)
+
+
+def _with_exposures(profile: Profile, ladder: pl.DataFrame) -> pl.DataFrame:
+    """The ladder with the exposures that no end of a row cuts."""
+    layout = ladder_packing(profile, ladder["copies_count"].to_numpy())
+    complete = ladder["copies_count"] if layout is None else pl.Series(layout.complete_counts(ladder.height))
+    return ladder.with_columns(complete_exposure_count=complete)
 
 
 def _straddles(scope: Scope, facts: pl.DataFrame, length: int) -> pl.Series:
@@ -192,6 +212,21 @@ def _straddles(scope: Scope, facts: pl.DataFrame, length: int) -> pl.Series:
     place = np.searchsorted(starts, offsets, side="right") - 1
     outside = (place < 0) | (offsets + length > ends[np.maximum(place, 0)])
     return pl.Series(outside & facts["token_offset"].is_not_null().to_numpy())
+
+
+def true_paragraphs(scope: Scope) -> pl.DataFrame:
+    """Paragraphs whose continuation is text of the corpus: the only ones that can be recited, or serve as text.
+
+    A continuation that a model wrote is no truth to score against unless the release says that it equals the corpus',
+    in which case the paragraph has a place there.
+    """
+    wrote_itself = (pl.col("continuation_origin") == "model") & pl.col("token_offset").is_null()
+    return scope.read("paragraphs").filter(~wrote_itself)
+
+
+def truth_policy(scope: Scope) -> dict[str, Any]:
+    """Key of stages that measure true continuations only; other corpora than releases have no others."""
+    return {"continuations": "corpus text only"} if kind_of(scope.profile) == RELEASED else {}
 
 
 def candidates(scope: Scope, stream: Any, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:

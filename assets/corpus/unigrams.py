@@ -70,7 +70,7 @@ def unigrams(scope: Scope) -> Shards:
         tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
         ids = list(range(int(scope.read("corpora")["vocabulary_count"][0])))
         vocabulary = pl.DataFrame({"token_id": ids, "token": token_strings(tokenizer, ids)})
-        with connect_workspace() as connection:
+        with connect_workspace(home=scope.home) as connection:
             connection.register("vocabulary", vocabulary.to_arrow())
             connection.register("unigram_counts", scope.read("unigram_counts").to_arrow())
             unseen = {"unseen": scope.profile.unigrams.unseen}
@@ -110,7 +110,7 @@ def _subset_frame(scope: Scope) -> pl.DataFrame:
     documents = scope.read("documents", ["subset", "token_offset", "token_count"])
     with progress.task("subset_unigrams", stream.token_count, "tokens") as task:
         counts = count_by_subset(stream, documents, vocabulary, on_progress=task.advance)
-    with connect_workspace() as connection:
+    with connect_workspace(home=scope.home) as connection:
         connection.register("subset_counts", counts.to_arrow())
         known = {"unseen": scope.profile.unigrams.unseen, "vocabulary_size": vocabulary}
         return to_polars(connection.sql(sql.load_one("staging", "subset_unigrams").text, params=known))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.framework import model_stage
 from assets.framework.profile import EditSettings
 from assets.framework.stage import Scope
@@ -111,7 +112,7 @@ def _beside(rows: pl.DataFrame, taken: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _unrelated(scope: Scope, taken: list[pl.DataFrame]) -> pl.DataFrame:
     """Text of clusters nobody else is from: what was held out from training where there is such text."""
-    rest = _beside(scope.read("paragraphs"), taken)
+    rest = _beside(true_paragraphs(scope), taken)
     held_out = rest.filter(pl.col("duplication_count") == 0)
     return held_out if held_out.height else rest
 
@@ -154,7 +155,7 @@ def subject_of(scope: Scope, cast: Cast, protocol: str, label: str, rows: pl.Dat
 
     from probes.editing.score_card import Subject
 
-    near = scope.read("paragraphs").join(
+    near = true_paragraphs(scope).join(
         rows.select("near_duplicate_cluster"), on="near_duplicate_cluster", how="semi", maintain_order="left"
     ).join(rows.select("paragraph_id"), on="paragraph_id", how="anti", maintain_order="left")  # fmt: skip
     rest = cast.targets.join(rows.select("paragraph_id"), on="paragraph_id", how="anti", maintain_order="left")

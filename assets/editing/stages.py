@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.editing.roles import (
     Cast,
     cast_of,
@@ -19,7 +20,7 @@ from assets.editing.roles import (
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 
 _RUN_TABLES = ("edits", "edit_scores", "edit_robustness")
 
@@ -44,6 +45,7 @@ def _targets_are_memorized(scope: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("edits", "edit_scores", "edit_robustness", "edit_noise", "edit_plans"),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores", "generations", "minimal_perturbations"),
     settings=_settings,
     outside=lambda scope: {"skipped": reason_to_skip(scope)},
@@ -85,7 +87,7 @@ def load_for_editing(scope: Scope) -> Any:
 
 
 def _nothing() -> Frames:
-    return {name: model_stage.no_rows(name) for name in edits.tables}
+    return {name: no_rows(name) for name in edits.tables}
 
 
 def _plan(scope: Scope, cast: Cast | None, reason: str | None) -> pl.DataFrame:
@@ -131,9 +133,7 @@ def _baselines(scope: Scope, model: Any, cast: Cast) -> Frames:
         strengths=settings.noise_strengths, regions=settings.noise_regions, share=settings.noise_share,
         prefix_length=scope.profile.paragraphs.prefix_length, seed=scope.profile.probes.seed,
     )  # fmt: skip
-    never = scope.read("paragraphs").join(
-        cast.watched["controls"].select("paragraph_id"), on="paragraph_id", how="semi"
-    )
+    never = true_paragraphs(scope).join(cast.watched["controls"].select("paragraph_id"), on="paragraph_id", how="semi")
     relearned = relearning_of(model, passages(never.head(settings.targets)), program_of(scope))
     return {"edit_noise": ladder, "edit_robustness": relearned}
 
@@ -150,6 +150,10 @@ def edit_summaries(scope: Scope) -> Shards:
     def _compute(_: int) -> Frames:
         from probes.editing.summaries import summarise
 
-        return {"edit_summaries": summarise(scope.read("edit_scores"), scope.read("edit_robustness"))}
+        return {
+            "edit_summaries": summarise(
+                scope.read("edit_scores"), scope.read("edit_robustness"), scope.profile.paragraphs.continuation_length
+            )
+        }
 
     return Shards(1, _compute, "checkpoints")

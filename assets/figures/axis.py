@@ -10,7 +10,7 @@ from assets.figures.style import CATEGORIES, MARKERS, NULL, NothingToShowError, 
 _PANELS = (
     ("gradient_share", "gradient share"),
     ("patching_effect", "patching (nats)"),
-    ("recall_drop", "recital lost"),
+    ("recall_drop", "recital tokens lost"),
     ("utility_drop", "utility lost"),
     ("selectivity", "selectivity"),
 )
@@ -21,6 +21,7 @@ _CHOICES = {
     "rare_token_attention": "rare-token heads",
     "block": "best block",
 }
+_OTHER_KINDS = {"mean": ":x", "zero": ":+", "uniform": ":1"}
 _EVALUATIONS = ("self", "other", "unrelated")
 
 
@@ -30,13 +31,18 @@ def localization_axis(frame: pl.DataFrame, *panels: Any) -> None:
         raise NothingToShowError("no paragraph is memorized, so there is nothing to localize.")
     for ax, (measure, label), color in zip(panels, _PANELS, CATEGORIES, strict=False):
         rows = frame.filter(measure=measure).drop_nulls("estimate").sort("layer")
-        ax.plot(rows["layer"], rows["null_value"], "--", color=NULL, linewidth=1, label="null")
-        ax.plot(rows["layer"], rows["estimate"], "-", color=color, linewidth=1)
-        bars(ax, rows["layer"], rows, color)
+        main = rows.filter(pl.col("kind").is_null() | (pl.col("kind") == "identity"))
+        ax.plot(main["layer"], main["null_value"], "--", color=NULL, linewidth=1, label="null")
+        ax.plot(main["layer"], main["estimate"], "-", color=color, linewidth=1)
+        bars(ax, main["layer"], main, color)
         for collapsed, face in ((True, "none"), (False, color)):
-            some = rows.filter(pl.col("is_collapsed").fill_null(False) == collapsed)
+            some = main.filter(pl.col("is_collapsed").fill_null(False) == collapsed)
             ax.scatter(some["layer"], some["estimate"], facecolor=face, edgecolor=color, zorder=3)
+        for kind, style in _OTHER_KINDS.items():
+            others = rows.filter(kind=kind)
+            ax.plot(others["layer"], others["estimate"], style, color=color, linewidth=1, markersize=4, label=kind)
         ax.set(ylabel=label, xticks=rows["layer"].unique().sort() if rows.height <= 16 else ax.get_xticks())
+    legend(panels[-1], 4)
     panels[-1].set_xlabel("layer")
 
 
@@ -67,8 +73,9 @@ FIGURES = (
         "localization",
         "All localizations on one axis",
         "The same memorized paragraphs by layer: share of the gradient, effect of patching single heads from the "
-        "perturbed run, relative loss of recital and of held-out text without the block's attention, and the "
-        "difference of the two (selectivity). 95 % intervals; dashed: null; hollow: the model collapsed.",
+        "perturbed run, relative loss of token accuracy on recital and on held-out text with the block's attention "
+        "replaced (identity with interval; mean, zero and uniform dotted), and the difference of the two (selectivity; "
+        "null: random heads, or noise of the same cost). 95 % intervals; dashed: null; hollow: the model collapsed.",
         "figure_localization_axis",
         localization_axis,
         panels=5,

@@ -68,7 +68,8 @@ def draw_short_circuit(ax: Any, rows: pl.DataFrame) -> None:
     blocks = blocks.filter(pl.col("layer") == pl.col("last_layer")).sort("layer")
     if blocks.is_empty():
         raise NothingToShowError("no paragraph is memorized, so there is nothing to forget.")
-    ax.plot(blocks["layer"], blocks["memorization_drop_share"], "o-", color=GROUPS["MP"], label="recital lost")
+    ax.plot(blocks["layer"], blocks["recital_loss_share"], "o-", color=GROUPS["MP"], label="recital lost")
+    ax.plot(blocks["layer"], blocks["null_value"], "--", color=NULL, label="null of selectivity")
     ax.plot(blocks["layer"], blocks["utility_drop_share"], "s-", color=GROUPS["NMP"], label="utility lost")
     bars(ax, blocks["layer"], blocks, NULL)
     for collapsed, face, note in ((True, "none", " (collapsed)"), (False, ALL, "")):
@@ -101,8 +102,8 @@ FIGURES = (
         "short_circuit",
         "localization",
         "Attention short-circuited, block by block",
-        "What recital and held-out text lose when a block's attention is the identity. Diamonds: selectivity, the "
-        "difference, with 95 % interval.",
+        "Share of right tokens that recital and held-out text lose when a block's attention is the identity. Diamonds: "
+        "selectivity, the difference, with 95 % interval; dashed: what random heads or noise of the same cost reach.",
         "figure_short_circuit",
         short_circuit,
     ),

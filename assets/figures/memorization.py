@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from assets.figures.spec import FigureSpec
-from assets.figures.style import BAND, INK, MEMORIZED, NULL, OTHER, bars, legend
+from assets.figures.style import BAND, INK, MEMORIZED, NULL, OTHER, bars, legend, ordered
 
 
 def em_distribution(frame: pl.DataFrame, ax: Any) -> None:
@@ -46,6 +46,28 @@ def rarity_by_bin(frame: pl.DataFrame, *panels: Any) -> None:
     legend(panels[0], 2)
 
 
+def recital_by_offset(frame: pl.DataFrame, ax: Any) -> None:
+    """Share still recited after other text, a line per length of context, and what is recited only there."""
+    unrelated = frame.filter(preceding_text="unrelated")
+    contexts = unrelated["context_length"].unique().sort().to_list()
+    lengths = unrelated["preceding_length"].unique().sort().to_list()
+    for color, context in zip(ordered(len(contexts)), contexts, strict=True):
+        rows = unrelated.filter(context_length=context)
+        x = [lengths.index(n) for n in rows["preceding_length"]]
+        bars(ax, x, rows, color)
+        ax.plot(x, rows["kept_share"], "o-", color=color, label=f"last {context} tokens of the prefix")
+    whole = frame.filter(context_length=contexts[-1])
+    true = whole.filter(pl.col("preceding_length").is_in(lengths), preceding_text="true")
+    if true.height:
+        x = [lengths.index(n) for n in true["preceding_length"]]
+        ax.plot(x, true["kept_share"], "s", color=INK, fillstyle="none", label="after the true preceding text")
+    gained = whole.filter(preceding_text="unrelated")
+    ax.plot(range(gained.height), gained["gained_share"], "x", color=NULL, label="of the others")
+    ax.set_xticks(range(len(lengths)), [str(n) for n in lengths])
+    ax.set(xlabel="tokens of other text before", ylabel="share recited in full", ylim=(-0.03, 1.03))
+    legend(ax, 2)
+
+
 FIGURES = (
     FigureSpec(
         "em_distribution",
@@ -64,6 +86,15 @@ FIGURES = (
         "show if copies did not matter.",
         "finding_duplication",
         memorization_by_duplication,
+    ),
+    FigureSpec(
+        "recital_by_offset",
+        "memorization",
+        "Recital after other text",
+        "Of clusters recited where the context window begins, the share recited after other text of the corpus, with "
+        "95 % Wilson interval, by the tokens of the prefix that are shown. Crosses: of those not recited there.",
+        "figure_recital_offset",
+        recital_by_offset,
     ),
     FigureSpec(
         "rarity_by_bin",

@@ -24,7 +24,7 @@ def definition_of(stage: Stage) -> dg.AssetsDefinition:
     return dg.multi_asset(
         name=f"{stage.name}_stage",
         specs=[_spec(name, stage) for name in stage.tables],
-        check_specs=[_check_spec(name) for name in stage.checks],
+        check_specs=[_check_spec(name) for name in (*stage.checks, *stage.warnings)],
         partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
         config_schema=workers.config_schema() if stage.spreads else None,
     )(_run)

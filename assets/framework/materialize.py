@@ -83,12 +83,16 @@ def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetChe
     import dagster as dg
 
     failed: list[str] = []
-    for name, check in stage.checks.items():
+    for name, check in {**stage.checks, **stage.warnings}.items():
         violations = check(scope, frames)
         asset, _, label = name.partition(".")
         shown = {"violations": dg.MetadataValue.md("\n".join(f"* {v}" for v in violations[:20]) or "none")}
-        yield dg.AssetCheckResult(asset_key=asset, check_name=label, passed=not violations, metadata=shown)
-        failed += [f"{name}: {violation}" for violation in violations[:1]]
+        severity = dg.AssetCheckSeverity.WARN if name in stage.warnings else dg.AssetCheckSeverity.ERROR
+        yield dg.AssetCheckResult(
+            asset_key=asset, check_name=label, passed=not violations, metadata=shown, severity=severity
+        )
+        if name in stage.checks:
+            failed += [f"{name}: {violation}" for violation in violations[:1]]
     if failed:
         raise WarehouseError(f"check {failed[0]}; nothing was published.")
 

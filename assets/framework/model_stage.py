@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assets.framework.profile import Profile, settings_of
+from assets.framework.profile import Profile, settings_named
 from assets.framework.stage import Scope
-from warehouse.registry import TABLES
 
 """Non-memorized: exact match at most a fifth of the continuation (0-10 of 50; Stoehr et al. 2024, section 3)."""
 
@@ -32,14 +31,15 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
     window = {"prefix_length": profile.paragraphs.prefix_length}
     kept = {"device", "dtype", "batch_size", "shard_size", *names}
-    return window | {name: value for name, value in settings_of(profile.probes).items() if name in kept}
+    return window | settings_named(profile.probes, kept)
 
 
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The settings a stage depends on that looks at the localization sample: its size, and the named ones."""
     kept = {"paragraphs", *names}
-    chosen = {name: value for name, value in settings_of(profile.localization).items() if name in kept}
-    return model_settings(profile, "paragraphs_per_group", "bootstrap_draws", "seed") | {"localization": chosen}
+    return model_settings(profile, "paragraphs_per_group", "bootstrap_draws", "seed") | {
+        "localization": settings_named(profile.localization, kept)
+    }
 
 
 def token_matrix(frame: pl.DataFrame, column: str = "token_ids") -> np.ndarray:
@@ -61,10 +61,3 @@ def shard_count(rows: int, size: int) -> int:
 def shard_of(frame: pl.DataFrame, shard: int, size: int) -> pl.DataFrame:
     """Rows of one shard."""
     return frame.slice(shard * size, size)
-
-
-def no_rows(table: str) -> pl.DataFrame:
-    """An empty frame in the registry's types, for a group that has no paragraphs."""
-    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame.drop("checkpoint_id")

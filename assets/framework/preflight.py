@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.framework.errors import RequestError
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def refuse_unfit(scope: Scope, checkpoints: dict[str, dict[str, Any]]) -> None:
-    """Look at configuration, file headers and tokenizers of checkpoints; no weight is read.
+    """Look at configuration, file headers and tokenizers of checkpoints; of the weights only heads tied to embeddings.
 
     Args:
         scope: home and profile.
@@ -33,14 +32,6 @@ def refuse_unfit(scope: Scope, checkpoints: dict[str, dict[str, Any]]) -> None:
         raise
     except _room_errors() as error:
         raise RequestError(str(error)) from error
-
-
-def split_revision(source: str) -> tuple[str, str | None]:
-    """Hub id and revision of `owner/name@revision`; folders and plain ids have none."""
-    if Path(source).expanduser().exists() or "@" not in source:
-        return source, None
-    name, _, revision = source.rpartition("@")
-    return name, revision
 
 
 def _room_errors() -> tuple[type[Exception], ...]:
@@ -62,7 +53,7 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.checkpoints.files import require_complete
     from probes.checkpoints.hub import resolve_folder
-    from probes.checkpoints.inspect import read_config
+    from probes.checkpoints.inspect import inspect_checkpoint, read_config
 
     folder = resolve_folder(facts["source"], facts.get("revision"))
     require_complete(folder)
@@ -71,6 +62,7 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     tokenizer = load_tokenizer(str(folder))
     _refuse_vocabulary(name, config, tokenizer)
     _refuse_tokenizer(scope, name, tokenizer)
+    inspect_checkpoint(str(folder))
 
 
 def _refuse_context(scope: Scope, name: str, config: PretrainedConfig) -> None:

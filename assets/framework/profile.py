@@ -48,6 +48,9 @@ class ParagraphSettings(Settings):
         default=None, ge=1, description="At most so many of the windows from each stratum of occurrence counts."
     )
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
+    shared_run_tokens: int = Field(
+        default=50, ge=2, description="Paragraphs that share such a run at any offset are near duplicates too."
+    )
     seed: int = 1
 
     @property
@@ -65,11 +68,21 @@ class UnigramSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """A small GPT-Neo trained on a duplication ladder, so that recital with a known cause appears."""
+    """A small model trained on a duplication ladder in packed text, so that recital with a known cause appears."""
 
     rungs: dict[int, int] = Field(description="Copies → number of paragraphs.")
     held_out: int = Field(default=0, ge=0)
-    background_count: int = Field(ge=0, description="Further paragraphs, shown once and not measured.")
+    row_length: int = Field(
+        default=256,
+        ge=0,
+        description="Tokens of a packed row, at least two paragraphs. 0 shows bare rows of one paragraph each, which "
+        "teaches a position key instead of the text.",
+    )
+    unrelated_tokens: int = Field(default=50, ge=0, description="Mean tokens of other text around each exposure.")
+    background_count: int = Field(
+        default=0, ge=0, description="Of bare rows only: further paragraphs, shown once and not measured."
+    )
+    architecture: Literal["gpt-neo", "gpt-neox"] = "gpt-neo"
     hidden_size: int = 128
     layer_count: int = Field(default=4, ge=2)
     head_count: int = Field(default=4, ge=2)
@@ -93,9 +106,19 @@ class ProbeSettings(Settings):
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
     )
+    offsets: tuple[int, ...] = Field(
+        default=(0, 1, 16, 64, 128),
+        description="Tokens of other text before a paragraph at which recital is tried; those that fit the model.",
+    )
+    offset_paragraphs: int = Field(
+        default=64, ge=1, description="Most recited clusters tried at other offsets, and as many that nearly are."
+    )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
         default=48, ge=1, description="MP and NMP clusters that are perturbed and differentiated."
+    )
+    swept_paragraphs: int | None = Field(
+        default=None, ge=1, description="MP clusters that are perturbed, where more than are differentiated."
     )
     perturbation_draws: dict[PerturbationPolicy, int] = Field(
         default={"uniform": 1},
@@ -124,6 +147,14 @@ class ReportSettings(Settings):
 
     browser_paragraphs: int = Field(default=1000, ge=1, description="Most paragraphs in the browser.")
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
+
+
+class ClaimSettings(Settings):
+    """When an effect is too small to matter."""
+
+    smallest_effects: dict[str, float] = Field(
+        default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
+    )
 
 
 class LocalizationSettings(Settings):
@@ -177,7 +208,9 @@ class WatchSettings(Settings):
     kind: Literal["folder", "manifest", "hub"]
     path: str = Field(default="", description="Folder of checkpoint folders, or file with one JSON object per line.")
     repository: str = Field(default="", description="Hub id whose revisions are checkpoints.")
-    revisions: str = Field(default="step*", description="Pattern of branches and tags.")
+    revisions: str = Field(
+        default="", description="Pattern of branches and tags; without one all whose name tells a training step."
+    )
     steps: tuple[int, ...] = Field(default=(), description="Only these training steps; empty means all.")
     settle_seconds: float = Field(default=5.0, ge=0, description="Files must not have changed for so long.")
 
@@ -223,6 +256,7 @@ class Profile(Settings):
     probes: ProbeSettings = ProbeSettings()
     edits: EditSettings | None = Field(default=None, description="Without it nothing is unlearned or edited.")
     report: ReportSettings = ReportSettings()
+    claims: ClaimSettings = ClaimSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
 
@@ -230,6 +264,12 @@ class Profile(Settings):
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if self.training and 0 < self.training.row_length < 2 * self.paragraphs.length:
+            raise ValueError(f"training.row_length must be 0 or at least two paragraphs, {2 * self.paragraphs.length}")
+        if self.training and self.training.row_length and self.training.background_count:
+            raise ValueError(
+                "training.background_count is for bare rows (training.row_length = 0); set unrelated_tokens"
+            )
         if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
             raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")
         return self
@@ -310,3 +350,13 @@ def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str,
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:
+    """Some settings of an object as JSON for a manifest; names of other objects are passed over."""
+    return model.model_dump(mode="json", include=names & set(known_settings(model)))
+
+
+def known_settings(model: Any) -> set[str]:
+    """Names of an object's settings."""
+    return set(type(getattr(model, "_settings", model)).model_fields)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
+from assets.framework.declared import DeclaredSettings
 from assets.framework.profile import Profile
 from warehouse.home import Home
 from warehouse.record.parts import TableStore
@@ -43,6 +44,10 @@ class Scope:
     def read(self, table: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of the scope's partition of a table."""
         return self.store(table).read(self.partition(table), columns)
+
+    def limited(self, stage: str, allowed: frozenset[str]) -> Scope:
+        """The same scope with a profile that shows only these settings."""
+        return replace(self, profile=cast(Profile, DeclaredSettings(self.profile, stage, allowed)))
 
     def content(self, table: str) -> str | None:
         """Content hash of the scope's partition of a table; None while it is not there."""
@@ -83,6 +88,9 @@ class Stage:
         outside: evidence about inputs outside the warehouse.
         artifacts: files made beside the tables; a missing one makes the stage run again.
         checks: `table.label` → function that names violating rows before they count.
+        takes_apart: whether it looks into attention heads and weights; such a stage gives no rows for a family that
+            `probes.architectures` has no adapter for.
+        warnings: as checks, but they only warn: the rows are right, what they say should be known.
         spreads: whether its shards may run on the workers of an engine (`assets/framework/workers.py`).
         group: group in the Dagster UI.
         kinds: badges in the Dagster UI.
@@ -98,6 +106,8 @@ class Stage:
     outside: Callable[[Scope], dict[str, Any]] = _nothing
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
+    takes_apart: bool = False
+    warnings: dict[str, Check] = field(default_factory=dict)
     spreads: bool = False
     group: str = "corpus"
     kinds: frozenset[str] = frozenset()
@@ -125,13 +135,46 @@ class Stage:
         return TABLES[self.name].partition == "checkpoint"
 
     def shards_of(self, scope: Scope) -> Shards:
-        """The work of a scope, cut into shards."""
-        return self.shards(scope)
+        """The work of a scope, cut into shards: none where the stage takes apart what nobody can take apart.
+
+        The function sees only the settings that are in the key.
+
+        Raises:
+            RequestError: it reads a setting that neither it nor a table it reads declares.
+        """
+        if self._foreign_family(scope) is not None:
+            empty = {name: no_rows(name) for name in self.tables}
+            return Shards(1, lambda _: empty)
+        allowed = self.declared(scope.profile)
+        return self.shards(scope if allowed is None else scope.limited(self.name, allowed))
+
+    def declared(self, profile: Profile) -> frozenset[str] | None:
+        """Settings in its key, by itself or through the tables it reads; None where their stages are not imported."""
+        noted = DeclaredSettings(profile, self.name)
+        self.settings(cast(Profile, noted))
+        found = set(noted.read)
+        for maker in {_MAKERS.get(table) for table in self.reads}:
+            upstream = None if maker is None else maker.declared(profile)
+            if upstream is None:
+                return None
+            found |= upstream
+        return frozenset(found)
+
+    def _foreign_family(self, scope: Scope) -> str | None:
+        """The checkpoint's architecture where the stage needs an adapter and there is none."""
+        if not self.takes_apart or scope.content("checkpoints") is None:
+            return None
+        from probes.architectures import FAMILIES
+
+        family = str(scope.read("checkpoints", ["architecture"])["architecture"][0])
+        return None if family in FAMILIES else family
 
     def inputs(self, scope: Scope) -> dict[str, Any]:
         """Everything the tables depend on, for the manifest."""
         upstream = {name: scope.content(name) for name in self.reads}
-        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": self.outside(scope)}
+        foreign = self._foreign_family(scope)  # once there is an adapter, the stage runs
+        outside = self.outside(scope) | ({} if foreign is None else {"no_adapter_for": foreign})
+        return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": outside}
 
     def is_current(self, scope: Scope) -> bool:
         """Whether all tables were made from today's inputs and all files made beside them are there."""
@@ -140,6 +183,17 @@ class Stage:
         inputs = self.inputs(scope)
         done = all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
         return done and all(path.exists() for path in self.artifacts(scope))
+
+
+_MAKERS: dict[str, Stage] = {}
+"""The stage of every table whose module is imported."""
+
+
+def no_rows(table: str) -> pl.DataFrame:
+    """An empty frame of a checkpoint's table in the registry's types, where there is nothing to measure."""
+    frame = pl.from_arrow(TABLES[table].arrow_schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.drop("checkpoint_id")
 
 
 def _stage_named(module: str, name: str) -> Stage:
@@ -151,4 +205,10 @@ def stage(*, kinds: set[str], **declared: Any) -> Callable[[Callable[[Scope], Sh
 
     Importing a stage imports neither Dagster nor torch, so that a run without changes needs neither.
     """
-    return lambda function: Stage(function, kinds=frozenset(kinds), **declared)
+
+    def _declare(function: Callable[[Scope], Shards]) -> Stage:
+        made = Stage(function, kinds=frozenset(kinds), **declared)
+        _MAKERS.update(dict.fromkeys(made.tables, made))
+        return made
+
+    return _declare

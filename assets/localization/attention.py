@@ -6,7 +6,7 @@ from typing import Any
 
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 
@@ -22,6 +22,7 @@ def _no_share_beyond_one(_: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("continuation_attention",),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores"),
     settings=_settings,
     spreads=True,
@@ -32,7 +33,7 @@ def _no_share_beyond_one(_: Scope, frames: Frames) -> list[str]:
 def continuation_attention(scope: Scope) -> Shards:
     """Rows of all queries of the continuation over the prefix, for the perturbed paragraphs; empty unless asked for."""
     if not scope.profile.probes.continuation_attention:
-        return Shards(1, lambda _: {"continuation_attention": model_stage.no_rows("continuation_attention")})
+        return Shards(1, lambda _: {"continuation_attention": no_rows("continuation_attention")})
     from probes.attention.weights import prefix_attention
 
     model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
@@ -62,6 +63,7 @@ def _shares_are_shares(_: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("head_attention",),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs"),
     settings=model_stage.model_settings,
     spreads=True,

@@ -9,7 +9,7 @@ import polars as pl
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 _UPSTREAM = ("checkpoints", "paragraphs", "scores")
@@ -29,6 +29,7 @@ def _finite(table: str, column: str) -> Any:
 
 @stage(
     tables=("parameter_gradients",),
+    takes_apart=True,
     reads=_UPSTREAM,
     settings=_settings,
     spreads=True,
@@ -54,7 +55,7 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
     from probes.gradients.parameters import parameter_gradients as measure
 
     if rows.is_empty():
-        return model_stage.no_rows("parameter_gradients")
+        return no_rows("parameter_gradients")
     ids, prefix = model_stage.token_matrix(rows), scope.profile.paragraphs.prefix_length
     single = model_stage.with_paragraph_ids(measure(model, ids, prefix), rows)
     mean = group_gradient(model, ids, prefix).with_columns(paragraph_id=pl.lit(None, dtype=pl.String))
@@ -63,6 +64,7 @@ def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
 
 @stage(
     tables=("gradient_cosines",),
+    takes_apart=True,
     reads=_UPSTREAM,
     settings=_settings,
     group="localization",
@@ -77,7 +79,7 @@ def gradient_cosines(scope: Scope) -> Shards:
         sample = samples.measured_sample(scope)
         first, second = (sample.filter(pl.col("paragraph_group") == name) for name in samples.MEASURED_GROUPS)
         if first.is_empty() or second.is_empty():
-            return {"gradient_cosines": model_stage.no_rows("gradient_cosines")}
+            return {"gradient_cosines": no_rows("gradient_cosines")}
         ids = model_stage.token_matrix(first), model_stage.token_matrix(second)
         prefix = scope.profile.paragraphs.prefix_length
         return {"gradient_cosines": measure(model_stage.load_scoped_model(scope), *ids, prefix)}
@@ -87,6 +89,7 @@ def gradient_cosines(scope: Scope) -> Shards:
 
 @stage(
     tables=("activation_gradients",),
+    takes_apart=True,
     reads=_UPSTREAM,
     settings=_settings,
     spreads=True,

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
 def harness_utility(scope: Scope) -> Shards:
     """The untouched model, each block's attention short-circuited, and the last quartile's at once."""
     if not scope.profile.localization.harness_tasks:
-        return Shards(1, lambda _: {"harness_utility": model_stage.no_rows("harness_utility")}, "interventions")
+        return Shards(1, lambda _: {"harness_utility": no_rows("harness_utility")}, "interventions")
     from probes.interventions.sweep import NOTHING, interventions_named
 
     model, tokenizer = model_stage.load_scoped_model(scope), _tokenizer(scope)

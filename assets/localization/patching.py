@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 PAIRS_PER_SHARD = 16
@@ -26,6 +26,7 @@ def _both_ways(_: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("patching", "impact_gradients"),
+    takes_apart=True,
     reads=("checkpoints", "paragraphs", "scores", "minimal_perturbations"),
     settings=_settings,
     spreads=True,
@@ -41,7 +42,7 @@ def patching(scope: Scope) -> Shards:
     def _compute(shard: int) -> Frames:
         rows = model_stage.shard_of(pairs, shard, PAIRS_PER_SHARD)
         if rows.is_empty():
-            return {name: model_stage.no_rows(name) for name in patching.tables}
+            return {name: no_rows(name) for name in patching.tables}
         return {"patching": _patched(scope, model(), rows), "impact_gradients": _gradients(scope, model(), rows)}
 
     return Shards(model_stage.shard_count(pairs.height, PAIRS_PER_SHARD), _compute)

@@ -16,7 +16,8 @@ from assets.localization import samples
 
 def _settings(profile: Profile) -> dict[str, Any]:
     settings = model_stage.model_settings(profile, "paragraphs_per_group", "seed")
-    draws = profile.probes.perturbation_draws
+    draws, swept = profile.probes.perturbation_draws, profile.probes.swept_paragraphs
+    settings |= {} if swept is None else {"swept_paragraphs": swept}
     return settings | {"perturbation_draws": list(draws.items())}  # in order: the first policy is the main one
 
 
@@ -37,7 +38,7 @@ def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
 )
 def perturbations(scope: Scope) -> Shards:
     """Every prefix position from 1 on, seeded draws, teacher forcing on the continuation the unchanged prefix gives."""
-    model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
+    model, sample = model_stage.lazy_model(scope), samples.swept_sample(scope)
     counts = scope.read("unigrams").sort("token_id")["token_count"].to_numpy()
     size = max(1, scope.profile.probes.shard_size // 8)
 

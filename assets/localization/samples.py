@@ -1,15 +1,11 @@
 """Samples of paragraphs that localization looks at: memorized, not memorized, held-out text for utility."""
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs
 from assets.framework.stage import Scope
-
-if TYPE_CHECKING:
-    pass
-
 
 MEASURED_GROUPS = ("MP", "NMP")
 
@@ -17,15 +13,26 @@ MEASURED_GROUPS = ("MP", "NMP")
 NMP_LIMIT_SHARE = 0.2
 
 
-def measured_sample(scope: Scope) -> pl.DataFrame:
+def swept_sample(scope: Scope) -> pl.DataFrame:
+    """Paragraphs that are perturbed: those of `measured_sample`, and further memorized ones where the profile asks."""
+    return measured_sample(scope, scope.profile.probes.swept_paragraphs)
+
+
+def measured_sample(scope: Scope, memorized_count: int | None = None) -> pl.DataFrame:
     """Paragraphs the localization stages look at: memorized (MP) and not (NMP), at most one per near-duplicate cluster.
+
+    A cluster that holds both is one text: it speaks for the memorized, and the two samples share nothing.
+
+    Args:
+        scope: home, profile and checkpoint.
+        memorized_count: most MP clusters; the profile's group size where it is larger or nothing is said.
 
     Returns:
         Columns of paragraphs plus exact_match and paragraph_group, in a seeded order independent of the others.
     """
     settings = scope.profile.probes
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
-    joined = scope.read("paragraphs").join(scores, on="paragraph_id", maintain_order="left")
+    joined = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
     limit = int(NMP_LIMIT_SHARE * scope.profile.paragraphs.continuation_length)
     group = pl.when("is_memorized").then(pl.lit("MP")).when(pl.col("exact_match") <= limit).then(pl.lit("NMP"))
     order = [hashlib.sha256(f"{settings.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]]
@@ -33,11 +40,11 @@ def measured_sample(scope: Scope) -> pl.DataFrame:
     one_each = ranked.sort("order").unique(
         ["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True
     )
-    groups = [
-        one_each.filter(pl.col("paragraph_group") == name).head(settings.paragraphs_per_group)
-        for name in MEASURED_GROUPS
-    ]
-    return pl.concat(groups)
+    memorized = one_each.filter(pl.col("paragraph_group") == "MP")
+    others = one_each.filter(pl.col("paragraph_group") == "NMP")
+    apart = others.join(memorized, on="near_duplicate_cluster", how="anti", maintain_order="left")
+    size = settings.paragraphs_per_group
+    return pl.concat([memorized.head(max(size, memorized_count or 0)), apart.head(size)])
 
 
 def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:
@@ -53,10 +60,16 @@ def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:
 
 
 def utility_text(scope: Scope) -> pl.DataFrame:
-    """Held-out paragraphs: the ladder's, else those that are not memorized, as many as a group of the sample holds."""
-    paragraphs = scope.read("paragraphs")
-    held_out = paragraphs.filter(pl.col("duplication_count") == 0)
-    if held_out.is_empty():
-        memorized = scope.read("scores", ["paragraph_id", "is_memorized"]).filter("is_memorized")
-        held_out = paragraphs.join(memorized, on="paragraph_id", how="anti", maintain_order="left")
-    return held_out.head(scope.profile.localization.paragraphs)
+    """Text of the corpus that has nothing to do with what is recited: no paragraph of a memorized one's cluster.
+
+    Held-out paragraphs of the ladder, else those that are not memorized; one per near-duplicate cluster, as many as a
+    group of the sample holds.
+    """
+    scores = scope.read("scores", ["paragraph_id", "is_memorized"])
+    paragraphs = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
+    recited = paragraphs.filter("is_memorized")
+    unrelated = paragraphs.join(recited, on="near_duplicate_cluster", how="anti", maintain_order="left")
+    held_out = unrelated.filter(pl.col("duplication_count") == 0)
+    chosen = held_out if held_out.height else unrelated
+    one_each = chosen.unique("near_duplicate_cluster", keep="first", maintain_order=True)
+    return one_each.head(scope.profile.localization.paragraphs).drop("is_memorized")

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.framework import model_stage
 from assets.framework.profile import Profile
-from assets.framework.stage import Scope, Shards, stage
+from assets.framework.stage import Scope, Shards, no_rows, stage
 from assets.localization import samples
 
 
@@ -18,6 +18,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
 
 @stage(
     tables=("localization_score_card",),
+    takes_apart=True,
     reads=(
         *("checkpoints", "paragraphs", "scores"),
         *("parameter_gradients", "patching", "interventions", "head_rarity"),
@@ -55,7 +56,7 @@ def _card(scope: Scope) -> pl.DataFrame:
     named = {"self": groups.get("MP"), "other": groups.get("other")}
     ids = {name: model_stage.token_matrix(rows) for name, rows in named.items() if rows is not None}
     if "MP" not in groups or utility.is_empty():
-        return model_stage.no_rows("localization_score_card")
+        return no_rows("localization_score_card")
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     return score_card(
         model_stage.load_scoped_model(scope), ids, model_stage.token_matrix(utility),

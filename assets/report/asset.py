@@ -2,10 +2,10 @@
 
 import dagster as dg
 
+from assets.framework.checkpoint_names import subject_checkpoint
 from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
 from assets.report.page import said
 from assets.report.record import report_key, write_report
-from warehouse.catalog.queries import latest_checkpoint
 from warehouse.files import write_json
 
 
@@ -13,7 +13,7 @@ from warehouse.files import write_json
 def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Findings in sentences, figures beside their nulls, a browser of paragraphs, the queries behind every number."""
     home, profile = workspace.open_home(), workspace.open_profile()
-    checkpoint_id = latest_checkpoint(home, profile.corpus_id) or ""
+    checkpoint_id = subject_checkpoint(home, profile) or ""
     write_report(home, checkpoint_id, profile.report, home.report)
     write_json(home.report.with_name("report.json"), {"key": report_key(home, profile.corpus_id, profile.report)})
     context.log.info(f"report: {home.report}")

@@ -55,6 +55,23 @@ def _duplication(frame: pl.DataFrame) -> str:
     return f"Recited in full: {', '.join(parts)}; if copies did not matter, every rung would show {_percent(null)}."
 
 
+def _offset(frame: pl.DataFrame) -> str:
+    unrelated = frame.filter(preceding_text="unrelated")
+    if unrelated.is_empty():
+        return "Not testable here: no other text fits before a paragraph."
+    kept = [
+        f"{_percent(share)} after {n}" for n, share in unrelated.select("preceding_length", "kept_share").iter_rows()
+    ]
+    far = unrelated.row(-1, named=True)
+    true = frame.filter(preceding_text="true", preceding_length=far["preceding_length"])
+    truly = f" After its true preceding text of that length: {_percent(true['kept_share'][0])}." if true.height else ""
+    gained = "no other was tried" if far["gained_share"] is None else f"of the others {_percent(far['gained_share'])}"
+    return (
+        f"Of {far['start_cluster_count']} clusters recited at the start of the window, are recited after tokens of "
+        f"unrelated text: {', '.join(kept)} ({_interval(far['lower'], far['upper'])} for the last; {gained}).{truly}"
+    )
+
+
 def _rarity(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     verdict = _direction(row["difference_lower"], row["difference_upper"], "rarer", "more common")
@@ -131,17 +148,29 @@ def _effect(frame: pl.DataFrame) -> str:
             else "no placebo"
         )
         parts.append(
-            f"{row['estimate']:+.2f} tokens of EM drop in {name} ({_interval(row['lower'], row['upper'])}; {placebo})"
+            f"{row['estimate']:+.2f} tokens of EM drop in {name} ({_interval(row['lower'], row['upper'])}; {placebo}"
+            f"{_reliability(row)})"
         )
-    return f"One standard deviation of rarity adds, position and the token's own NLL held fixed: {'; '.join(parts)}."
+    return (
+        "One standard deviation of rarity adds, position, the token's own NLL and the rarity of its replacement held "
+        f"fixed: {'; '.join(parts)}."
+    )
+
+
+def _reliability(row: dict[str, Any]) -> str:
+    """How the drops were drawn and how far another set of draws would find them again; nothing with single draws."""
+    if row.get("reliability") is None:
+        return ""
+    return f"; {row['draw_count']} {row['policy']} replacements a token, reliability {row['reliability']:.2f}"
 
 
 def _short_circuit(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
     return (
-        f"Without the attention of layer {row['layer']} recital falls by {_percent(row['memorization_drop_share'])} and held-out text by "
-        f"{_percent(row['utility_drop_share'])}: selectivity {row['selectivity']:+.2f} ({_interval(row['lower'], row['upper'])}), the best of "
-        f"{row['block_count']} blocks, {row['selective_count']} of which are selective without collapse."
+        f"Without the attention of layer {row['layer']} recital loses {_percent(row['recital_loss_share'])} of its tokens "
+        f"(verbatim length {_percent(row['memorization_drop_share'])}) and held-out text {_percent(row['utility_drop_share'])} of those it had right: "
+        f"{row['excess']:+.2f} ({_interval(row['excess_lower'], row['excess_upper'])}) beyond random heads and noise of the same cost, the best of "
+        f"{row['block_count']} blocks, {row['selective_count']} of which are selective."
     )
 
 
@@ -159,6 +188,7 @@ def _unlearning(frame: pl.DataFrame) -> str:
 
 _QUESTIONS: dict[str, tuple[str, Callable[[pl.DataFrame], str]]] = {
     "finding_duplication": ("Duplication", _duplication),
+    "finding_offset": ("Offset", _offset),
     "finding_rarity": ("Rarity of recited text", _rarity),
     "finding_position": ("Perturbation", _position),
     "finding_trigger": ("Rare triggers", _trigger),

@@ -22,7 +22,7 @@ from assets.report.provenance import tables_of, versions
 from warehouse.catalog.queries import mapping, query
 from warehouse.home import Home
 
-_VERDICTS = ("supported", "contradicted", "undecided", "not testable here")
+_VERDICTS = ("supported", "contradicted", "no effect of interest", "undecided", "not testable here")
 _NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
 
 

@@ -1,4 +1,4 @@
-"""Personal and secret strings in text, found by pattern, so that a report can be shown without them.
+"""Personal and secret strings in text, found by pattern, so that a report or a log can be shown without them.
 
 Patterns find what has the form of an address, key or number. They miss what has no form (names, passwords in prose), so
 a redacted report is safer to pass on, not anonymous.
@@ -7,19 +7,21 @@ a redacted report is safer to pass on, not anonymous.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 MASK = "█"
 
 _PATTERNS: dict[str, str] = {
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|\Z)",
-    "credentials in a URL": r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)",
+    "credentials in a URL": r"(?<=://)[^\s/@]+(?=@)",
+    "secret in a URL": r"(?i:[?&](?:token|access_token|key|password|signature|sig)=)(?P<hidden>[^&\s'\"]+)",
+    "bearer token": r"(?i:\bbearer\s+)(?P<hidden>[A-Za-z0-9._~+/=-]{8,})",
     "e-mail address": r"[\w.+%-]+ ?@ ?[\w-]+(?: ?\. ?[\w-]+)*\.[A-Za-z]{2,}\b",
     "web token": r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?",
     "key": (
         r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}\b|\b(?:sk|pk|rk)[-_](?:live[-_]|test[-_]|proj[-_]|ant[-_])?[\w-]{16,}"
-        r"|\bgh[opsur]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\bhf_\w{20,}"
+        r"|\bgh[opsur]_\w{12,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abprs]-[\w-]{10,}|\bhf_[A-Za-z0-9]{12,}"
         r"|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bnpm_\w{30,}|\bpypi-[\w-]{30,}"
     ),
     "secret": (
@@ -37,6 +39,11 @@ _PATTERNS: dict[str, str] = {
         r"|(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}(?![\w-])"
     ),
 }
+SECRET_KINDS = frozenset(
+    {"private key", "credentials in a URL", "secret in a URL", "bearer token", "web token", "key", "secret"}
+)
+"""Kinds that open something; the others name a person or a machine."""
+
 _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in _PATTERNS.items()}
 
 
@@ -63,6 +70,16 @@ def redact(text: str) -> str:
     for span in sensitive_spans(text):
         characters[span.start : span.end] = MASK * (span.end - span.start)
     return "".join(characters)
+
+
+def without_spans(text: str, kinds: Collection[str], mask: str) -> str:
+    """The text with every span of these kinds replaced by one mask, however long it is."""
+    parts, shown = [], 0
+    for span in sensitive_spans(text):
+        if span.kind in kinds and span.end > shown:
+            parts += [text[shown : span.start], mask] if span.start >= shown else []
+            shown = span.end
+    return "".join([*parts, text[shown:]])
 
 
 def redacted_tokens(tokens: Sequence[str]) -> list[str]:

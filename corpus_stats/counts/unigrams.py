@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,25 +14,8 @@ from corpus_stats.tokens.stream import _outside, count_tokens
 if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
-Unseen = Literal["add_one", "null"]
 SUBSET_PIECE_TOKENS = 1 << 22
 _SUBSET_CELLS = 1 << 28  # subsets × token ids; 2 GiB of counts
-
-
-def count_stream(
-    stream: TokenStream, vocabulary_size: int, on_progress: Callable[[int], None] | None = None
-) -> np.ndarray:
-    """Occurrences of each token id in a whole corpus, int64 [token_id]; their sum is the stream's token_count.
-
-    Raises:
-        CorpusError: an id lies outside the vocabulary.
-    """
-    counts = np.zeros(vocabulary_size, dtype=np.int64)
-    for _, ids in stream.chunks():
-        counts += count_tokens(ids, vocabulary_size)
-        if on_progress is not None:
-            on_progress(len(ids))
-    return counts
 
 
 def count_by_subset(
@@ -109,41 +92,3 @@ def _subset_frame(counts: np.ndarray, names: list[str | None]) -> pl.DataFrame:
             "token_count": counts[rows, token_ids],
         }
     )
-
-
-def unigram_frame(counts: np.ndarray, tokens: Sequence[str], unseen: Unseen = "add_one") -> pl.DataFrame:
-    """Probability, surprisal and rarity of every token id.
-
-    Args:
-        counts: [token_id].
-        tokens: each id decoded alone, [token_id].
-        unseen: "add_one" takes −log2((count + 1) / (total + vocabulary)) for all ids, finite for unseen ones;
-            "null" takes −log2(count / total), and null surprisal and rank where the count is 0.
-
-    Returns:
-        One row per id: token_id, token, token_count, probability, surprisal_bits, rarity_rank (dense by count, 0 =
-        rarest; equal counts share a rank).
-
-    Raises:
-        CorpusError: tokens and counts differ in number, or nothing was counted.
-    """
-    total = int(counts.sum())
-    if len(tokens) != len(counts) or not total:
-        raise CorpusError(f"{len(counts)} counts that sum to {total} and {len(tokens)} tokens make no distribution.")
-    if unseen == "add_one":
-        surprisal, ranked = -np.log2((counts + 1) / (total + len(counts))), np.ones(len(counts), dtype=bool)
-    else:
-        ranked = counts > 0
-        surprisal = -np.log2(np.where(ranked, counts, 1) / total)
-    frame = pl.DataFrame(
-        {
-            "token_id": np.arange(len(counts), dtype=np.int32),
-            "token": tokens,
-            "token_count": counts,
-            "probability": counts / total,
-            "surprisal_bits": surprisal,
-            "rarity_rank": np.unique(counts[ranked], return_inverse=True)[1][np.cumsum(ranked) - 1].astype(np.int32),
-        }
-    )
-    is_ranked = pl.Series(ranked)
-    return frame.with_columns(pl.when(is_ranked).then(pl.col("surprisal_bits", "rarity_rank")))

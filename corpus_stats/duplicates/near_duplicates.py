@@ -13,12 +13,14 @@ from corpus_stats.duplicates.minhash import (
     shingle_hashes,
     shingles_per_row,
 )
+from corpus_stats.duplicates.shared_runs import merged, shared_run_pairs
 from corpus_stats.errors import CorpusError
 
 __all__ = [
     "HASHING_SCHEME",
     "PERMUTATION_COUNT",
     "band_shape",
+    "duplicate_clusters",
     "minhash_signatures",
     "near_duplicate_clusters",
     "shared_run_clusters",
@@ -83,14 +85,37 @@ def shared_run_clusters(token_ids: np.ndarray, run_length: int = 50) -> np.ndarr
         CorpusError: paragraphs are shorter than the run.
     """
     rows = np.asarray(token_ids)
-    if not len(rows):
-        return np.zeros(0, dtype=np.int32)
-    runs = _shingle_numbers(rows, run_length)
-    forest = _Forest(len(rows))
-    for places in _groups_of_equal(runs.reshape(-1)):
-        members = places // runs.shape[1]
-        forest.join(int(members[0]), members[1:])
-    return forest.labels()
+    labels = np.arange(len(rows), dtype=np.int32)
+    if len(rows):
+        for one, other in shared_run_pairs(rows, run_length):
+            labels = merged(labels, one, other)
+    return labels
+
+
+def duplicate_clusters(
+    token_ids: np.ndarray, threshold: float = 0.8, run_length: int = 50, shingle_length: int = 5, seed: int = 1
+) -> np.ndarray:
+    """The unit of every statistic: paragraphs linked by Jaccard similarity or by a shared run, whichever holds.
+
+    Args:
+        token_ids: [paragraph, position].
+        threshold, shingle_length, seed: as in `near_duplicate_clusters`.
+        run_length: as in `shared_run_clusters`.
+
+    Returns:
+        int32 labels, [paragraph], numbered by first appearance.
+
+    Raises:
+        CorpusError: the lengths or the threshold are impossible for these paragraphs.
+    """
+    labels = near_duplicate_clusters(token_ids, threshold, shingle_length, seed)
+    return merged(labels, np.arange(len(labels)), _first_members(shared_run_clusters(token_ids, run_length)))
+
+
+def _first_members(labels: np.ndarray) -> np.ndarray:
+    """First paragraph of each paragraph's cluster, [paragraph]."""
+    _, first, index = np.unique(labels, return_index=True, return_inverse=True)
+    return first[index]
 
 
 def band_shape(threshold: float, permutation_count: int = PERMUTATION_COUNT) -> tuple[int, int]:

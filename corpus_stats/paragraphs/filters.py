@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from corpus_stats.errors import CorpusError
-from corpus_stats.paragraphs.facts import unique_token_count
-
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -56,51 +53,6 @@ def contains_token_set(token_ids: np.ndarray, token_sets: Sequence[Sequence[int]
         if len(tokens):
             hit |= np.logical_and.reduce([present[token] for token in tokens])
     return hit
-
-
-def paragraph_filters(
-    token_ids: np.ndarray,
-    token_sets: Sequence[Sequence[int]] = (),
-    occurrence_count: np.ndarray | None = None,
-    minimum_unique_share: float = 0.5,
-) -> pl.DataFrame:
-    """Which filter each paragraph passes: one row per paragraph, in the order of the input.
-
-    Args:
-        token_ids: [paragraph, position].
-        token_sets: from `filter_token_sets`.
-        occurrence_count: [paragraph]; None means that every paragraph occurs.
-        minimum_unique_share: a paragraph passes with **strictly more** distinct ids than this share of its length.
-
-    Returns:
-        Booleans occurs, is_varied (enough distinct ids), has_no_filter_string, is_kept (all of them).
-
-    Raises:
-        CorpusError: the counts do not belong to the paragraphs.
-    """
-    rows = np.asarray(token_ids)
-    counts = np.ones(len(rows), dtype=np.int64) if occurrence_count is None else np.asarray(occurrence_count)
-    if counts.shape != (len(rows),):
-        raise CorpusError(
-            f"{counts.shape} occurrence counts do not belong to {len(rows)} paragraphs; pass one for each."
-        )
-    passes = {
-        "occurs": counts > 0,
-        "is_varied": unique_token_count(rows) > minimum_unique_share * rows.shape[1],
-        "has_no_filter_string": ~contains_token_set(rows, token_sets),
-    }
-    return pl.DataFrame({**passes, "is_kept": np.logical_and.reduce(list(passes.values()))})
-
-
-def filter_report(passes: pl.DataFrame) -> pl.DataFrame:
-    """What each filter drops, in order: step, filter, dropped_count, dropped_alone_count (if it were alone),
-    kept_count."""
-    tally = FilterTally()
-    reached: np.ndarray | None = None
-    for name in passes.columns:
-        if name != "is_kept":
-            reached = tally.add(name, passes[name].to_numpy(), reached)
-    return tally.frame()
 
 
 REPORT_SCHEMA = {

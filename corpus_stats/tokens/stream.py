@@ -46,7 +46,10 @@ class TokenStream:
                 continue
             with (self.folder / shard["file"]).open("rb") as data:
                 if hashlib.file_digest(data, "sha256").hexdigest() != shard["sha256"]:
-                    raise CorpusError(f"{self.folder / shard['file']} has changed since; tokenize the corpus again.")
+                    raise CorpusError(
+                        f"{self.folder / shard['file']} has changed since it was written; delete {DESCRIPTION} beside "
+                        "it, and the next run tokenizes the corpus again."
+                    )
 
     def read(self, offset: int, length: int) -> np.ndarray:
         """Ids at stream positions offset … offset + length − 1, int64 [token].

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 
 from assets.framework.errors import RequestError
-from warehouse.files import replace_file
+from warehouse.files import fill_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,33 +31,69 @@ _VISIBLE |= dict.fromkeys(range(128, 160), "�")
 """Control characters of a text as signs one sees; an escape sequence in a corpus must not reach the terminal."""
 
 
-def write_answer(frame: pl.DataFrame, form: str, output: Path | None) -> None:
-    """Write a frame to stdout or, atomically, to a file.
+def write_answer(frames: Iterable[pl.DataFrame], form: str, output: Path | None) -> None:
+    """Write an answer that comes in pieces to stdout or to a file; a table for people reads no further than it shows.
+
+    Args:
+        frames: at least one, all with the same columns.
+        form: table, csv, json or parquet.
+        output: a file, replaced when it is whole; a device or a pipe is written into as it is.
 
     Raises:
         RequestError: parquet was asked for without a file.
     """
     if output is not None:
-        replace_file(output, lambda path: path.write_bytes(_encoded(frame, form)))
+        fill_file(output, lambda path: _write_file(frames, form, path))
     elif form == "table":
-        _print_table(frame)
+        _print_table(*first_rows(frames, SHOWN_ROWS))
     elif form == "parquet":
         raise RequestError("parquet is not for the terminal; name a file with --output.")
     else:
-        sys.stdout.buffer.write(_encoded(frame, form))
+        _write_texts(frames, form, sys.stdout.buffer)
 
 
-def _encoded(frame: pl.DataFrame, form: str) -> bytes:
-    import io
+def first_rows(frames: Iterable[pl.DataFrame], count: int) -> tuple[pl.DataFrame, bool]:
+    """The first rows, and whether there are more; pieces after those are not asked for."""
+    kept: list[pl.DataFrame] = []
+    for frame in frames:
+        kept.append(frame)
+        if sum(piece.height for piece in kept) > count:
+            break
+    whole = pl.concat(kept)
+    return whole.head(count), whole.height > count
 
-    buffer = io.BytesIO()
-    if form == "parquet":
-        frame.write_parquet(buffer)
-    elif form == "json":
-        buffer.write(frame.write_json().encode() + b"\n")
-    else:
-        _flat(frame).write_csv(buffer)
-    return buffer.getvalue()
+
+def _write_file(frames: Iterable[pl.DataFrame], form: str, path: Path) -> None:
+    with path.open("wb") as file:
+        if form == "parquet":
+            _write_parquet(frames, file)
+        else:
+            _write_texts(frames, form, file)
+
+
+def _write_parquet(frames: Iterable[pl.DataFrame], file: IO[bytes]) -> None:
+    import pyarrow.parquet as pq
+
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for frame in frames:
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer = writer or stack.enter_context(pq.ParquetWriter(file, table.schema))
+            writer.write_table(table)
+
+
+def _write_texts(frames: Iterable[pl.DataFrame], form: str, file: IO[bytes]) -> None:
+    """Csv with one header, or one JSON array of objects."""
+    count = 0
+    for number, frame in enumerate(frames):
+        if form == "json":
+            rows = frame.write_json().strip()[1:-1]
+            file.write((b"," if count and rows else b"" if number else b"[") + rows.encode())
+        else:
+            file.write(_flat(frame).write_csv(include_header=number == 0).encode())
+        count += frame.height
+    if form == "json":
+        file.write(b"]\n")
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -81,10 +119,10 @@ def _plain(value: Any) -> float | str:
     return float(value) if isinstance(value, Decimal) else str(value)
 
 
-def _print_table(frame: pl.DataFrame) -> None:
+def _print_table(frame: pl.DataFrame, has_more: bool) -> None:
     from rich.console import Console
 
-    cells = [[_shown(value) for value in row] for row in frame.head(SHOWN_ROWS).iter_rows()]
+    cells = [[_shown(value) for value in row] for row in frame.iter_rows()]
     is_terminal = sys.stdout.isatty()
     console = (
         Console()
@@ -94,8 +132,8 @@ def _print_table(frame: pl.DataFrame) -> None:
     print_cells(console, frame, cells)
     if frame.is_empty():
         console.print("No rows: nothing of that kind was measured or found.", style="dim")
-    if frame.height > SHOWN_ROWS:
-        console.print(f"… {frame.height - SHOWN_ROWS} more rows; use --format csv or -o FILE for all.", style="dim")
+    if has_more:
+        console.print(f"… and more than these {SHOWN_ROWS} rows; use --format csv or -o FILE for all.", style="dim")
 
 
 def print_cells(console: Console, frame: pl.DataFrame, cells: list[list[str]]) -> None:

@@ -65,7 +65,7 @@ def show() -> None:
     read, known = _read_corpora(home), registered(home, "corpora")
     if not read and not known:
         raise RequestError("no corpus has been read yet; add one with `rarecall corpus add`, or run `rarecall run`.")
-    write_answer(_listed(read, known), "table", None)
+    write_answer([_listed(read, known)], "table", None)
 
 
 @app.command("remove")

@@ -37,7 +37,9 @@ def edit(
     request = EditRequest(
         tuple(paragraph or ()), memorized, tuple(keep or ()), objective, selection, steps, learning_rate, save
     )
-    write_answer(edit_checkpoint(Scope(home, load_profile(profile or None, home), checkpoint), request), "table", None)
+    write_answer(
+        [edit_checkpoint(Scope(home, load_profile(profile or None, home), checkpoint), request)], "table", None
+    )
     if save:
         typer.echo(f"Saved as {save}; measure it with `rarecall run --checkpoint {save}`, then ask for the view "
                    "edited_checkpoint_before_after.")  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from warehouse.home import Home
+from warehouse.home import Home, can_be_written
 
 SHOWN = 20
 RUN_HISTORY_DAYS = 90.0
@@ -21,8 +21,11 @@ def gc(
     from orchestration.home.run_history import forget_runs, old_runs
     from warehouse.garbage import find_garbage, remove_garbage
 
-    home = Home.locate().prepare()
-    found, runs = find_garbage(home, days), old_runs(home, run_days)
+    home = Home.locate()
+    if delete or can_be_written(home):
+        home.prepare()
+    found = find_garbage(home, days)
+    runs = old_runs(home, run_days) if can_be_written(home) else []  # opening the history may bring it up to date
     for garbage in found[:SHOWN]:
         typer.echo(f"{_size(garbage.byte_count):>10}  {garbage.path.relative_to(home.root)}: {garbage.why}")
     if len(found) > SHOWN:

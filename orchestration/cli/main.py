@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from assets.framework.errors import RequestError
 from orchestration.cli import (
     corpus_commands,
     edit_command,
@@ -22,6 +23,7 @@ from orchestration.run.failures import INTERRUPTED, say, say_failure
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
+_READER_GONE = 1
 _SHELL_INTERRUPTED = 130  # what Typer turns Ctrl-C into
 
 app = typer.Typer(
@@ -48,12 +50,30 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show tracebacks.
         os.environ["RARECALL_DEBUG"] = "1"
 
 
+def _work() -> int:
+    """Run the command and get rid of its output; errors of both are of one kind."""
+    if sys.stdout is None:
+        raise RequestError("standard output is closed; send it to a file, or to /dev/null to see nothing.")
+    code = app(standalone_mode=False, prog_name="rarecall") or 0
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more when it ends
+        raise
+    return int(code)
+
+
 def main() -> None:
     """Run the command line; exit codes: 0 done, 1 the work failed, 2 the request was wrong."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  for the life of the process
     try:
-        code = app(standalone_mode=False, prog_name="rarecall") or 0
+        code = _work()
     except SystemExit:
         raise
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = _READER_GONE
     except BaseException as error:  # Dagster's interruption is no Exception, so that assets do not swallow it
         if os.environ.get("RARECALL_DEBUG"):
             raise

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
+import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,11 +65,12 @@ def query(
     checkpoint: Annotated[str, typer.Option(help="Checkpoint the question is about; default: trained longest.")] = "",
     paragraph: Annotated[str, typer.Option(help="Paragraph it is about, by the beginning of its id.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for a $NAME in the SELECT.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Stop when no row has come for so long.")] = 600.0,
     show: Annotated[bool, typer.Option("--show", help="Print the SELECT of a question instead of asking it.")] = False,
 ) -> None:
     """Ask the published warehouse, read-only, also while a run is writing."""
     from orchestration.cli.answers import write_answer
-    from warehouse.catalog.queries import query as ask
+    from warehouse.catalog.stream import Bounds, stream
 
     if not sql.strip():
         _list_questions()
@@ -79,7 +83,39 @@ def query(
     variables = {"checkpoint": checkpoint, "paragraph": paragraph}
     require_known(home, checkpoint, paragraph)
     parameters = _parameters(home, text, checkpoint, set_ or [])
-    write_answer(ask(home, text, parameters, {n: v for n, v in variables.items() if v}), format.value, output)
+    _require_outside(home, output)
+    chosen = {name: value for name, value in variables.items() if value}
+    with _left_at_once(), contextlib.closing(stream(home, text, parameters, chosen, Bounds(seconds))) as frames:
+        write_answer(frames, format.value, output)
+
+
+@contextlib.contextmanager
+def _left_at_once() -> Iterator[None]:
+    """End the process when somebody stopped a question, or it was stopped and goes on all the same."""
+    from orchestration.run.failures import say, say_failure
+    from warehouse.catalog.stream import is_stuck
+
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            os._exit(say("the query was interrupted.", 1))
+        if is_stuck():
+            os._exit(say_failure(error))
+        raise
+
+
+def _require_outside(home: Home, output: Path | None) -> None:
+    """Refuse to write an answer over the record.
+
+    Raises:
+        RequestError: the file lies in the record or is the catalog.
+    """
+    from assets.framework.errors import RequestError
+
+    file = output.resolve() if output else None
+    if file and (file.is_relative_to(home.tables.resolve()) or file == home.database.resolve()):
+        raise RequestError(f"{output} belongs to the warehouse; name a file outside {home.tables}.")
 
 
 def text_of(asked: str) -> str:
@@ -92,7 +128,7 @@ def text_of(asked: str) -> str:
     from assets.framework.errors import RequestError
 
     if asked == "-":
-        return sys.stdin.read()
+        return _read_input()
     if not _NAME.fullmatch(asked.strip()):
         return asked
     name, known = asked.strip().lower(), queries.questions()
@@ -103,6 +139,17 @@ def text_of(asked: str) -> str:
     close = difflib.get_close_matches(name, completions(""), n=3)
     said = f"did you mean {' or '.join(close)}" if close else "`rarecall query` lists the questions"
     raise RequestError(f"there is no question or table {name!r}; {said}?")
+
+
+def _read_input() -> str:
+    from assets.framework.errors import RequestError
+
+    if sys.stdin is None:
+        raise RequestError("standard input is closed; write the SELECT into it, or name it as an argument.")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"standard input is not UTF-8 (byte {error.start}); save the SELECT as UTF-8.") from error
 
 
 def require_known(home: Home, checkpoint: str, paragraph: str) -> None:

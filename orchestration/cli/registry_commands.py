@@ -1,7 +1,8 @@
-"""`rarecall checkpoints`: add, list, remove."""
+"""`rarecall checkpoints`: add, convert, list, remove."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,28 +20,49 @@ def add(
     step: Annotated[int | None, typer.Option(help="Training step; default: read from the name.")] = None,
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile whose corpus it is measured against.")] = "",
 ) -> None:
-    """Register a checkpoint after a look at its files."""
-    from assets.framework.errors import RequestError
+    """Register a checkpoint after a look at its files; what `run` would refuse is refused here."""
+    from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
+    from assets.framework.preflight import refuse_unfit
     from assets.framework.profile import load_profile
-    from orchestration.sources import step_in_name
-    from orchestration.sources.named import checkpoint_id_of, resolved
+    from assets.framework.stage import Scope
+    from orchestration.sources.named import pinned, registration_of
+    from probes.architectures import unmeasured
     from probes.checkpoints.inspect import inspect_checkpoint
-    from probes.errors import ProbeError
     from warehouse.registrations import register
 
     home, chosen = Home.locate().prepare(), load_profile(profile or None)
+    plain, at = (source, revision) if revision else split_revision(source)
+    checkpoint_id = name or checkpoint_id_of(plain, at)
+    facts = pinned(registration_of(plain, at, chosen.corpus_id, step))
+    refuse_unfit(Scope(home, chosen), {checkpoint_id: facts})
+    found = inspect_checkpoint(facts["source"], facts.get("revision"))
+    register(home, "checkpoints", checkpoint_id, facts)
+    typer.echo(
+        f"{checkpoint_id}: {found.architecture}, {found.layer_count} layers × {found.head_count} heads, "
+        f"{found.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`."
+    )
+    typer.echo(unmeasured(found.architecture) or "Everything is measured: its family has an adapter.")
+
+
+@checkpoints_app.command("convert")
+def convert(
+    source: Annotated[str, typer.Argument(help="Folder with pickled weights, or a hub id, also owner/name@revision.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the same checkpoint as safetensors.")],
+) -> None:
+    """Write a pickled checkpoint as safetensors; only weights are unpickled, no code runs."""
+    from assets.framework.checkpoint_names import split_revision
+    from assets.framework.errors import RequestError
+    from probes.checkpoints.convert import convert_checkpoint
+    from probes.checkpoints.hub import resolve_folder
+    from probes.errors import ProbeError
+
     try:
-        facts = inspect_checkpoint(source, revision)
+        files, count = convert_checkpoint(resolve_folder(*split_revision(source), allow_pickle=True), folder)
     except ProbeError as error:
         raise RequestError(str(error)) from error
-    checkpoint_id = name or checkpoint_id_of(source, revision)
-    step = step if step is not None else step_in_name(checkpoint_id)
-    register(home, "checkpoints", checkpoint_id, {
-        "source": resolved(source), "revision": revision, "training_step": step, "corpus_id": chosen.corpus_id,
-    })  # fmt: skip
     typer.echo(
-        f"{checkpoint_id}: {facts.architecture}, {facts.layer_count} layers × {facts.head_count} heads, "
-        f"{facts.parameter_count:,} parameters; measure it with `rarecall run --checkpoint {checkpoint_id}`."
+        f"{count} tensors of {', '.join(files)} are in {folder} as safetensors, the same names and bits; "
+        f"add it with `rarecall checkpoints add {folder}`."
     )
 
 
@@ -69,7 +91,7 @@ def show() -> None:
         }
         for n, f in known.items()
     ]
-    write_answer(pl.DataFrame(rows, infer_schema_length=None), "table", None)
+    write_answer([pl.DataFrame(rows, infer_schema_length=None)], "table", None)
 
 
 @checkpoints_app.command("remove")

@@ -13,6 +13,7 @@ import typer
 from warehouse.home import Home
 
 if TYPE_CHECKING:
+    from assets.framework.profile import Profile
     from orchestration.run.flow import Step
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart, pile, or the path of a .toml file.")]
@@ -39,20 +40,21 @@ def run(
         typer.echo(note, err=True)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
-    print_findings(scope.home, scope.profile.corpus_id)
+    print_findings(scope.home, scope.profile)
     _say_failed(outcome.failed)
 
 
-def print_findings(home: Home, corpus_id: str | None = None) -> None:
-    """The findings of the latest checkpoint in a few lines, and the report's path."""
+def print_findings(home: Home, profile: Profile | None = None) -> None:
+    """The findings of the profile's or the latest checkpoint in a few lines, and the report's path."""
     from rich.console import Console
     from rich.text import Text
 
+    from assets.framework.checkpoint_names import subject_checkpoint
     from assets.report.findings import findings
     from warehouse.catalog.queries import latest_checkpoint
 
     console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120)
-    checkpoint_id = latest_checkpoint(home, corpus_id)
+    checkpoint_id = subject_checkpoint(home, profile) if profile else latest_checkpoint(home)
     if checkpoint_id is None:
         console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
         return
@@ -74,7 +76,7 @@ def _say_failed(failed: list[tuple[Step, BaseException]]) -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000,
     profile: ProfileOption = "",
     host: Annotated[str, typer.Option(help="Address to listen on; think before changing it.")] = "127.0.0.1",
 ) -> None:

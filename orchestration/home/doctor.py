@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from assets.framework.cores import usable_cores
 from warehouse.errors import WarehouseError
-from warehouse.home import Home
+from warehouse.home import Home, can_be_written
 
 _PACKAGES = ("torch", "transformers", "duckdb", "polars", "dagster", "dagster-webserver", "datasketch")
 _ENOUGH_BYTES = 2 * 1024**3
@@ -31,6 +31,7 @@ def examine(home: Home) -> Iterator[Remark]:
     yield _device()
     yield from _home(home)
     yield from _record(home)
+    yield from _token_shards(home)
 
 
 def _packages() -> Iterator[Remark]:
@@ -55,7 +56,10 @@ def _home(home: Home) -> Iterator[Remark]:
     try:
         home.prepare()
     except WarehouseError as error:
-        yield Remark(False, str(error))
+        if home.database.exists() and not can_be_written(home):
+            yield Remark(True, f"home {home.root} can only be read here: questions and the report work, runs do not")
+        else:
+            yield Remark(False, str(error))
         return
     free = shutil.disk_usage(home.root).free
     yield Remark(
@@ -78,6 +82,22 @@ def _record(home: Home) -> Iterator[Remark]:
             "profile makes them again, `rarecall gc` removes them",
         )  # fmt: skip
     yield _catalog(home)
+
+
+def _token_shards(home: Home) -> Iterator[Remark]:
+    """Tokens lie beside the tables, and a changed byte there would change counts and paragraphs in silence."""
+    from corpus_stats.errors import CorpusError
+    from corpus_stats.tokens.stream import DESCRIPTION, TokenStream
+
+    for description in sorted(home.root.glob(f"corpora/*/tokens/{DESCRIPTION}")):
+        folder = description.parent
+        try:
+            stream = TokenStream(folder)
+            stream.verify()
+        except CorpusError as error:
+            yield Remark(False, str(error))
+        else:
+            yield Remark(True, f"{len(stream.shards)} token shards of {folder.parent.name} are as they were written")
 
 
 def _catalog(home: Home) -> Remark:

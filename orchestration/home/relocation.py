@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from assets.stages import STAGES
+from orchestration.home.run_history import move_in_history
 from warehouse.catalog.publish import publish_catalog, published_root
 from warehouse.errors import RefusedError
 from warehouse.files import write_json
@@ -42,6 +43,7 @@ def relocate_home(home: Home) -> int:
     contents = _changed_so_far(home)
     rewritten = sum(_relocate(home, name, old, new, contents) for name in _upstream_first())
     publish_catalog(home)
+    move_in_history(home, old, new)
     _note(home).unlink(missing_ok=True)
     return rewritten
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,12 +45,35 @@ def sentence_of(error: BaseException) -> str:
     ours = [e for e in chain if isinstance(e, _OURS)]
     if ours:
         return str(ours[0])
-    root = Home.locate().root
+    if any(map(_says_no_room, chain)) and output_is_full():
+        return "standard output took no more, its disk is full; nothing in the home has changed."
+    root = _home_folder()
     if any(map(_says_no_room, chain)) or disk_is_full(root):  # even the note of it may not have found room
         return f"the disk is full; what was there in {root} is kept, free space and run again."
     last = chain[-1]
     text = " ".join(str(last).split())
-    return f"{type(last).__name__}: {text[:300]} (use `rarecall --debug …` for the traceback)."
+    said = text[:300].rstrip(".") or "no reason was given"
+    return f"something unforeseen happened: {said} (`rarecall --debug …` shows where)."
+
+
+def _home_folder() -> Path:
+    """The home, or where a path that cannot be used would have it."""
+    try:
+        return Home.locate().root
+    except WarehouseError:
+        return Path.cwd()
+
+
+def output_is_full() -> bool:
+    """Whether standard output, rather than the home, has no room: a file on a full disk, or a device that says so."""
+    try:
+        found = os.fstat(1)
+        if stat.S_ISREG(found.st_mode):
+            room = os.fstatvfs(1)
+            return room.f_bavail * room.f_frsize < _TOO_LITTLE_BYTES
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and not os.isatty(1) and found.st_rdev != Path(os.devnull).stat().st_rdev
 
 
 def _says_no_room(error: BaseException) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from warehouse.files import is_alive, replace_file
+import filelock
+
+from warehouse.files import is_alive, process_mark, replace_file
 from warehouse.home import Home
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ concurrency:
 
 
 _PROCESS, _HOST = "rarecall/process", "rarecall/host"
-_UNFINISHED = ("NOT_STARTED", "STARTING", "STARTED")  # a full disk may leave a run that was noted and never began
+_UNFINISHED = ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+"""A full disk may leave a run that was noted and never began."""
 
 
 def prepare_instance(home: Home) -> str:
@@ -52,18 +54,52 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 
 def process_tags() -> dict[str, str]:
     """Tags that tell a run of this process from one whose process is gone."""
-    return {_PROCESS: str(os.getpid()), _HOST: socket.gethostname()}
+    return {_PROCESS: process_mark(), _HOST: socket.gethostname()}
 
 
-def close_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Runs of killed processes would be in progress in the UI for ever; report them as failed."""
+def ui_lock(home: Home) -> filelock.BaseFileLock:
+    """Held by `rarecall ui` as long as it lives; the system releases it however it ends."""
+    return filelock.FileLock(home.dagster / ".ui.lock", timeout=0)
+
+
+def close_left_runs(home: Home, is_ui_gone: bool | None = None) -> list[str]:
+    """Report runs that nobody works on as failed; returns their ids.
+
+    Args:
+        home: whose history.
+        is_ui_gone: no UI of this home is at work; None to find out.
+    """
+    if not has_unfinished_runs(home):
+        return []
+    with open_instance(home) as instance:
+        return close_killed_runs(instance, _is_ui_gone(home) if is_ui_gone is None else is_ui_gone)
+
+
+def _is_ui_gone(home: Home) -> bool:
+    try:
+        with ui_lock(home):
+            return True
+    except filelock.Timeout:
+        return False
+
+
+def close_killed_runs(instance: dg.DagsterInstance, is_ui_gone: bool = False) -> list[str]:
+    """Runs of killed processes would be in progress in the UI for ever; report them as failed, return their ids.
+
+    Args:
+        instance: of the home.
+        is_ui_gone: no UI of the home runs, so nobody works on runs that one had started: they carry no process.
+    """
     import dagster as dg
 
     statuses = [dg.DagsterRunStatus(name) for name in _UNFINISHED]
-    going = dg.RunsFilter(statuses=statuses, tags={_HOST: socket.gethostname()})
-    for run in instance.get_runs(going):
-        if not is_alive(run.tags.get(_PROCESS, "")):
+    closed = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
+        here, process = run.tags.get(_HOST) == socket.gethostname(), run.tags.get(_PROCESS)
+        if (here and not is_alive(process or "")) or (process is None and is_ui_gone):
             instance.report_run_failed(run, "its process was killed; the next run resumed from the finished parts")
+            closed.append(run.run_id)
+    return closed
 
 
 def has_unfinished_runs(home: Home) -> bool:

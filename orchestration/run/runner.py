@@ -13,7 +13,7 @@ from assets.framework.stage import Scope
 from assets.stages import is_measured
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, is_gone, tail_steps
-from orchestration.run.instance import close_killed_runs, has_unfinished_runs, open_instance
+from orchestration.run.instance import close_left_runs
 from orchestration.run.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from orchestration.sources.arrivals import look_for_arrivals
 from orchestration.sources.named import named_in, register_profile_checkpoints
@@ -50,9 +50,12 @@ def run_flow(
             unfit, or a wrong number is to be measured at once; no work was done then.
     """
     parallel_checkpoints()
-    refuse_unfit(scope, _asked_for(scope, only))
-    register_profile_checkpoints(scope)
+    named = named_in(scope)
+    refuse_unfit(scope, _asked_for(scope, only, named))
+    register_profile_checkpoints(scope, named)
     outcome = RunOutcome(notes=look_for_arrivals(scope).passed_over)  # before training adds checkpoints of its own
+    if closed := close_left_runs(scope.home):
+        outcome.notes.append(f"{len(closed)} runs of processes that are gone were closed; the UI shows them as failed.")
     lazily = Executor(scope, profile, before_step)
     for step in corpus_steps(scope):
         lazily.run(step)
@@ -68,9 +71,6 @@ def run_flow(
     for step in tail_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
-    if has_unfinished_runs(scope.home):  # of a run that was killed when all its work was done
-        with open_instance(scope.home) as instance:
-            close_killed_runs(instance)
     return outcome
 
 
@@ -90,12 +90,15 @@ def _error_of(executor: Executor, step: Step) -> Exception | None:
     return None
 
 
-def _asked_for(scope: Scope, only: str | None) -> dict[str, dict[str, Any]]:
+def _asked_for(scope: Scope, only: str | None, named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Registrations of the checkpoints that somebody named and that are not measured yet."""
     known = registered(scope.home, "checkpoints")
-    named = named_in(scope) if only is None else {only: known[only]} if only in known else {}
-    pending = {name for name in named if name not in known or not is_measured(Scope(scope.home, scope.profile, name))}
-    return {name: known.get(name, named[name]) for name in named if name in pending}
+    asked = named if only is None else {only: known[only]} if only in known else {}
+    return {
+        name: facts
+        for name, facts in asked.items()
+        if name not in known or not is_measured(Scope(scope.home, scope.profile, name))
+    }
 
 
 def _gone(scope: Scope) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,12 +50,6 @@ class CheckpointSource(Protocol):
     def why_not(self, listed: Listed) -> str | None:
         """None when the checkpoint is complete and settled, else one sentence."""
         ...
-
-
-def step_in_name(name: str) -> int | None:
-    """The training step a name ends with or carries after `step` or `checkpoint`."""
-    found = re.search(r"(?:step|checkpoint)[-_]?(\d+)", name) or re.search(r"(\d+)$", name)
-    return int(found[1]) if found else None
 
 
 def why_folder_is_not_ready(name: str, folder: Path, now: float, settle_seconds: float) -> str | None:

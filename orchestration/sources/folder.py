@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.sources.base import SETTLE_SECONDS, Listed, step_in_name, why_folder_is_not_ready
+from orchestration.sources.base import SETTLE_SECONDS, Listed, why_folder_is_not_ready
+from probes.checkpoints.names import step_in_name
 
 
 @dataclass(frozen=True)

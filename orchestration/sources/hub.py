@@ -6,33 +6,35 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from assets.framework.checkpoint_names import checkpoint_id_of
 from assets.framework.errors import RequestError
 from orchestration.secrets import without_secrets
-from orchestration.sources.base import Listed, step_in_name
+from orchestration.sources.base import Listed
+from probes.checkpoints.names import read_name
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """Branches and tags of `repository` whose name matches `revisions`, pinned to their commit.
+    """Branches and tags of `repository` pinned to their commit: those that match `revisions`, or that name a step.
 
     `api` is huggingface_hub's HfApi or anything with its `list_repo_refs`, `model_info` and
     `parse_safetensors_file_metadata`. Tokens come from the hub client's own places and are never stored here.
     """
 
     repository: str
-    revisions: str = "step*"
+    revisions: str = ""
     steps: tuple[int, ...] = ()
     api: Any = field(default=None, compare=False)
 
     @property
     def where(self) -> str:
         """Repository and pattern."""
-        return f"{self.repository}@{self.revisions}"
+        return f"{self.repository}@{self.revisions or 'steps'}"
 
     def listed(self) -> list[Listed]:
-        """Matching revisions by training step, then by name.
+        """Matching revisions by stage and training step; those without a step come last, in the order of the hub.
 
         Raises:
             RequestError: the hub did not answer.
@@ -43,7 +45,7 @@ class HubSource:
             raise self._unreachable(error) from error
         found = [self._entry(ref) for ref in (*references.branches, *references.tags)]
         wanted = [entry for entry in found if entry is not None]
-        return sorted(wanted, key=lambda e: (e.training_step is None, e.training_step or 0, e.checkpoint_id))
+        return sorted(wanted, key=_place)
 
     def why_not(self, listed: Listed) -> str | None:
         """A revision is complete when its files are all there and every safetensors header can be read."""
@@ -56,10 +58,11 @@ class HubSource:
             return str(self._unreachable(error))
 
     def _entry(self, reference: Any) -> Listed | None:
-        name, step = reference.name, step_in_name(reference.name)
-        if not fnmatchcase(name, self.revisions) or (self.steps and step not in self.steps):
+        checkpoint_id = checkpoint_id_of(self.repository, reference.name)
+        step = read_name(checkpoint_id).training_step
+        is_wanted = fnmatchcase(reference.name, self.revisions) if self.revisions else step is not None
+        if not is_wanted or (self.steps and step not in self.steps):
             return None
-        checkpoint_id = f"{self.repository}--{name}".replace("/", "--")
         return Listed(checkpoint_id, self.repository, reference.target_commit, step)
 
     def _missing(self, listed: Listed, sizes: dict[str, int | None]) -> str | None:
@@ -91,7 +94,12 @@ class HubSource:
         return HfApi()
 
     def _unreachable(self, error: Exception) -> RequestError:
-        text = without_secrets(" ".join(str(error).split())[:200])
+        text = without_secrets(" ".join(str(error).split()))[:200]  # cut afterwards: half a key is still a clue
         return RequestError(
             f"the hub gave no answer about {self.repository} ({type(error).__name__}: {text}); check name and network."
         )
+
+
+def _place(listed: Listed) -> tuple[bool, int, str, int]:
+    parts = read_name(listed.checkpoint_id)
+    return listed.training_step is None, parts.stage_rank, parts.stage or "", listed.training_step or 0

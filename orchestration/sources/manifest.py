@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.framework.errors import RequestError
-from orchestration.sources.base import SETTLE_SECONDS, Listed, step_in_name, why_folder_is_not_ready
+from orchestration.sources.base import SETTLE_SECONDS, Listed, why_folder_is_not_ready
+from probes.checkpoints.names import step_in_name
 
 KINDS: dict[str, type] = {"checkpoint_id": str, "source": str, "training_step": int}
 

@@ -5,33 +5,69 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.framework.preflight import split_revision
+from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
+from assets.framework.errors import RequestError
 from assets.framework.stage import Scope
+from assets.stages import is_measured
+from probes.checkpoints.names import step_in_name
 from warehouse.registrations import register, registered
 
 
-def register_profile_checkpoints(scope: Scope) -> None:
-    """Register the checkpoints a profile names, unless they are."""
+def register_profile_checkpoints(scope: Scope, named: dict[str, dict[str, Any]] | None = None) -> None:
+    """Register the checkpoints a profile names (`named_in`), unless they are."""
     known = registered(scope.home, "checkpoints")
-    for name, facts in named_in(scope).items():
-        if name not in known:
+    for name, facts in (named_in(scope) if named is None else named).items():
+        if known.get(name) != facts:
             register(scope.home, "checkpoints", name, facts)
 
 
 def named_in(scope: Scope) -> dict[str, dict[str, Any]]:
-    """Registrations of the checkpoints that the profile names, by name."""
-    named = {}
-    for text in scope.profile.checkpoints:
-        source, revision = split_revision(text)
-        facts = {"source": resolved(source), "corpus_id": scope.profile.corpus_id}
-        named[checkpoint_id_of(source, revision)] = facts | ({"revision": revision} if revision else {})
+    """Registrations of the checkpoints that the profile names, by name; of a hub pinned to a commit.
+
+    What was measured before stays as it is registered.
+    """
+    known, named = registered(scope.home, "checkpoints"), {}
+    for source, revision in map(split_revision, scope.profile.checkpoints):
+        name = checkpoint_id_of(source, revision)
+        facts = known.get(name) or registration_of(source, revision, scope.profile.corpus_id)
+        stays = name in known and (_is_pinned(facts) or is_measured(Scope(scope.home, scope.profile, name)))
+        named[name] = facts if stays else pinned(facts)
     return named
 
 
-def checkpoint_id_of(source: str, revision: str | None = None) -> str:
-    """A safe name for a folder or a hub id: `EleutherAI/gpt-neo-125m` becomes `EleutherAI--gpt-neo-125m`."""
-    base = Path(source).name if Path(source).exists() else source.replace("/", "--")
-    return f"{base}--{revision}" if revision else base
+def registration_of(source: str, revision: str | None, corpus_id: str, step: int | None = None) -> dict[str, Any]:
+    """What is registered of a named checkpoint; its step is read from its name where none is given."""
+    found = step if step is not None else step_in_name(checkpoint_id_of(source, revision))
+    facts: dict[str, Any] = {"source": resolved(source), "corpus_id": corpus_id}
+    facts |= {} if found is None else {"training_step": found}
+    return facts | ({"revision": revision} if revision else {})
+
+
+def pinned(facts: dict[str, Any]) -> dict[str, Any]:
+    """The same with the commit that its revision stands for now, and the branch; folders are what they are.
+
+    A branch may be pushed to while a run goes on; every stage of a checkpoint reads the commit of its registration.
+
+    Raises:
+        RequestError: no such folder, and the hub does not know it.
+    """
+    from probes.checkpoints.hub import pinned_revision
+    from probes.errors import ProbeError
+
+    try:
+        commit = pinned_revision(facts["source"], facts.get("revision"))
+    except ProbeError as error:
+        raise RequestError(str(error)) from error
+    if commit is None or commit == facts.get("revision"):
+        return facts
+    return facts | {"revision": commit, "branch": facts.get("revision") or "main"}
+
+
+def _is_pinned(facts: dict[str, Any]) -> bool:
+    """Whether what is registered cannot move: a folder here, or a commit."""
+    from probes.checkpoints.hub import is_commit, is_hub_id
+
+    return not is_hub_id(facts["source"]) or is_commit(facts.get("revision"))
 
 
 def resolved(source: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -43,12 +44,14 @@ class HeadRef:
 class HeadLayout:
     """How the heads of one component lie in a feature axis: `shape` splits it, `axis` and `index` pick the part.
 
-    Separate matrices split as (head, size); GPT-2 fuses as (3, head, size); GPT-NeoX interleaves as (head, 3, size).
+    Separate matrices split as (head, size); GPT-2 fuses as (3, head, size); GPT-NeoX interleaves as (head, 3, size);
+    Phi-3 puts query, key and value heads behind each other, so a component begins at feature `first`.
     """
 
     shape: tuple[int, ...]
     axis: int | None = None
     index: int = 0
+    first: int | None = None
 
     @property
     def head_count(self) -> int:
@@ -61,6 +64,8 @@ class HeadLayout:
 
     def split(self, features: Tensor) -> Tensor:
         """View of [..., feature] as [..., head, size]; writing to the view writes to the tensor."""
+        if self.first is not None:
+            features = features.narrow(-1, self.first, math.prod(self.shape))
         parts = features.unflatten(-1, self.shape)
         return parts if self.axis is None else parts.select(self.axis, self.index)
 
@@ -106,7 +111,7 @@ class Family:
     final_norm: str
     attention: str
     mlp: str
-    attention_norm: str
+    attention_norm: str | None
     projections: Callable[[Adapter, int], Iterator[Projection]]
     window: Callable[[Adapter, int], int | None]
     is_parallel: Callable[[Adapter], bool]
@@ -150,6 +155,11 @@ class Adapter:
         return self.family.is_parallel(self)
 
     @property
+    def writes_in_place(self) -> bool:
+        """Whether the model changes the outputs of its maps in place, as OLMo does where it clips queries and keys."""
+        return getattr(self.config, "clip_qkv", None) is not None
+
+    @property
     def config(self) -> Any:
         """The transformers configuration."""
         return self.model.config
@@ -164,7 +174,13 @@ class Adapter:
         return self.block(layer).get_submodule(self.family.attention)
 
     def attention_norm(self, layer: int) -> nn.Module:
-        """The norm whose output the attention reads."""
+        """The norm whose output the attention reads.
+
+        Raises:
+            ProbeError: attention reads the residual stream itself, as in OLMo 2, whose norms come after.
+        """
+        if self.family.attention_norm is None:
+            raise ProbeError(f"{type(self.model).__name__} has no norm before its attention.")
         return self.block(layer).get_submodule(self.family.attention_norm)
 
     def mlp(self, layer: int) -> nn.Module:
@@ -205,19 +221,6 @@ class Adapter:
         if not found:
             raise ProbeError(f"component {component!r} does not exist; choose one of {', '.join(COMPONENTS)}.")
         return found
-
-    def component_slices(self, layer: int) -> dict[tuple[Component, int | None], list[Tensor]]:
-        """Views on the checkpoint's own weights, by component and head (None for W_in and W_out).
-
-        Each view is [other side, size]; a list holds one view, for Llama's W_in two (gate, up). Writing to a view
-        writes to the model. W_K and W_V carry key/value heads: under grouped-query attention their head index runs
-        to key_value_head_count, and query head h reads key/value head h // (head_count / key_value_head_count).
-        """
-        slices: dict[tuple[Component, int | None], list[Tensor]] = {}
-        for projection in self.projections(layer):
-            for head, view in enumerate(projection.split_weight(projection.module.weight.detach())):
-                slices.setdefault((projection.component, head if projection.is_per_head else None), []).append(view)
-        return slices
 
     def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < self.layer_count:

@@ -1,8 +1,13 @@
-"""The families we can take apart: GPT-Neo, GPT-NeoX (Pythia), GPT-2 and those laid out like Llama."""
+"""The families we can take apart: GPT-Neo, GPT-NeoX (Pythia), GPT-2 and those laid out like Llama.
+
+Norms after attention and MLP (OLMo 2), norms of queries and keys, clipped queries, sliding layers, residual and logit
+multipliers change nothing here: what belongs to a head is a part of a weight, and the model itself does the rest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from probes.architectures.base import Adapter, Component, Family, HeadLayout, Projection
@@ -65,15 +70,49 @@ def _gpt2(adapter: Adapter, layer: int) -> Iterator[Projection]:
     yield _projection(adapter, layer, "W_out", "mlp.c_proj")
 
 
-def _llama(adapter: Adapter, layer: int) -> Iterator[Projection]:
+def _llama_attention(adapter: Adapter, layer: int) -> Iterator[Projection]:
     heads = HeadLayout((adapter.head_count, adapter.head_size))
     shared = HeadLayout((adapter.key_value_head_count, adapter.head_size))
     yield _projection(adapter, layer, "W_Q", "self_attn.q_proj", heads)
     yield _projection(adapter, layer, "W_K", "self_attn.k_proj", shared)
     yield _projection(adapter, layer, "W_V", "self_attn.v_proj", shared)
     yield _projection(adapter, layer, "W_O", "self_attn.o_proj", heads)
+
+
+def _llama(adapter: Adapter, layer: int) -> Iterator[Projection]:
+    yield from _llama_attention(adapter, layer)
     yield _projection(adapter, layer, "W_in", "mlp.gate_proj")
     yield _projection(adapter, layer, "W_in", "mlp.up_proj")
+    yield _projection(adapter, layer, "W_out", "mlp.down_proj")
+
+
+def _ungated(adapter: Adapter, layer: int) -> Iterator[Projection]:
+    yield from _llama_attention(adapter, layer)
+    yield _projection(adapter, layer, "W_in", "mlp.up_proj")
+    yield _projection(adapter, layer, "W_out", "mlp.down_proj")
+
+
+def _starcoder2(adapter: Adapter, layer: int) -> Iterator[Projection]:
+    yield from _llama_attention(adapter, layer)
+    yield _projection(adapter, layer, "W_in", "mlp.c_fc")
+    yield _projection(adapter, layer, "W_out", "mlp.c_proj")
+
+
+def _glm(adapter: Adapter, layer: int) -> Iterator[Projection]:
+    """Gate and up are one map, which is W_in as a whole."""
+    yield from _llama_attention(adapter, layer)
+    yield _projection(adapter, layer, "W_in", "mlp.gate_up_proj")
+    yield _projection(adapter, layer, "W_out", "mlp.down_proj")
+
+
+def _phi3(adapter: Adapter, layer: int) -> Iterator[Projection]:
+    heads, shared, size = adapter.head_count, adapter.key_value_head_count, adapter.head_size
+    for component, count, first in zip(_FUSED, (heads, shared, shared), (0, heads, heads + shared), strict=True):
+        yield _projection(
+            adapter, layer, component, "self_attn.qkv_proj", HeadLayout((count, size), first=first * size)
+        )
+    yield _projection(adapter, layer, "W_O", "self_attn.o_proj", HeadLayout((heads, size)))
+    yield _projection(adapter, layer, "W_in", "mlp.gate_up_proj")
     yield _projection(adapter, layer, "W_out", "mlp.down_proj")
 
 
@@ -112,14 +151,37 @@ LLAMA = Family(
     "model.layers", "model.norm", "self_attn", "mlp", "input_layernorm", _llama, _sliding_window, _sequential
 )
 
+OLMO2 = replace(LLAMA, attention_norm=None)
+UNGATED = replace(LLAMA, projections=_ungated)
+STABLELM = replace(LLAMA, is_parallel=lambda adapter: bool(adapter.config.use_parallel_residual))
+
+_LIKE_LLAMA = (
+    "llama", "mistral", "ministral", "qwen2", "qwen3", "olmo", "smollm3", "gemma", "gemma3_text", "granite",
+    "hunyuan_v1_dense", "helium", "seed_oss",
+)  # fmt: skip
 FAMILIES: dict[str, Family] = {
     "gpt_neo": GPT_NEO,
     "gpt_neox": GPT_NEOX,
     "gpt2": GPT2,
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "qwen2": LLAMA,
+    **dict.fromkeys(_LIKE_LLAMA, LLAMA),
+    **dict.fromkeys(("olmo2", "olmo3", "exaone4"), OLMO2),
+    **dict.fromkeys(("arcee", "nemotron"), UNGATED),
+    "apertus": replace(UNGATED, attention_norm="attention_layernorm"),
+    "starcoder2": replace(LLAMA, projections=_starcoder2),
+    "stablelm": STABLELM,
+    "glm": replace(LLAMA, projections=_glm),
+    "phi3": replace(LLAMA, projections=_phi3),
 }
+
+
+def unmeasured(model_type: str) -> str | None:
+    """None for a family with an adapter, else one sentence: what a checkpoint of it does not get, and why."""
+    if model_type in FAMILIES:
+        return None
+    return (
+        f"there is no adapter for the family {model_type}: recitation, likelihood, generation and perturbation are "
+        "measured; attention, gradients, patching, interventions and edits are left out."
+    )
 
 
 def adapter_for(model: nn.Module) -> Adapter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from probes.attention.within_paragraphs import Sample, Tested, tested
-from probes.statistics.clusters import LEAST_CLUSTER_COUNT, nan_mean, resampling_weights
+from probes.statistics.clusters import LEAST_CLUSTER_COUNT, nan_mean, resampling_weights, t_half_width
 
 _SUMMED_PERMUTATIONS = 200
 
@@ -27,13 +27,13 @@ def summed_by_rank(sample: Sample, ranks: np.ndarray, permutations: int) -> Test
     nothing = np.full_like(estimate, np.nan)
     if len(sums) < LEAST_CLUSTER_COUNT:
         return Tested(estimate, nothing, nothing, uniform, nothing, nothing, nothing, nothing)
-    interval = _fisher_interval(estimate, _bootstrap(sample, sums))
+    interval = _fisher_interval(estimate, _bootstrap(sample, sums), len(sums))
     placebo = _placebo(sample, ranks, rank_count, min(permutations, _SUMMED_PERMUTATIONS))
     return tested(estimate, interval, uniform, placebo, len(sums))
 
 
-def _fisher_interval(estimate: np.ndarray, resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval around [head] estimates: Fisher's z with the standard deviation of the [draw, head] bootstrap.
+def _fisher_interval(estimate: np.ndarray, resampled: np.ndarray, cluster_count: int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % t interval around [head] estimates: Fisher's z with the standard deviation of the [draw, head] bootstrap.
 
     Percentiles of the bootstrap would not do: resampling adds noise to the sums, which pulls their correlation towards
     zero by more than it spreads, so that the interval would miss its own estimate.
@@ -41,7 +41,7 @@ def _fisher_interval(estimate: np.ndarray, resampled: np.ndarray) -> tuple[np.nd
     inside = 1 - 1e-12
     z = np.arctanh(np.clip(estimate, -inside, inside))
     drawn = np.arctanh(np.clip(resampled, -inside, inside))
-    half = 1.96 * np.sqrt(nan_mean((drawn - nan_mean(drawn)) ** 2))
+    half = t_half_width(np.sqrt(nan_mean((drawn - nan_mean(drawn)) ** 2)), np.asarray(cluster_count))
     return np.tanh(z - half), np.tanh(z + half)
 
 

@@ -104,7 +104,9 @@ def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficie
     nothing = np.full_like(estimate, np.nan)
     if len(sample.starts) < LEAST_CLUSTER_COUNT:
         return Tested(estimate, nothing, nothing, 0.0, nothing, nothing, nothing, nothing)
-    lower, upper = percentile_interval(bootstrap_means(means, sample.bootstrap_draws, sample.seed))
+    lower, upper = percentile_interval(
+        bootstrap_means(means, sample.bootstrap_draws, sample.seed), cluster_count=len(sample.starts)
+    )
     weights = _weights(sample, values)
     if coefficient == "kendall":
         placebo = _kendall_placebo(sample, rarity, min(permutations, _KENDALL_PERMUTATIONS), weights)

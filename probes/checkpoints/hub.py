@@ -41,17 +41,11 @@ def pinned_revision(source: str, revision: str | None = None) -> str | None:
         return revision if is_commit(revision) else None
     _refuse_no_hub_id(source)
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return HfApi().model_info(source, revision=revision).sha
-    except HfHubHTTPError as error:
+        return HfApi().resolve_revision(source, revision=revision).resolved
+    except Exception as error:  # the hub client raises a dozen unrelated types, offline ones among them
         raise _refusal(source, revision, error) from error
-    except Exception as error:  # no route, a time-out, offline mode: a dozen unrelated types
-        cached = _cached_commit(source, revision)
-        if cached is None:
-            raise _refusal(source, revision, error) from error
-        return cached
 
 
 def resolve_folder(source: str, revision: str | None = None, allow_pickle: bool = False) -> Path:
@@ -107,17 +101,6 @@ def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) ->
         raise _refusal(source, revision, error) from error
 
 
-def _cached_commit(source: str, revision: str | None) -> str | None:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    note = Path(HF_HUB_CACHE) / f"models--{source.replace('/', '--')}" / "refs" / (revision or "main")
-    try:
-        commit = note.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return commit if is_commit(commit) else None
-
-
 def _refusal(source: str, revision: str | None, error: Exception) -> ProbeError:
     """One sentence: what was asked, why it failed, what to do. The client's own text may span pages and name tokens."""
     at = f" at revision {revision}" if revision else ""
@@ -135,12 +118,16 @@ def _cause(error: Exception) -> str:
     if isinstance(error, errors.GatedRepoError):
         return "the repository is gated; accept its terms on the hub and log in with `hf auth login`"
     if status in (401, 403):
-        return f"it answered {status}, so the repository is private, gated or not there; check the name, or log in " \
-            "with `hf auth login`"  # fmt: skip
+        return (
+            f"it answered {status}, so the repository is private, gated or not there; check the name, or log in with "
+            "`hf auth login`"
+        )
     if isinstance(error, errors.RepositoryNotFoundError) or status == 404:
         return "it knows no such repository; check the name"
     if status is not None:
         return f"it answered {status}; try again later"
-    if isinstance(error, (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)):
+    if type(error).__module__.startswith(("httpx", "httpcore")):
+        return f"the connection broke off, {type(error).__name__}; try again, what has arrived is kept"
+    if isinstance(error, (OSError, errors.RevisionResolutionError)):  # no route, offline mode, or a part in the cache
         return "it cannot be reached, and the files are not all in the local cache; check the network or HF_HUB_OFFLINE"
     return f"{type(error).__name__}; check the name and the network, or give a local folder"

@@ -81,7 +81,7 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
         layer_count=config.num_hidden_layers,
         head_count=config.num_attention_heads,
         hidden_size=config.hidden_size,
-        context_length=config.max_position_embeddings,
+        context_length=_context_length(config) or 0,
         vocabulary_size=config.vocab_size,
         parameter_count=sum(parameter.numel() for parameter in model.parameters()),
     )
@@ -102,13 +102,20 @@ def _refuse_differing_ties(folder: Path, placement: Placement) -> None:
 
 def _refuse_without_attention(folder: Path, config: PretrainedConfig) -> None:
     """State-space and multimodal models have no single number of heads, layers or positions."""
-    needed = ("num_hidden_layers", "num_attention_heads", "hidden_size", "max_position_embeddings", "vocab_size")
+    needed = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
     missing = [name for name in needed if not isinstance(getattr(config, name, None), int)]
+    missing += [] if _context_length(config) else ["max_position_embeddings"]
     if missing:
         raise ProbeError(
             f"checkpoint {folder} of architecture {config.model_type!r} has no {missing[0]}; rarecall measures "
             "transformers with attention over text, such as GPT-Neo, GPT-NeoX, GPT-2 and the Llama family."
         )
+
+
+def _context_length(config: PretrainedConfig) -> int | None:
+    """Positions the model was made for; families without position embeddings, such as BLOOM, say what they saw."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    return next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
 
 
 def read_config(folder: Path) -> PretrainedConfig:

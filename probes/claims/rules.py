@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from probes.statistics.bounded import bounded_test
 from probes.statistics.clusters import LEAST_CLUSTER_COUNT, cluster_means, cluster_t_test
 
-Verdict = Literal["supported", "contradicted", "undecided", "not testable here"]
+Verdict = Literal["supported", "contradicted", "no effect of interest", "undecided", "not testable here"]
 Direction = Literal["greater", "less"]
 
 SCHEMA: dict[str, Any] = {
@@ -22,6 +23,8 @@ SCHEMA: dict[str, Any] = {
     "paper": pl.String,
     "statement": pl.String,
     **dict.fromkeys(("reported", "ours", "lower", "upper", "null_value"), pl.Float64),
+    "direction": pl.String,
+    **dict.fromkeys(("smallest_effect", "p_value", "q_value"), pl.Float64),
     "verdict": pl.String,
     "reason": pl.String,
 }
@@ -71,25 +74,35 @@ def judge(measured: Measured, direction: Direction) -> tuple[Verdict, str]:
     return verdict, f"the whole interval lies {side} the null {measured.null_value:.3g}"
 
 
-def claim_row(claim: Claim, measured: Measured, verdict: Verdict, reason: str) -> dict[str, Any]:
+def claim_row(
+    claim: Claim, measured: Measured, verdict: Verdict, reason: str, direction: Direction | None = None
+) -> dict[str, Any]:
     """One row of table claims (without checkpoint_id); the reason becomes a sentence."""
-    row = asdict(claim) | asdict(measured) | {"verdict": verdict, "reason": f"{reason[0].upper()}{reason[1:]}."}
-    return {name: row[name] for name in SCHEMA}
+    row = (
+        asdict(claim)
+        | asdict(measured)
+        | {"direction": direction, "verdict": verdict, "reason": f"{reason[0].upper()}{reason[1:]}."}
+    )
+    return {name: row.get(name) for name in SCHEMA}
 
 
 def judged_row(claim: Claim, measured: Measured, direction: Direction) -> dict[str, Any]:
     """The row of a claim that `judge` decides."""
-    return claim_row(claim, measured, *judge(measured, direction))
+    return claim_row(claim, measured, *judge(measured, direction), direction)
 
 
-def cluster_mean(values: np.ndarray, clusters: np.ndarray, null: float | None) -> Measured:
+def cluster_mean(
+    values: np.ndarray, clusters: np.ndarray, null: float | None, bounds: tuple[float, float] | None = None
+) -> Measured:
     """Mean over clusters with its t interval, null beside it; values and clusters are [paragraph].
+
+    The interval of a quantity with bounds respects them.
 
     Without values there is no estimate, with too few clusters no interval.
     """
     if not len(values) or np.isnan(values).all():
         return Measured(null_value=null)
-    test = cluster_t_test(values, clusters)
+    test = cluster_t_test(values, clusters) if bounds is None else bounded_test(values, clusters, *bounds)
     ours, lower, upper = (None if np.isnan(x) else float(x) for x in (test.estimate, test.lower, test.upper))
     return Measured(ours, lower, upper, null)
 

@@ -61,7 +61,7 @@ def trigger_claims(
     """
     kept = perturbations.drop_nulls("em_drop")
     rows = [
-        *_drop_claims(kept, is_papers_model),
+        *_drop_claims(kept, continuation_length, is_papers_model),
         *_position_claims(kept),
         _early_claim(kept, continuation_length),
         *_head_claims(rarity, is_papers_model),
@@ -81,7 +81,7 @@ def _drops(kept: pl.DataFrame, memorized: bool) -> tuple[np.ndarray, np.ndarray]
     return group["em_drop"].to_numpy().astype(float), group["near_duplicate_cluster"].to_numpy()
 
 
-def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any]]:
+def _drop_claims(kept: pl.DataFrame, length: int, is_papers_model: bool) -> Iterator[dict[str, Any]]:
     """Mean EM drop of memorized paragraphs, of the others, and their difference."""
     reported = {True: 12.19, False: 33.12}
     for memorized, name, short in ((True, "memorized paragraphs", "mp"), (False, "other paragraphs", "nmp")):
@@ -90,7 +90,9 @@ def _drop_claims(kept: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str
             f"Changing one prefix token costs {name} {reported[memorized]} tokens of exact match on average.",
             reported[memorized],
         )  # fmt: skip
-        yield same_number_row(claim, cluster_mean(*_drops(kept, memorized), None), is_papers_model)
+        yield same_number_row(
+            claim, cluster_mean(*_drops(kept, memorized), None, (0.0, float(length))), is_papers_model
+        )
     claim = Claim(
         "memorized_harder_to_corrupt", _SECTION_4,
         "Memorized continuations are harder to corrupt than others: they lose fewer tokens per changed prefix token.",
@@ -137,8 +139,11 @@ def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]
 
 
 def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
-    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are."""
-    for group in ("MP", "all"):
+    """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are.
+
+    Summed by rank it is over all paragraphs together, as P1's number is.
+    """
+    for group in ("all", "MP") if coefficient == "summed_by_rank" else ("MP", "all"):
         rows = rarity.filter(paragraph_group=group, coefficient=coefficient, rank_among_heads=0)
         if not rows.is_empty() and rows["estimate"][0] is not None and rows["lower"][0] is not None:
             return rows.row(0, named=True)
@@ -161,7 +166,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     claim = Claim(
         "head_1_2", _SECTION_6, "Head 1.2 (layer 1, head 2) is the head that attends to rare tokens most.", -0.97
     )  # fmt: skip
-    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "MP")
+    named = rarity.filter(layer=1, head=2, coefficient="summed_by_rank").sort(pl.col("paragraph_group") != "all")
     row = named.row(0, named=True) if not named.is_empty() else {}
     measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("uniform_null"))
     if not is_papers_model:
@@ -169,7 +174,7 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
     elif measured.ours is None:
         yield judged_row(claim, measured, "less")
     elif row["rank_among_heads"] == 0:
-        yield claim_row(claim, measured, *judge(measured, "less"))
+        yield claim_row(claim, measured, *judge(measured, "less"), "less")
     else:
         yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
 
@@ -182,12 +187,18 @@ def _found_head(claim: Claim, row: dict[str, Any] | None, null: str, direction: 
     verdict, reason = judge(measured, direction)
     name = f"head {row['layer']}.{row['head']}, group {row['paragraph_group']}: {reason}"
     if verdict == "supported" and row["q_value"] >= 0.05:
-        return claim_row(claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}")
+        return claim_row(
+            claim, measured, "undecided", f"{name}, but over all heads q is {row['q_value']:.2f}", direction
+        )
     if verdict == "supported" and row.get("token_lower") is not None and row["token_lower"] <= 0:
         return claim_row(
-            claim, measured, "undecided", f"{name}, but over token types, taken as a sample, it does not hold"
+            claim,
+            measured,
+            "undecided",
+            f"{name}, but over token types, taken as a sample, it does not hold",
+            direction,
         )
-    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}")
+    return claim_row(claim, measured, verdict, f"{name}, q over all heads is {row['q_value']:.2g}", direction)
 
 
 def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
@@ -227,7 +238,7 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
     by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
     if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
         verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield claim_row(claim, measured, verdict, reason)
+    yield claim_row(claim, measured, verdict, reason, "greater")
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",

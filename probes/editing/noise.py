@@ -28,7 +28,7 @@ from probes.editing.selections import (
     weight_count,
 )
 from probes.errors import ProbeError
-from probes.statistics.clusters import cluster_t_test
+from probes.statistics.bounded import bounded_test
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,10 +159,10 @@ def noise_ladder(
         plain = _read(model, groups, prefix_length)
         rows: list[dict[str, Any]] = []
         for index, region in enumerate(found):
-            rows += _rows(region, weights, 0.0, groups, plain)
+            rows += _rows(region, weights, 0.0, groups, plain, prefix_length)
             for strength in (s for s in strengths if s > 0):
                 with noised(weights, region.chosen, strength, seed + index):
-                    rows += _rows(region, weights, strength, groups, _read(model, groups, prefix_length))
+                    rows += _rows(region, weights, strength, groups, _read(model, groups, prefix_length), prefix_length)
             on_region()
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -200,10 +200,10 @@ def _read(
 
 def _rows(
     region: Region, weights: dict[str, Parameter], strength: float, groups: dict[str, tuple[Tensor, np.ndarray]],
-    read: dict[str, Readout],
+    read: dict[str, Readout], prefix_length: int,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    for name, (_, clusters) in groups.items():
-        test = cluster_t_test(read[name].exact_match.astype(float), clusters)
+    for name, (ids, clusters) in groups.items():
+        test = bounded_test(read[name].exact_match.astype(float), clusters, 0.0, float(ids.shape[1] - prefix_length))
         yield {
             "region": region.name,
             "layer": region.layer,

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from probes.statistics.bounded import bounded_test
 from probes.statistics.clusters import cluster_t_test
 
 GROUP = ("protocol", "objective", "selection", "evaluation_set", "measure")
 MEASURES = {"exact_match": "exact_match_before", "replacement_match": "replacement_match_before"} | {
     "nll_nats": "nll_before_nats"
 }
+_MATCHES = ("exact_match", "replacement_match")
 SCHEMA: dict[str, Any] = dict.fromkeys(GROUP, pl.String) | dict.fromkeys(
     (
         *("before", "estimate", "lower", "upper", "random_estimate", "random_difference", "random_lower"),
@@ -24,7 +26,7 @@ SCHEMA: dict[str, Any] = dict.fromkeys(GROUP, pl.String) | dict.fromkeys(
 SCHEMA["cluster_count"] = pl.Int32
 
 
-def summarise(scores: pl.DataFrame, robustness: pl.DataFrame) -> pl.DataFrame:
+def summarise(scores: pl.DataFrame, robustness: pl.DataFrame, continuation_length: int = 50) -> pl.DataFrame:
     """Means over clusters of every measure, by protocol, objective, selection and evaluation set.
 
     The unit is the cluster of the measured paragraph: a control that is read in every run counts once. The measures of
@@ -33,12 +35,13 @@ def summarise(scores: pl.DataFrame, robustness: pl.DataFrame) -> pl.DataFrame:
     Args:
         scores: rows of table edit_scores.
         robustness: rows of table edit_robustness.
+        continuation_length: tokens of a continuation, the bound of an exact match.
 
     Returns:
         Columns of SCHEMA. The baselines of `top:x` are `random:x` and `all`; each selection has those that were run.
     """
     units = pl.concat([_units_of_scores(scores), _units_of_runs(scores, robustness)])
-    return pl.DataFrame(list(_rows(units)), schema=SCHEMA)
+    return pl.DataFrame(list(_rows(units, continuation_length)), schema=SCHEMA)
 
 
 def _units_of_scores(scores: pl.DataFrame) -> pl.DataFrame:
@@ -78,11 +81,11 @@ def _averaged(units: pl.DataFrame) -> pl.DataFrame:
     return units.group_by(*GROUP, "unit", maintain_order=True).agg(pl.col("before", "after").mean())
 
 
-def _rows(units: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _rows(units: pl.DataFrame, length: int) -> Iterator[dict[str, Any]]:
     groups = dict(units.group_by(*GROUP, maintain_order=True))
     for key, rows in groups.items():
         protocol, objective, selection, evaluation_set, measure = key
-        ours = _test(rows["after"].to_numpy(), rows["unit"].to_numpy())
+        ours = _test(rows["after"].to_numpy(), rows["unit"].to_numpy(), length if measure in _MATCHES else None)
         row: dict[str, Any] = dict(zip(GROUP, key, strict=True)) | {"before": rows["before"].mean(), **ours}
         for name in ("random", "all"):
             other = groups.get((protocol, objective, _baseline(str(selection), name), evaluation_set, measure))
@@ -111,8 +114,8 @@ def _against(name: str, rows: pl.DataFrame, other: pl.DataFrame | None) -> dict[
     }
 
 
-def _test(values: np.ndarray, units: np.ndarray) -> dict[str, Any]:
-    test = cluster_t_test(values, units)
+def _test(values: np.ndarray, units: np.ndarray, most: float | None = None) -> dict[str, Any]:
+    test = cluster_t_test(values, units) if most is None else bounded_test(values, units, 0.0, most)
     ends = {"estimate": test.estimate, "lower": test.lower, "upper": test.upper}
     numbers: dict[str, Any] = {name: None if np.isnan(value) else float(value) for name, value in ends.items()}
     return numbers | {"cluster_count": int(test.cluster_count)}

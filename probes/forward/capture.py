@@ -91,12 +91,18 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, tuple[Tensor, Tensor]]]:
-    """While open, the last input and output of each module, keyed by module."""
+def recorded(
+    modules: Sequence[nn.Module], writes_in_place: bool = False
+) -> Iterator[dict[nn.Module, tuple[Tensor, Tensor]]]:
+    """While open, the last input and output of each module, keyed by module.
+
+    Where the model writes into outputs (OLMo clips its queries in place), what follows gets a copy.
+    """
     seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
-    def _keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def _keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         seen[module] = (inputs[0], output)
+        return output.clone() if writes_in_place else None
 
     handles = [module.register_forward_hook(_keep) for module in modules]
     try:
@@ -157,7 +163,7 @@ def capture(
         # Embeddings that ask for a gradient keep the graph alive even where every parameter is frozen.
         embeddings = adapter.embedding(ids[:, :-1]).detach().requires_grad_()
         last = adapter.mlp(adapter.layer_count - 1)
-        with recorded(modules) as seen, skipping(last, 0 if is_whole else prefix_length - 1):
+        with recorded(modules, adapter.writes_in_place) as seen, skipping(last, 0 if is_whole else prefix_length - 1):
             hidden = adapter.model.base_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         at_hidden = torch.zeros_like(hidden)
         at_hidden[:, prefix_length - 1 :] = _loss_gradient(

@@ -41,8 +41,12 @@ def is_hooked(model: PreTrainedModel) -> bool:
 
 
 def _fuse_attention(model: PreTrainedModel, stack: ExitStack) -> None:
-    """Switch eager attention to torch's kernel where the architecture offers the switch."""
-    if model.config._attn_implementation == "eager" and model._supports_sdpa:
+    """Switch eager attention to torch's kernel where the architecture offers the switch.
+
+    That kernel knows no cap on attention logits (Gemma 2, VaultGemma), so models with one keep their own.
+    """
+    is_capped = getattr(model.config, "attn_logit_softcapping", None) is not None
+    if model.config._attn_implementation == "eager" and model._supports_sdpa and not is_capped:
         model.set_attn_implementation("sdpa")
         stack.callback(model.set_attn_implementation, "eager")
 

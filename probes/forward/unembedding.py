@@ -7,11 +7,13 @@ Gimelshein 2018 (arXiv 1805.02867).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
+from probes.forward.fused import fused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 # Logits of a tile of 1,024 tokens: 2 MB in float32 on a processor (its cache), 32 MB on an accelerator.
 VOCABULARY_TILES = {"cpu": 512}
 VOCABULARY_TILE_ELSEWHERE = 8192
+LOGIT_TOLERANCE = 1e-4
+COMPARED_POSITIONS = 8
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,8 @@ def nll_gradient(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor) -> 
     """Gradient of each target's NLL with respect to the hidden state it is predicted from, [token, hidden].
 
     It is Σ p(id) · W[id] − W[target], summed stretch by stretch of the vocabulary, so no row of logits ever exists as
-    a whole; what was summed before a larger logit turned up is scaled down (Milakov and Gimelshein 2018).
+    a whole; what was summed before a larger logit turned up is scaled down (Milakov and Gimelshein 2018). Where a
+    family scales or caps its logits, each term carries the slope of that.
 
     Args:
         model: gives the output head W.
@@ -145,32 +150,75 @@ def nll_gradient(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor) -> 
     """
     import torch
 
-    weight = model.get_output_embeddings().weight
+    head, rule = model.get_output_embeddings(), HeadRule.of(model)
+    weight = head.weight
     top = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
     total, mean = torch.zeros_like(top), torch.zeros_like(hidden, dtype=torch.float32)
     for first_id, logits in logit_tiles(model, hidden):
         known, top = top, torch.maximum(top, logits.amax(dim=-1))
         scale = (known - top).exp_()
+        slope = rule.slope(logits)
         p = logits.sub_(top[:, None]).exp_()
         total = total.mul_(scale).add_(p.sum(dim=-1))
+        p = p if slope is None else p.mul_(slope)
         mean.mul_(scale[:, None]).add_(p.to(weight.dtype) @ weight[first_id : first_id + logits.shape[1]])
-    return mean.div_(total[:, None]).sub_(weight[target_ids]).to(hidden.dtype)
+    return mean.div_(total[:, None]).sub_(rule.target_rows(head, hidden, target_ids)).to(hidden.dtype)
 
 
 def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
     """First token id and logits [token, id] of each stretch of the vocabulary.
 
-    Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does.
+    Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does; families that
+    scale or cap them do so tile by tile (`HeadRule`).
     """
     import torch
 
-    head = model.get_output_embeddings()
-    weight, bias = head.weight, head.bias
+    head, rule = model.get_output_embeddings(), HeadRule.of(model)
+    weight, bias = head.weight, getattr(head, "bias", None)
     size = VOCABULARY_TILES.get(hidden.device.type, VOCABULARY_TILE_ELSEWHERE)
     for first_id in range(0, len(weight), size):
         stretch = slice(first_id, first_id + size)
         logits = torch.nn.functional.linear(hidden, weight[stretch], None if bias is None else bias[stretch])
-        yield first_id, logits.float()
+        yield first_id, rule.applied(logits).float()
+
+
+@dataclass(frozen=True)
+class HeadRule:
+    """What a family does to its logits after the output head: multiply them, then cap them with a tanh."""
+
+    factor: float = 1.0
+    cap: float | None = None
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> HeadRule:
+        """From the configuration: Granite divides, Cohere multiplies, Gemma caps."""
+        config = model.config
+        divisor = float(getattr(config, "logits_scaling", None) or 1.0)
+        factor = float(getattr(config, "logit_scale", None) or 1.0) / divisor
+        cap = getattr(config, "final_logit_softcapping", None)
+        return cls(factor, None if cap is None else float(cap))
+
+    def applied(self, logits: Tensor) -> Tensor:
+        """Logits as the model gives them, in the dtype they come in."""
+        scaled = logits if self.factor == 1.0 else logits * self.factor
+        return scaled if self.cap is None else (scaled / self.cap).tanh() * self.cap
+
+    def slope(self, logits: Tensor) -> Tensor | None:
+        """Derivative of the model's logits by the head's output, same shape; None where the two are one."""
+        import torch
+
+        if self.cap is None:
+            return None if self.factor == 1.0 else torch.full_like(logits, self.factor)
+        return (1 - (logits / self.cap).square()) * self.factor
+
+    def target_rows(self, head: Any, hidden: Tensor, target_ids: Tensor) -> Tensor:
+        """Rows of the output head at the targets, each times the slope of its logit, [token, hidden]."""
+        rows = head.weight[target_ids]
+        plain = (hidden * rows).sum(dim=-1, keepdim=True)
+        bias = getattr(head, "bias", None)
+        logits = plain if bias is None else plain + bias[target_ids][:, None]
+        slope = self.slope(self.applied(logits).float())
+        return rows if slope is None else rows * slope.to(rows.dtype)
 
 
 class _Top:
@@ -306,25 +354,41 @@ def _joined(top: _Top, moments: _Moments) -> tuple[Tensor, ...]:
 
 
 def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
-    """Refuse an architecture that does more to its logits than multiply hidden states by the output head.
+    """Refuse an architecture that does more to its logits than our head in tiles does.
 
-    Some families cap or scale logits after the head; measuring without that would be silently wrong, so the model's
-    own logits on the first tokens are compared with ours once.
+    A multiplication or a cap that was missed would be silently wrong, so the model's own logits are compared with ours
+    once, over a whole paragraph, at places all over it, with the kernels and the dtype that are used.
 
     Args:
         model: the model to be measured.
         token_ids: [paragraph, position].
 
     Raises:
-        ProbeError: the logits differ.
+        ProbeError: the logits differ by more than 1e-4 (of logits beyond 10, by more than 1e-5 of the largest), or in
+            half precision by more than four roundings.
     """
     import torch
 
-    probe = token_ids[:1, :4].to(model.device)
-    reference = model(input_ids=probe, use_cache=False).logits[0].float()
-    ours = torch.cat([logits for _, logits in logit_tiles(model, hidden_states(model, probe)[0])], dim=-1)
-    if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=1e-2, atol=1e-2, equal_nan=True):
+    probe = token_ids[:1, : max(1, token_ids.shape[1] - 1)].to(model.device)  # the last token is never read
+    places = _spread(probe.shape[1], model)
+    keep = {} if places is None else {"logits_to_keep": places}
+    reference = model(input_ids=probe, use_cache=False, **keep).logits[0].float()
+    with fused(model):
+        hidden = hidden_states(model, probe)[0]
+    ours = torch.cat([logits for _, logits in logit_tiles(model, hidden if places is None else hidden[places])], dim=-1)
+    largest = float(reference.abs().nan_to_num().amax()) if reference.numel() else 0.0
+    tolerance = max(LOGIT_TOLERANCE * max(1.0, largest / 10), 4 * torch.finfo(model.dtype).eps * largest)
+    if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=0, atol=tolerance, equal_nan=True):
         raise ProbeError(
-            f"{type(model).__name__} changes its logits after the output head, which scoring in tiles would miss; "
-            "use a GPT-Neo, GPT-NeoX, GPT-2 or Llama model."
+            f"{type(model).__name__} changes its logits after the output head in a way that scoring in tiles would "
+            "miss; no number of it would be right, so it is not measured."
         )
+
+
+def _spread(length: int, model: PreTrainedModel) -> Tensor | None:
+    """Some positions from the first to the last; None, all of them, where a family cannot give fewer logits."""
+    import torch
+
+    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        return None
+    return torch.linspace(0, length - 1, min(length, COMPARED_POSITIONS)).round().long().to(model.device)

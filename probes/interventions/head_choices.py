@@ -79,14 +79,14 @@ def short_circuit_heads(interventions: pl.DataFrame, head_count: int) -> Heads:
 
 
 def best_block(interventions: pl.DataFrame, head_count: int) -> Heads:
-    """All heads of the block that is most selective when short-circuited; collapsed ones do not count.
+    """All heads of the block that is most selective when short-circuited, beyond its null.
 
     Args:
         interventions: rows of table interventions of memorized paragraphs.
         head_count: query heads per layer.
     """
-    blocks = single_blocks(interventions).filter(~pl.col("is_collapsed")).drop_nulls("selectivity")
-    ranked = blocks.sort(["selectivity", "layer"], descending=[True, False])
+    blocks = single_blocks(interventions).drop_nulls("excess")
+    ranked = blocks.sort(["excess", "layer"], descending=[True, False])
     return [HeadRef(ranked["layer"][0], head) for head in range(head_count)] if ranked.height else []
 
 

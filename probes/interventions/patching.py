@@ -128,7 +128,7 @@ def _both_ways(
 def _run(adapter: Adapter, ids: Tensor, where: _Where, components: Sequence[str]) -> _Run:
     layers = range(adapter.layer_count)
     modules = [p.module for layer in layers for c in components for p in adapter.component(layer, PATCHABLE[c])]
-    with recorded(list(dict.fromkeys(modules))) as seen:
+    with recorded(list(dict.fromkeys(modules)), adapter.writes_in_place) as seen:
         trunk = clean_trunk(adapter, ids[:, : int(where.impact.max())])
     held = {m: (read[where.rows, where.changed], wrote[where.rows, where.changed]) for m, (read, wrote) in seen.items()}
     return _Run(trunk, ids[where.rows, where.impact], held)

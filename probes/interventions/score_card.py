@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, HeadRef, adapter_for
 from probes.errors import ProbeError
-from probes.interventions.hooks import Intervention, Kind, Means, activation_means, check
-from probes.interventions.selectivity import bootstrap_weights, selectivity
-from probes.interventions.sweep import cluster_units, outcomes, some
+from probes.interventions.hooks import Kind, Means, activation_means, check
+from probes.interventions.nulls import Heads, Nulls, ablations, random_heads
+from probes.interventions.selectivity import Losses, bootstrap_weights, levels, losses, with_interval
+from probes.interventions.sweep import UTILITY, cluster_units, constant_share, noise_outcomes, outcomes, some
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import nn
-
-Heads = tuple[HeadRef, ...]
 
 
 def score_card(
@@ -49,11 +48,10 @@ def score_card(
     Returns:
         One row per choice and evaluation, an evaluation being a group or "unrelated", the held-out text: choice,
         heads (`layer.head`, spaces between), head_count, evaluation, paragraph_count, drop_share, drop_lower,
-        drop_upper (relative loss of exact match, of utility where unrelated), random_drop_mean, random_drop_lower,
-        random_drop_upper (mean, 2.5 % and 97.5 % quantile over random choices), drop_p_value; selectivity, lower,
-        upper, random_mean, random_lower, random_upper, p_value (null where unrelated), is_collapsed, is_selective as
-        in `measure_interventions`. A p value is the share of random choices that do at least as much, the choice
-        itself counted, so at least 1 / (random_count + 1).
+        drop_upper (relative loss of exact match, of token accuracy where unrelated), random_drop_mean,
+        random_drop_lower, random_drop_upper (mean, 2.5 % and 97.5 % quantile over random choices), drop_p_value (share
+        of random choices that lose at least as much, the choice itself counted); and where it is not unrelated
+        selectivity, its nulls and is_selective as in `measure_interventions`; is_collapsed.
 
     Raises:
         ProbeError: an empty choice, a head that does not exist, no paragraphs.
@@ -61,35 +59,33 @@ def score_card(
     adapter = adapter_for(model)
     means = activation_means(model, utility_ids, batch_size) if kind == "mean" else None
     named = [(name, tuple(heads)) for name, heads in choices.items()]
-    rivals = _rivals(adapter, named, random_count, seed)
-    plans = [heads for _, heads in named] + [heads for drawn in rivals.values() for heads in drawn]
-    bundles = [[], *([_ablate(kind, head) for head in heads] for heads in plans)]
     _check(adapter, named, kind, means)
-    utility = outcomes(adapter, some(adapter.model, utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
-    of_use = bootstrap_weights(cluster_units(None, utility[0], "utility_ids"), seed + 1, bootstrap_count)
+    sizes = sorted({len(heads) for _, heads in named})
+    rivals = {size: random_heads(adapter, size, random_count, seed) for size in sizes}
+    plans = [heads for _, heads in named] + [heads for drawn in rivals.values() for heads in drawn]
+    bundles = [(), *(ablations(kind, heads) for heads in plans)]
+    texts = {UTILITY: (some(model, utility_ids, 1, UTILITY), 1)}
+    texts |= {group: (some(model, ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
+    found = {name: outcomes(adapter, *text, bundles, means, batch_size) for name, text in texts.items()}
+    noise, use = noise_outcomes(adapter, texts, batch_size), found[UTILITY]
+    of_use = bootstrap_weights(cluster_units(None, use[0], UTILITY), seed + 1, bootstrap_count)
+    guess = constant_share(texts[UTILITY][0])
     rows: list[dict[str, Any]] = []
     unrelated: list[dict[str, Any]] = []
-    for group, token_ids in groups.items():
-        recital = outcomes(
-            adapter, some(adapter.model, token_ids, prefix_length, group), prefix_length, bundles, means, batch_size
-        )
+    collapsed = [bool(one.accuracy.mean() <= guess) for one in use[1:]]
+    for group in groups:
+        recital = found[group]
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
-        scored = [
-            selectivity(m, recital[0], u, utility[0], draws) for m, u in zip(recital[1:], utility[1:], strict=True)
+        count = min(1 + int(units.max()), len(use[0].nll))
+        lost = [losses(m, recital[0], u, use[0], draws, count) for m, u in zip(recital[1:], use[1:], strict=True)]
+        noisy = [
+            losses(m, recital[0], u, use[0], draws, count) for m, u in zip(noise[group], noise[UTILITY], strict=True)
         ]
-        rows += _rows(group, len(units), named, rivals, scored)
-        unrelated = unrelated or _rows("unrelated", len(utility[0].nll), named, rivals, _of_use(scored))
+        card = _Card(kind, named, rivals, lost, noisy, collapsed)
+        rows += card.rows(group, len(units))
+        unrelated = unrelated or card.of_utility(len(use[0].nll))
     return _frame(rows + unrelated)
-
-
-def _of_use(scored: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same choices, looked at for what they cost the held-out text alone."""
-    names = ("share", "lower", "upper")
-    nothing = dict.fromkeys(("selectivity", "lower", "upper", "is_selective"))
-    return [
-        row | nothing | {f"memorization_drop_{name}": row[f"utility_drop_{name}"] for name in names} for row in scored
-    ]
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -103,76 +99,74 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: types.get(name, pl.Float64) for name in (rows[0] if rows else types)})
 
 
-def _ablate(kind: Kind, head: HeadRef) -> Intervention:
-    return Intervention(kind, (head.layer,), head.head)
-
-
 def _check(adapter: Adapter, named: list[tuple[str, Heads]], kind: Kind, means: Means | None) -> None:
     for name, heads in named:
         if not heads:
             raise ProbeError(f"choice {name!r} names no head; leave it out or name at least one.")
         for head in heads:
-            check(adapter, _ablate(kind, head), means)
+            check(adapter, ablations(kind, (head,))[0], means)
 
 
-def _rivals(adapter: Adapter, named: list[tuple[str, Heads]], count: int, seed: int) -> dict[int, list[Heads]]:
-    """Random choices for each size that occurs, the same for all methods of that size."""
+class _Card:
+    """Rows of one group; `lost` holds the losses of the choices, then of the random ones size by size."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        named: list[tuple[str, Heads]],
+        rivals: dict[int, list[Heads]],
+        lost: list[Losses],
+        noisy: list[Losses],
+        collapsed: list[bool],
+    ) -> None:
+        self.kind, self.named, self.lost, self.collapsed = kind, named, lost, collapsed
+        random: dict[tuple[str, int], list[tuple[Heads, Losses]]] = {}
+        start = len(named)
+        for size, drawn in rivals.items():
+            random[kind, size] = list(zip(drawn, lost[start : start + len(drawn)], strict=True))
+            start += len(drawn)
+        self.nulls = Nulls(random, noisy)
+
+    def rows(self, evaluation: str, paragraph_count: int) -> list[dict[str, Any]]:
+        """One row per choice: what it costs recital, how selectively, and what its rivals do."""
+        found = self._rows(evaluation, paragraph_count, "exact_match")
+        for row, (_, heads), lost in zip(found, self.named, self.lost, strict=False):
+            names = ("selectivity", "lower", "upper")
+            row |= {name: levels(lost)[name] for name in names} | self.nulls.beside(lost, self.kind, heads)
+        return found
+
+    def of_utility(self, paragraph_count: int) -> list[dict[str, Any]]:
+        """The same choices, looked at for what they cost the held-out text alone."""
+        return self._rows("unrelated", paragraph_count, "utility")
+
+    def _rows(self, evaluation: str, paragraph_count: int, measure: str) -> list[dict[str, Any]]:
+        found = []
+        for (name, heads), lost, is_collapsed in zip(self.named, self.lost, self.collapsed, strict=False):
+            others = [getattr(o, measure)[0] for names, o in self.nulls.random[self.kind, len(heads)] if names != heads]
+            ends = zip(
+                ("share", "lower", "upper"), with_interval(getattr(lost, measure), lost.cluster_count), strict=True
+            )
+            found.append(
+                {"choice": name, "heads": " ".join(map(str, heads)), "head_count": len(heads), "evaluation": evaluation}
+                | {"paragraph_count": paragraph_count}
+                | {f"drop_{end}": value for end, value in ends}
+                | _against(float(getattr(lost, measure)[0]), others)
+                | {"is_collapsed": is_collapsed}
+            )
+        return found
+
+
+def _against(ours: float, others: list[float]) -> dict[str, float | None]:
+    """Where a drop stands among those of the random choices: their mean and quantiles, and a p value."""
     import numpy as np
 
-    every = [HeadRef(layer, head) for layer in range(adapter.layer_count) for head in range(adapter.head_count)]
-    drawn: dict[int, list[Heads]] = {}
-    for size in sorted({min(len(heads), len(every)) for _, heads in named}):
-        rng = np.random.default_rng([seed, size])
-        picks = [rng.choice(len(every), size, replace=False) for _ in range(count)]
-        drawn[size] = [tuple(every[index] for index in sorted(pick)) for pick in picks]
-    return drawn
-
-
-def _rows(
-    evaluation: str,
-    paragraph_count: int,
-    named: list[tuple[str, Heads]],
-    rivals: dict[int, list[Heads]],
-    scored: list[dict[str, Any]],
-) -> list[dict[str, Any]]:
-    """One row per choice; `scored` holds the choices, then the random ones size by size."""
-    random, start = {}, len(named)
-    for size, drawn in rivals.items():
-        random[size] = scored[start : start + len(drawn)]
-        start += len(drawn)
-    return [
-        {"choice": name, "heads": " ".join(map(str, heads)), "head_count": len(heads), "evaluation": evaluation}
-        | {"paragraph_count": paragraph_count}
-        | _compared(row, random[len(heads)])
-        for (name, heads), row in zip(named, scored[: len(named)], strict=True)
-    ]
-
-
-def _compared(row: dict[str, Any], random: list[dict[str, Any]]) -> dict[str, Any]:
-    """Drop and selectivity of a choice, each beside those of random choices."""
-    drops = {f"drop_{name}": row[f"memorization_drop_{name}"] for name in ("share", "lower", "upper")}
-    of_drop = _against(row["memorization_drop_share"], [other["memorization_drop_share"] for other in random])
-    of_selectivity = _against(row["selectivity"], [other["selectivity"] for other in random])
-    kept = {name: row[name] for name in ("selectivity", "lower", "upper")}
-    flags = {name: row[name] for name in ("is_collapsed", "is_selective")}
-    named = {f"random_drop_{name}": of_drop[name] for name in ("mean", "lower", "upper")}
-    rest = {f"random_{name}": of_selectivity[name] for name in ("mean", "lower", "upper")}
-    return (
-        drops | named | {"drop_p_value": of_drop["p_value"]} | kept | rest | {"p_value": of_selectivity["p_value"]}
-    ) | flags
-
-
-def _against(ours: float | None, random: list[float | None]) -> dict[str, float | None]:
-    """Where a number stands among those of the random choices: their mean and quantiles, and a p value."""
-    import numpy as np
-
-    known = np.array([value for value in random if value is not None])
-    if ours is None or not len(known):
-        return dict.fromkeys(("mean", "lower", "upper", "p_value"))
+    known = np.array([value for value in others if np.isfinite(value)])
+    if not np.isfinite(ours) or not len(known):
+        return dict.fromkeys((*(f"random_drop_{name}" for name in ("mean", "lower", "upper")), "drop_p_value"))
     lower, upper = np.quantile(known, [0.025, 0.975])
     return {
-        "mean": float(known.mean()),
-        "lower": float(lower),
-        "upper": float(upper),
-        "p_value": float((1 + (known >= ours).sum()) / (1 + len(known))),
+        "random_drop_mean": float(known.mean()),
+        "random_drop_lower": float(lower),
+        "random_drop_upper": float(upper),
+        "drop_p_value": float((1 + (known >= ours).sum()) / (1 + len(known))),
     }

@@ -1,4 +1,8 @@
-"""Selectivity: relative loss of recital minus relative loss of use, with a cluster-bootstrap interval."""
+"""Selectivity: what an intervention costs recital beyond what it costs all text, by the same measure on both sides.
+
+Exact match over fifty tokens falls to zero under damage that accuracy per token barely sees, so a difference of the two
+is no selectivity. Here both sides are the relative loss of next-token accuracy under teacher forcing.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-COLLAPSE_SHARE = 0.5  # from this relative utility drop on the model has collapsed and nothing counts as success
 
 
 class PairedScores(NamedTuple):
@@ -19,6 +21,31 @@ class PairedScores(NamedTuple):
     entropy: NDArray[Any]
 
 
+class Losses(NamedTuple):
+    """Relative losses of one intervention: the estimate, then its resamples of clusters, each [1 + draw].
+
+    Attributes:
+        exact_match: of exact match, on the recited paragraphs.
+        recital: of token accuracy, on the same.
+        utility: of token accuracy, on other text.
+        cluster_count: clusters of the smaller of both sets.
+        cost_nats: rise of the mean NLL of other text; finer than accuracy, for comparing what two damages cost.
+    """
+
+    exact_match: NDArray[Any]
+    recital: NDArray[Any]
+    utility: NDArray[Any]
+    cost_nats: NDArray[Any]
+    cluster_count: int
+
+    @property
+    def selectivity(self) -> NDArray[Any]:
+        """Loss of recital beyond that of other text, [1 + draw]; not a number where nothing is recited."""
+        import numpy as np
+
+        return np.where(np.isfinite(self.exact_match), self.recital - self.utility, np.nan)
+
+
 def bootstrap_weights(units: NDArray[Any], seed: int, count: int) -> NDArray[Any]:
     """Weight of each paragraph in each bootstrap sample of clusters, [draw, paragraph]; row 0 is the sample itself."""
     import numpy as np
@@ -28,44 +55,61 @@ def bootstrap_weights(units: NDArray[Any], seed: int, count: int) -> NDArray[Any
     return np.concatenate([np.ones((1, len(units))), picked[:, units]])
 
 
-def selectivity(
+def losses(
     memory: PairedScores,
     clean_memory: PairedScores,
     use: PairedScores,
     clean_use: PairedScores,
     draws: tuple[NDArray[Any], NDArray[Any]],
-) -> dict[str, float | bool | None]:
-    """Drops and selectivity with the cluster-bootstrap interval; row 0 of the draws is the estimate."""
-    import numpy as np
+    cluster_count: int,
+) -> Losses:
+    """Losses of one intervention against the untouched model.
 
+    Args:
+        memory, clean_memory: recited paragraphs with and without the intervention.
+        use, clean_use: other text with and without it.
+        draws: weights of both sets, [1 + draw, paragraph], as `bootstrap_weights` gives them.
+        cluster_count: clusters of the smaller of both sets.
+    """
     of_memory, of_use = draws
-    lost = relative_drop(of_memory @ memory.exact_match, of_memory @ clean_memory.exact_match)
-    less_accurate = relative_drop(of_use @ use.accuracy, of_use @ clean_use.accuracy)
-    less_likely = -np.expm1((of_use @ (clean_use.nll - use.nll)) / of_use.sum(1))
-    spoiled = np.fmax(less_accurate, less_likely)
-    is_collapsed = bool(spoiled[0] >= COLLAPSE_SHARE)
-    named: dict[str, float | bool | None] = {}
-    for name, values in (("memorization_drop", lost), ("utility_drop", spoiled)):
-        estimate, lower, upper = with_interval(values)
+    return Losses(
+        relative_drop(of_memory @ memory.exact_match, of_memory @ clean_memory.exact_match),
+        relative_drop(of_memory @ memory.accuracy, of_memory @ clean_memory.accuracy),
+        relative_drop(of_use @ use.accuracy, of_use @ clean_use.accuracy),
+        of_use @ (use.nll - clean_use.nll) / of_use.sum(1),
+        cluster_count,
+    )
+
+
+def levels(found: Losses) -> dict[str, float | None]:
+    """Drops and selectivity with their intervals, under the names of the table interventions."""
+    named: dict[str, float | None] = {}
+    of = {"memorization_drop": found.exact_match, "recital_loss": found.recital, "utility_drop": found.utility}
+    for name, values in of.items():
+        estimate, lower, upper = with_interval(values, found.cluster_count)
         named |= {f"{name}_share": estimate, f"{name}_lower": lower, f"{name}_upper": upper}
-    estimate, lower, upper = with_interval(lost - spoiled)
-    is_selective = lower is not None and lower > 0 and not is_collapsed
-    of_selectivity = {"selectivity": estimate, "lower": lower, "upper": upper}
-    return named | of_selectivity | {"is_collapsed": is_collapsed, "is_selective": is_selective}
+    estimate, lower, upper = with_interval(found.selectivity, found.cluster_count)
+    return named | {"selectivity": estimate, "lower": lower, "upper": upper}
 
 
-def with_interval(values: NDArray[Any]) -> tuple[float | None, float | None, float | None]:
-    """Estimate and the 2.5 % and 97.5 % quantile of its bootstrap; nothing where there is no estimate.
+def with_interval(values: NDArray[Any], cluster_count: int) -> tuple[float | None, float | None, float | None]:
+    """Estimate and the 95 % interval of its bootstrap, expanded for few clusters; no interval below three.
 
     Args:
         values: the estimate, then its resamples, [1 + draw]; not a number where undefined.
+        cluster_count: clusters that were resampled.
     """
     import numpy as np
+
+    from probes.statistics.clusters import LEAST_CLUSTER_COUNT, expanded_tail
 
     defined = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(defined):
         return None, None, None
-    lower, upper = np.quantile(defined, [0.025, 0.975])
+    if cluster_count < LEAST_CLUSTER_COUNT:
+        return float(values[0]), None, None
+    tail = expanded_tail(cluster_count)
+    lower, upper = np.quantile(defined, [tail, 1 - tail])
     return float(values[0]), float(lower), float(upper)
 
 

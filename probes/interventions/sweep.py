@@ -1,8 +1,9 @@
-"""Sweeps of interventions: cost to recital and to the rest, selectivity with an interval, collapse told apart.
+"""Sweeps of interventions: cost to recital and to the rest, selectivity with an interval, beside its nulls.
 
 P2 (Menta et al. 2025, arXiv 2501.05078) short-circuits attention block by block. An early block takes everything
-down with it, so the loss of recital counts only as far as the model keeps its use: selectivity = relative drop of
-exact match − relative drop of utility, utility being text that is not in the groups.
+down with it, so the loss of recital counts only as far as other text is spared: selectivity = relative loss of token
+accuracy on recital − relative loss of token accuracy on text that is not in the groups, against what as many random
+heads and noise of the same cost to that text reach.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from probes.forward.trunk import TokenScores, clean_trunk, score_tokens
 from probes.interventions.hooks import (
     NOTHING,
     Intervention,
+    Kind,
     Means,
     activation_means,
     block_sweep,
@@ -28,8 +30,9 @@ from probes.interventions.hooks import (
     interventions_named,
     last_quartile,
 )
+from probes.interventions.nulls import Heads, Nulls, ablations, heads_of, noised, noises, random_heads
 from probes.interventions.partial_forward import applied, layers_of_heads
-from probes.interventions.selectivity import PairedScores, bootstrap_weights, selectivity
+from probes.interventions.selectivity import Losses, PairedScores, bootstrap_weights, levels, losses
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,6 +52,9 @@ __all__ = [
     "measure_interventions",
 ]
 
+UTILITY = "utility_ids"
+"""Name of the other text among the groups."""
+
 
 def measure_interventions(
     model: nn.Module,
@@ -62,6 +68,7 @@ def measure_interventions(
     means: Means | None = None,
     seed: int = 0,
     bootstrap_count: int = 1000,
+    random_count: int = 20,
 ) -> pl.DataFrame:
     """Recital and utility under each intervention; the first row of each group is the untouched model (kind none).
 
@@ -79,39 +86,100 @@ def measure_interventions(
         clusters, utility_clusters: near-duplicate cluster of each paragraph by group; each its own where absent.
         means: for mean ablation; from utility_ids where absent.
         seed, bootstrap_count: resamples of clusters; the interval is their 2.5 % and 97.5 % quantile.
+        random_count: random choices of heads for each kind and number of heads.
 
     Returns:
         kind, part, layer (lowest), last_layer, head (null: all), paragraph_group, paragraph_count, cluster_count,
         em_mean (tokens), nll_nats, token_accuracy_share, entropy_nats, utility_nll_nats, utility_perplexity,
-        utility_accuracy_share, memorization_drop_share, utility_drop_share (each with _lower, _upper), selectivity,
-        lower, upper, is_collapsed, is_selective. Utility drop is the larger of two relative drops, of next-token
-        accuracy and of the geometric mean of the probability of the true token; selectivity is null where the
-        untouched model recites nothing. is_selective: the interval lies above 0 and the model has not collapsed
-        (drop < 0.5).
+        utility_accuracy_share; memorization_drop_share (exact match), recital_loss_share and utility_drop_share
+        (token accuracy of the group and of utility_ids; each with _lower, _upper), selectivity (the last two's
+        difference; null where the untouched model recites nothing), lower, upper; random_mean, random_lower,
+        random_upper and p_value of as many random heads, noise_mean, noise_lower, noise_upper of noise on all weights
+        that raises utility_nll_nats as much; null_value (mean of the null that leaves less), excess over it,
+        excess_lower, excess_upper;
+        is_selective (see `Nulls.beside`) and is_collapsed: utility is no better than always the commonest token.
 
     Raises:
         ProbeError: no paragraphs in a group or in utility_ids, clusters that do not fit, impossible interventions.
     """
     adapter, todo = adapter_for(model), [NOTHING, *interventions]
     means = _means(adapter, todo, utility_ids, means, batch_size)
-    bundles = [(intervention,) for intervention in todo]
-    utility = outcomes(adapter, some(adapter.model, utility_ids, 1, "utility_ids"), 1, bundles, means, batch_size)
+    rivals = _rivals(adapter, todo, random_count, seed)
+    plans = [(one,) for one in todo] + [
+        ablations(kind, heads) for (kind, _), drawn in rivals.items() for heads in drawn
+    ]
+    texts = {UTILITY: (some(model, utility_ids, 1, "utility_ids"), 1)}
+    texts |= {group: (some(model, ids, prefix_length, group), prefix_length) for group, ids in groups.items()}
+    found = {name: outcomes(adapter, *text, plans, means, batch_size) for name, text in texts.items()}
+    noise = noise_outcomes(adapter, texts, batch_size)
+    utility = found[UTILITY]
     utility_units = cluster_units(utility_clusters, utility[0], "utility_ids")
     of_use = bootstrap_weights(utility_units, seed + 1, bootstrap_count)
+    guess = constant_share(texts[UTILITY][0])
     rows: list[dict[str, Any]] = []
-    for group, token_ids in groups.items():
-        recital = outcomes(
-            adapter, some(adapter.model, token_ids, prefix_length, group), prefix_length, bundles, means, batch_size
-        )
+    for group in groups:
+        recital = found[group]
         units = cluster_units((clusters or {}).get(group), recital[0], group)
         draws = bootstrap_weights(units, seed, bootstrap_count), of_use
-        for intervention, memory, use in zip(todo, recital, utility, strict=True):
+        count = 1 + int(min(units.max(), utility_units.max()))
+        lost = [losses(m, recital[0], u, utility[0], draws, count) for m, u in zip(recital, utility, strict=True)]
+        noisy = [
+            losses(m, recital[0], u, utility[0], draws, count)
+            for m, u in zip(noise[group], noise[UTILITY], strict=True)
+        ]
+        nulls = Nulls(_by_kind(adapter, todo, rivals, lost), noisy)
+        for index, intervention in enumerate(todo):
+            heads = heads_of(adapter, intervention)
             rows.append(
                 _describe(intervention, group, units)
-                | _levels(memory, use)
-                | selectivity(memory, recital[0], use, utility[0], draws)
+                | _levels(recital[index], utility[index])
+                | levels(lost[index])
+                | nulls.beside(lost[index], intervention.kind, heads)
+                | {"is_collapsed": bool(utility[index].accuracy.mean() <= guess)}
             )
     return _frame(rows)
+
+
+def _rivals(adapter: Adapter, todo: list[Intervention], count: int, seed: int) -> dict[tuple[Kind, int], list[Heads]]:
+    """Random choices of heads for each kind and number of heads; single heads are each other's where all are swept."""
+    asked = {(one.kind, len(heads_of(adapter, one))) for one in todo if heads_of(adapter, one)}
+    every = adapter.layer_count * adapter.head_count
+    swept = {kind: sum(one.kind == kind and one.head is not None for one in todo) for kind, _ in asked}
+    wanted = sorted((kind, size) for kind, size in asked if not (size == 1 and swept[kind] == every))
+    return {(kind, size): random_heads(adapter, size, count, seed) for kind, size in wanted}
+
+
+def _by_kind(
+    adapter: Adapter, todo: list[Intervention], rivals: dict[tuple[Kind, int], list[Heads]], lost: list[Losses]
+) -> dict[tuple[str, int], list[tuple[Heads, Losses]]]:
+    """Losses of the alternatives by kind and number of heads; `lost` holds those of `todo`, then of the rivals."""
+    known: dict[tuple[str, int], list[tuple[Heads, Losses]]] = {}
+    start = len(todo)
+    for (kind, size), drawn in rivals.items():
+        known[kind, size] = list(zip(drawn, lost[start : start + len(drawn)], strict=True))
+        start += len(drawn)
+    for intervention, found in zip(todo, lost, strict=False):
+        if intervention.head is not None and (intervention.kind, 1) not in rivals:
+            known.setdefault((intervention.kind, 1), []).append((heads_of(adapter, intervention), found))
+    return known
+
+
+def noise_outcomes(
+    adapter: Adapter, texts: Mapping[str, tuple[Tensor, int]], batch_size: int
+) -> dict[str, list[PairedScores]]:
+    """Outcome under each of `noises()` on each text, given as token ids and prefix length; every noise is made once."""
+    found: dict[str, list[PairedScores]] = {name: [] for name in texts}
+    for noise in noises():
+        with noised(adapter.model, noise):
+            for name, (ids, prefix_length) in texts.items():
+                found[name] += outcomes(adapter, ids, prefix_length, [()], None, batch_size)
+    return found
+
+
+def constant_share(token_ids: Tensor) -> float:
+    """Accuracy of always predicting the commonest token of a text."""
+    predicted = token_ids[:, 1:].flatten()
+    return float(predicted.unique(return_counts=True)[1].max()) / len(predicted)
 
 
 def _means(

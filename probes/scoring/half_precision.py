@@ -42,11 +42,6 @@ class RescoredScores:
     calibration_count: int
     missed_count: int
 
-    @property
-    def flip_share(self) -> float:
-        """Share of all rows whose exact match half precision got wrong, as far as rescoring saw."""
-        return self.flipped_count / max(1, self.scores.paragraphs.height)
-
 
 def score_with_rescoring(
     model: PreTrainedModel,

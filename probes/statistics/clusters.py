@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,49 +57,16 @@ def bootstrap_means(means: np.ndarray, draws: int, seed: int) -> np.ndarray:
     return result.reshape(draws, *means.shape[1:])
 
 
-def cluster_bootstrap(
-    values: np.ndarray,
-    clusters: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray] | None = None,
-    draws: int = 2000,
-    *,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Statistic of the cluster means with its 95 % percentile interval.
+def percentile_interval(
+    resampled: np.ndarray, coverage: float = 0.95, cluster_count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the central `coverage` of [draw, ...], each [...]; NaN draws are left out.
 
-    Args:
-        values: [paragraph, ...]; NaN is left out.
-        clusters: labels, [paragraph].
-        statistic: maps cluster means [cluster, ...] to [...]; the mean if not given, which is vectorised.
-        draws: bootstrap samples.
-        seed: seed of the resampling.
-
-    Returns:
-        Estimate, lower and upper end, each [...] (numpy scalars for one-dimensional values); the ends are NaN below
-        three clusters.
-
-    Raises:
-        ProbeError: values and clusters do not fit.
+    With the number of clusters behind them the ends lie as far out as t and the bias of the bootstrap's variance ask
+    for (expanded percentile interval: Hesterberg 2015, section 5.3).
     """
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) != len(clusters) or not len(values):
-        raise ProbeError(f"{len(values)} values come with {len(clusters)} cluster labels; give one label for each.")
-    means = cluster_means(values, clusters)
-    estimate = nan_mean(means) if statistic is None else np.asarray(statistic(means))
-    if len(means) < LEAST_CLUSTER_COUNT:
-        return estimate[()], np.full_like(estimate, np.nan)[()], np.full_like(estimate, np.nan)[()]
-    if statistic is None:
-        resampled = bootstrap_means(means, draws, seed)
-    else:
-        rng = np.random.default_rng(seed)
-        resampled = np.stack([statistic(means[rng.integers(len(means), size=len(means))]) for _ in range(draws)])
-    lower, upper = percentile_interval(resampled)
-    return estimate[()], lower[()], upper[()]
-
-
-def percentile_interval(resampled: np.ndarray, coverage: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the central `coverage` of [draw, ...], each [...]; NaN draws are left out."""
-    tails = [(1 - coverage) / 2, (1 + coverage) / 2]
+    tail = (1 - coverage) / 2 if cluster_count is None else expanded_tail(cluster_count, coverage)
+    tails = [tail, 1 - tail]
     flat = resampled.reshape(len(resampled), -1)
     ends = np.quantile(flat, tails, axis=0)
     partial = np.isnan(flat).any(axis=0) & ~np.isnan(flat).all(axis=0)
@@ -108,6 +74,15 @@ def percentile_interval(resampled: np.ndarray, coverage: float = 0.95) -> tuple[
         ends[:, partial] = np.nanquantile(flat[:, partial], tails, axis=0)
     lower, upper = ends.reshape(2, *resampled.shape[1:])
     return lower, upper
+
+
+def expanded_tail(cluster_count: int, coverage: float = 0.95) -> float:
+    """Quantile at which a bootstrap over this many clusters is read off instead of (1 - coverage) / 2."""
+    from scipy.special import ndtr
+    from scipy.stats import t
+
+    count = max(cluster_count, 2)
+    return float(ndtr(-np.sqrt(count / (count - 1)) * t.ppf((1 + coverage) / 2, count - 1)))
 
 
 def nan_mean(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,11 @@ COLUMNS = (
     "paragraph_id", "position", "em_drop", "delta_nll_nats", "surprisal_bits", "token_nll_nats", "duplication_count",
     "is_memorized", "near_duplicate_cluster",
 )  # fmt: skip
+_REPLACEMENT = "replacement_surprisal_bits"
+NLL_BINS = 8
+# Where what takes a token's place is as rare as the token by design (frequency-matched), it is no covariate: holding it
+# fixed would hold the token's own rarity fixed.
+MOST_SHARED = 0.25
 _TINY = 1e-9  # share of a regressor's square that controls must leave for its effect to be identified
 
 
@@ -31,6 +36,9 @@ class Panel:
         is_memorized: whether the paragraph is memorized.
         duplication_doublings: log2 of copies (at least one) minus its mean over clusters.
         token_id: token type, or None where the frame does not tell.
+        nll_bin: which eighth of all tokens its NLL falls in: a threshold is no line.
+        replacement_rarity: mean surprisal of what took its place, centred within paragraphs; None where that is not
+            known, or shares more than a quarter of its variation with the token's own rarity.
         root_weight: square root of 1 / paragraphs of the cluster: a cluster weighs one, however many near duplicates.
     """
 
@@ -43,6 +51,8 @@ class Panel:
     is_memorized: np.ndarray
     duplication_doublings: np.ndarray
     token_id: np.ndarray | None
+    nll_bin: np.ndarray
+    replacement_rarity: np.ndarray | None
     root_weight: np.ndarray
 
     @property
@@ -79,8 +89,8 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ProbeError(f"the trigger frame lacks {', '.join(missing)}; give rows of the view triggers.")
-    token = [name for name in ("token_id",) if name in frame.columns]
-    kept = frame.select(*COLUMNS, *token).drop_nulls().sort("paragraph_id", "position")
+    token = [name for name in ("token_id", _REPLACEMENT) if name in frame.columns]
+    kept = frame.select(*COLUMNS, *token).drop_nulls((*COLUMNS, *token[:1])).sort("paragraph_id", "position")
     if kept.is_empty():
         raise ProbeError(
             "the trigger frame has no token with both an outcome and a token NLL; perturb paragraphs first."
@@ -106,8 +116,31 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
         kept["is_memorized"].to_numpy().astype(bool),
         doublings[paragraph],
         kept["token_id"].to_numpy() if "token_id" in kept.columns else None,
+        _eighths(kept["token_nll_nats"].to_numpy(), sizes[paragraph]),
+        _replacement_rarity(kept, centred["rarity"].to_numpy()),
         np.sqrt(sizes)[paragraph],
     )
+
+
+def _eighths(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Which eighth of the weight lies below each value, [token]; equal values fall together, copies weigh as one."""
+    distinct, place = np.unique(values, return_inverse=True)
+    of_value = np.bincount(place, weights, minlength=len(distinct))
+    below = (np.cumsum(of_value) - of_value) / of_value.sum()
+    return np.floor(NLL_BINS * below + _TINY).astype(np.int64)[place]
+
+
+def _replacement_rarity(kept: pl.DataFrame, rarity: np.ndarray) -> np.ndarray | None:
+    """Surprisal of the replacements, centred within paragraphs, [token]; None where it is no covariate."""
+    if _REPLACEMENT not in kept.columns or kept[_REPLACEMENT].null_count():
+        return None
+    value = (
+        kept.select((pl.col(_REPLACEMENT) - pl.col(_REPLACEMENT).mean()).over("paragraph_id")).to_series().to_numpy()
+    )
+    if not value.any():
+        return None
+    shared = float(value @ rarity) ** 2 / max(float(value @ value) * float(rarity @ rarity), _TINY)
+    return value if shared <= MOST_SHARED else None
 
 
 @dataclass(frozen=True)
@@ -118,7 +151,8 @@ class ControlBasis:
 
     @classmethod
     def of(cls, panel: Panel, adjustment: str) -> ControlBasis:
-        """Controls of an adjustment: paragraph, position, token_nll, or full (position and token NLL).
+        """Controls of an adjustment: paragraph, position, token_nll, or full (position, token NLL and
+        the rarity of what took its place). Token NLL enters as a line and in eighths.
 
         Controls are separate for memorized paragraphs and the others and may change with duplication, so that no
         profile of position or likelihood stands in for rarity or for its interactions.
@@ -132,6 +166,10 @@ class ControlBasis:
             columns.append(panel.centred(panel.position * doublings)[:, None])
         if adjustment in ("token_nll", "full"):
             columns += [(panel.token_nll * factor)[:, None] for factor in (*groups, doublings)]
+            bins = (panel.nll_bin[:, None] == np.unique(panel.nll_bin)).astype(np.float64)
+            columns += [panel.centred(bins * group[:, None]) for group in groups]
+        if adjustment == "full" and panel.replacement_rarity is not None:
+            columns += [(panel.replacement_rarity * factor)[:, None] for factor in (*groups, doublings)]
         controls = np.concatenate([np.empty((len(panel.rarity), 0)), *columns], axis=1)
         return cls(_orthonormal(panel.scaled(controls, axis=-2)))
 

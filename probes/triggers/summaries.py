@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
-from probes.statistics.clusters import benjamini_hochberg, cluster_means, cluster_t_test
+from probes.statistics.bounded import bounded_test
+from probes.statistics.clusters import ClusterTest, benjamini_hochberg, cluster_means, cluster_t_test
 from probes.statistics.rank_correlation import average_ranks, unit_features
 
 _TRIGGER_COLUMNS = ("paragraph_id", "position", "em_drop", "surprisal_bits", "is_memorized", "near_duplicate_cluster")
@@ -40,12 +42,20 @@ def strongest_triggers(frame: pl.DataFrame) -> pl.DataFrame:
         kept = grid.chosen(group)
         for statistic, values in _statistics(grid, kept).items():
             null = 0.5 if statistic == "rarity_percentile" else 0.0
-            test = cluster_t_test(values, grid.clusters[kept], null) if kept.any() else None
+            test = _test_of(statistic, values, grid.clusters[kept], null) if kept.any() else None
             rows.append(_summary_row(group, statistic, null, test, int((~np.isnan(values)).sum())))
     numbers = dict.fromkeys(_NUMBERS, pl.Float64)
     counts = {"cluster_count": pl.Int32, "paragraph_count": pl.Int32}
     schema: dict[str, Any] = {"paragraph_group": pl.String, "statistic": pl.String, **numbers, **counts}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col(*_NUMBERS).fill_nan(None))
+
+
+def _test_of(statistic: str, values: np.ndarray, clusters: np.ndarray, null: float) -> ClusterTest:
+    """A percentile lies in 0..1; differences and correlations are cut at their bounds, far from which they lie."""
+    if statistic == "rarity_percentile":
+        return bounded_test(values, clusters, 0.0, 1.0, null)
+    test = cluster_t_test(values, clusters, null)
+    return replace(test, lower=np.maximum(test.lower, -1.0), upper=np.minimum(test.upper, 1.0))
 
 
 def _summary_row(group: str, statistic: str, null: float, test: Any, paragraphs: int) -> tuple[Any, ...]:
@@ -183,13 +193,13 @@ def _pointing(
     if name == "top_hit":
         shares = (shares > 0).astype(np.float64)  # any of the strongest counts as hit
     hits = np.einsum("ihl,il->ih", points, shares)
-    test = cluster_t_test(hits, clusters)
+    test = bounded_test(hits.clip(0.0, 1.0), clusters, 0.0, 1.0)
     chance = float(cluster_means(shares.mean(axis=1), clusters).mean()) if name == "top_hit" else 0.5
     matched = cluster_means(np.einsum("ihl,il->ih", _elsewhere(points, clusters), shares), clusters).mean(axis=0)
     placebo = _repaired(cluster_means(points, clusters), cluster_means(shares, clusters), rng, count)
     centre = placebo.mean(axis=0)
     beyond = (np.abs(placebo - centre) >= np.abs(test.estimate - centre) - 1e-12).sum(axis=0)
-    p_value = np.where(np.isnan(test.p_value), np.nan, (beyond + 1) / (count + 1))
+    p_value = np.where(np.isnan(test.lower), np.nan, (beyond + 1) / (count + 1))
     return {
         "statistic": name, "estimate": test.estimate, "lower": test.lower, "upper": test.upper, "chance": chance,
         "position_matched": matched, "p_value": p_value, "q_value": benjamini_hochberg(p_value),
@@ -249,11 +259,12 @@ def head_correlations(attention: np.ndarray, clusters: np.ndarray) -> pl.DataFra
     constant = np.asarray(~features.any(axis=-1))
     values[constant[:, first] | constant[:, second]] = np.nan
     test = cluster_t_test(values, clusters)
+    lower, upper = np.maximum(test.lower, -1.0), np.minimum(test.upper, 1.0)
     null = _between_clusters(cluster_means(features, clusters))[first, second]
     return pl.DataFrame(
         {
             "layer_a": first // heads, "head_a": first % heads, "layer_b": second // heads, "head_b": second % heads,
-            "estimate": test.estimate, "lower": test.lower, "upper": test.upper,
+            "estimate": test.estimate, "lower": lower, "upper": upper,
             "position_null": np.where(np.isnan(test.estimate), np.nan, null), "cluster_count": test.cluster_count,
         }
     ).with_columns(pl.selectors.float().fill_nan(None), pl.selectors.integer().cast(pl.Int32))  # fmt: skip

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from probes.errors import ProbeError
-from probes.workers.worker import EngineSettings, Pool
+from probes.workers.worker import EngineSettings, Pool, Worker
 
 
 def run_shards(
@@ -90,8 +90,8 @@ class _Schedule:
         self.pool, self.shards, self.settings = pool, shards, settings
         self.waiting = deque(range(len(shards)))
         self.losses: Counter[int] = Counter()
-        self.busy: dict[Any, tuple[int, float]] = {}
-        self.idle: list[Any] = []
+        self.busy: dict[Worker, tuple[int, float]] = {}
+        self.idle: list[Worker] = []
         stack.callback(self._dismiss)
 
     def run(self) -> Iterator[tuple[int, Any]]:
@@ -130,7 +130,7 @@ class _Schedule:
                 del self.busy[worker]
                 self._lose(worker, index)
 
-    def _lose(self, worker: Any, index: int) -> None:
+    def _lose(self, worker: Worker, index: int) -> None:
         worker.kill()
         self.losses[index] += 1
         if self.losses[index] >= self.settings.attempts:

@@ -70,7 +70,7 @@ class Worker(Protocol):
 class Pool(Protocol):
     """A source of workers, and the one who knows how to wait for them."""
 
-    def hire(self) -> Any:
+    def hire(self) -> Worker:
         """A new worker."""
 
     def wait(self, workers: Sequence[Any], timeout_s: float | None) -> list[tuple[Any, ShardOutcome]]:

@@ -1,8 +1,8 @@
 -- Which block's attention does recital need most, beyond what everything needs?
-SELECT layer, memorization_drop_share, utility_drop_share, selectivity, lower, upper, is_collapsed, is_selective,
+SELECT layer, memorization_drop_share, recital_loss_share, utility_drop_share, excess, excess_lower, excess_upper,
        count(*) FILTER (is_selective) OVER () AS selective_count, count(*) OVER () AS block_count
 FROM interventions
 WHERE checkpoint_id = $checkpoint_id AND kind = 'identity' AND head IS NULL AND paragraph_group = 'MP'
-  AND selectivity IS NOT NULL
-ORDER BY is_collapsed, selectivity DESC
+  AND layer = last_layer AND part = 'attention' AND excess IS NOT NULL
+ORDER BY excess DESC, layer
 LIMIT 1

@@ -1,6 +1,6 @@
 -- wilson_upper(share, trials): upper end of the 95 % Wilson interval of a share seen in so many independent trials.
--- NULL below three trials. 1.9599639845 is the 97.5 % quantile of the normal distribution, 3.8414588207 its square.
+-- NULL below three trials. 3.841458820694124 is the square of the normal distribution's 97.5 % quantile.
 SELECT CASE WHEN trials >= 3 THEN
-    least(1.0, (share + 3.8414588207 / (2 * trials)
-        + 1.9599639845 * sqrt((share * (1 - share) + 3.8414588207 / (4 * trials)) / trials)) / (1 + 3.8414588207 / trials))
+    least(1.0, (share + 3.841458820694124 / (2 * trials)
+        * (1 + sqrt(1 + 4 * trials * share * (1 - share) / 3.841458820694124))) / (1 + 3.841458820694124 / trials))
 END

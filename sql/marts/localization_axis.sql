@@ -1,7 +1,8 @@
 -- One row per checkpoint, layer and measure: every localization of the same memorized paragraphs on one axis.
 -- measure: gradient_share (of the paragraph's sum of largest entries), patching_effect (NLL of the impact token, nats,
--- mean over the layer's heads of q, k and v patched one by one), recall_drop, utility_drop and selectivity (relative
--- losses with the block's attention short-circuited). null_value: what a layer would show that is like all others
+-- mean over the layer's heads of q, k and v patched one by one), recall_drop, utility_drop (relative losses of token
+-- accuracy with the block's attention replaced: kind identity, mean, zero, uniform) and selectivity, their difference, whose
+-- null is what as many random heads or noise of the same cost reach. null_value: what a layer would show that is like all others
 -- (shares), or that does nothing (effects). Intervals: 95 %, near-duplicate clusters as units.
 WITH memorized AS (
     SELECT checkpoint_id, paragraph_id, layer, sum(max_abs) AS size
@@ -32,20 +33,20 @@ summary AS (
 short_circuit AS (
     SELECT *
     FROM interventions
-    WHERE kind = 'identity' AND head IS NULL AND layer = last_layer AND paragraph_group = 'MP'
+    WHERE kind <> 'none' AND part = 'attention' AND head IS NULL AND layer = last_layer AND paragraph_group = 'MP'
 )
-SELECT checkpoint_id, layer, measure, estimate, lower, upper, null_value, cluster_count,
+SELECT checkpoint_id, layer, measure, NULL::VARCHAR AS kind, estimate, lower, upper, null_value, cluster_count,
        NULL::BOOLEAN AS is_collapsed
 FROM summary
 UNION ALL
-SELECT checkpoint_id, layer, 'recall_drop', memorization_drop_share, memorization_drop_lower, memorization_drop_upper, 0,
+SELECT checkpoint_id, layer, 'recall_drop', kind, recital_loss_share, recital_loss_lower, recital_loss_upper, 0,
        cluster_count, is_collapsed
 FROM short_circuit
 UNION ALL
-SELECT checkpoint_id, layer, 'utility_drop', utility_drop_share, utility_drop_lower, utility_drop_upper, 0,
+SELECT checkpoint_id, layer, 'utility_drop', kind, utility_drop_share, utility_drop_lower, utility_drop_upper, 0,
        cluster_count, is_collapsed
 FROM short_circuit
 UNION ALL
-SELECT checkpoint_id, layer, 'selectivity', selectivity, lower, upper, 0, cluster_count, is_collapsed
+SELECT checkpoint_id, layer, 'selectivity', kind, selectivity, lower, upper, null_value, cluster_count, is_collapsed
 FROM short_circuit
-ORDER BY checkpoint_id, measure, layer
+ORDER BY checkpoint_id, measure, kind, layer

@@ -1,11 +1,14 @@
 -- One row per checkpoint and memorized or not: is the token whose change costs most rarer than chance?
 -- Ties share the title. rarity_percentile: 1 = rarest of its prefix, chance is 0.5.
--- position_matched: rarity percentile of the tokens that other paragraphs have at the same positions.
+-- position_matched: rarity percentile of the tokens that the other clusters have at the same positions.
 WITH token AS (
-    SELECT *, avg(prefix_rarity_percentile) OVER (PARTITION BY checkpoint_id, is_memorized, position) AS expected,
+    SELECT *, (sum(prefix_rarity_percentile) OVER place - sum(prefix_rarity_percentile) OVER own)
+               / nullif(count(prefix_rarity_percentile) OVER place - count(prefix_rarity_percentile) OVER own, 0) AS expected,
            max(em_drop) OVER (PARTITION BY checkpoint_id, paragraph_id) AS strongest
     FROM triggers
     WHERE em_drop IS NOT NULL
+    WINDOW place AS (PARTITION BY checkpoint_id, is_memorized, position),
+           own AS (PARTITION BY checkpoint_id, is_memorized, position, near_duplicate_cluster)
 ),
 by_cluster AS (
     SELECT checkpoint_id, is_memorized, near_duplicate_cluster,

@@ -34,7 +34,9 @@ shard_tokens = 100_000
 [paragraphs]
 seed = 1
 [training]
+row_length = 0
 background_count = 40
+batch_size = 8
 held_out = 8
 checkpoint_count = 2
 hidden_size = 32
@@ -43,9 +45,9 @@ head_count = 2
 learning_rate = 1e-2
 threads = 1
 [training.rungs]
-128 = 4
-16 = 8
-1 = 12
+256 = 4
+8 = 8
+1 = 8
 [probes]
 paragraphs_per_group = 4
 bootstrap_draws = 100

@@ -17,7 +17,7 @@ from assets.editing.stages import edit_summaries, edits
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope, Stage
 from assets.localization.perturbations import perturbations
-from assets.memorization import generations, scores
+from assets.memorization.stages import generations, scores
 from assets.training import trained_checkpoints
 from warehouse.home import Home
 
@@ -30,6 +30,7 @@ kind = "text-folder"
 vocabulary_size = 512
 shard_tokens = 20000
 [training]
+row_length = 0
 background_count = 20
 batch_size = 8
 held_out = 6

@@ -50,7 +50,8 @@ def imported(path: Path, modules: set[str]) -> set[str]:
 
 def entries(folder: Path) -> list[str]:
     """What a reader sees in a folder, without the package marker and what Python leaves behind."""
-    return sorted(path.name for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__"))
+    quiet = ("__init__.py", "__pycache__", "py.typed")
+    return sorted(path.name for path in folder.iterdir() if path.name not in quiet)
 
 
 def private_names(tree: ast.Module) -> list[str]:

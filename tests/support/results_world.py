@@ -189,8 +189,9 @@ class World:
         self.put(
             "interventions", name, kind=["identity"] * self.layers, part=["attention"] * self.layers, layer=range(self.layers),
             last_layer=range(self.layers), paragraph_group=["MP"] * self.layers, memorization_drop_share=drops,
-            utility_drop_share=drops / 3, selectivity=drops * 2 / 3, lower=drops / 2, upper=drops, is_collapsed=drops > 0.9,
-            is_selective=drops < 0.9,
+            recital_loss_share=drops, utility_drop_share=drops / 3, selectivity=drops * 2 / 3, lower=drops / 2, upper=drops,
+            null_value=[0.05] * self.layers, excess=drops / 2, excess_lower=drops / 3, excess_upper=drops * 0.8,
+            is_collapsed=drops > 0.9, is_selective=drops < 0.9,
         )  # fmt: skip
         self.put(
             "claims", name, claim_id=["rare-triggers", "late-triggers"], paper=["P1"] * 2, statement=["Rare tokens <b>trigger</b>.", "Late ones do."],

@@ -14,7 +14,7 @@ import torch
 from assets.framework.dagster_assets import Workspace, definition_of
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope, Shards, Stage
-from assets.memorization import scores
+from assets.memorization.stages import scores
 from warehouse.home import Home
 
 FAMILIES = ("llama", "gpt_neox")

@@ -27,7 +27,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     root = tmp_path_factory.mktemp("secure")
     home = Home(root / "home").prepare()
     writer = TableStore.of(home, "duplication_ladder").writer("c1", {"upstream": {}}, 1)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c1")
+    writer.write(
+        0,
+        pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1}),
+        corpus_id="c1",
+    )
     writer.finish()
     pl.DataFrame({"secret": ["outside"]}).write_parquet(root / "outside.parquet")
     pl.DataFrame({"secret": ["inside, but not a table"]}).write_parquet(home.root / "mine.parquet")
@@ -112,7 +116,7 @@ def test_two_connections_at_once_are_both_locked_and_the_later_shows_what_was_pu
     asked = "SELECT count(*) FROM duplication_ladder"
     with connect(copied) as first:
         writer = TableStore.of(copied, "duplication_ladder").writer("c2", {"upstream": {}}, 1)
-        rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1}
+        rows = {"paragraph_id": ["a", "b"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1}
         writer.write(0, pl.DataFrame(rows), corpus_id="c2")
         writer.finish()
         publish_catalog(copied)
@@ -222,4 +226,9 @@ def test_secrets_are_blanked_in_sentences(monkeypatch: pytest.MonkeyPatch) -> No
         "GET https://me:pass@host/x?token=tttt&a=1 with Bearer abcdefghij, hf_ABCDEFGHIJKL and correct horse failed"
     )
     assert said == "GET https://***@host/x?token=***&a=1 with Bearer ***, *** and *** failed"
+    assert without_secrets("password: 'hunter2!' and hunter2!") == "password: '***' and hunter2!"
     assert without_secrets("step-1000 of EleutherAI/pythia-70m") == "step-1000 of EleutherAI/pythia-70m"
+
+
+def test_overlapping_secrets_leave_one_mask() -> None:
+    assert without_secrets("at https://x:sk-proj-abcDEF1234567890abcDEF@host/y") == "at https://***@host/y"

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import filelock
 
 import sql
 from warehouse.catalog.macros import Macro
+from warehouse.catalog.spill import SPILL_LIMIT, spill_folder
 from warehouse.errors import WarehouseError
-from warehouse.files import digest, disk_error, is_alive, write_json
+from warehouse.files import digest, disk_error, file_sha256, is_alive, write_json
 from warehouse.home import Home
 from warehouse.record.consistency import consistent_partitions
 from warehouse.record.parts import TableStore, partition_lock
@@ -45,10 +47,16 @@ class CatalogRefusedError(WarehouseError):
         self.report = report
 
 
-def connect_workspace(threads: int = 2, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
-    """A private in-memory connection with limits; extensions are never fetched."""
+def connect_workspace(threads: int = 2, memory: str = "1GB", home: Home | None = None) -> duckdb.DuckDBPyConnection:
+    """A private in-memory connection with limits; extensions are never fetched.
+
+    With a home, what does not fit into memory goes there, where `gc` finds it should the process be killed.
+    """
     connection = duckdb.connect(config=limits(threads, memory))
     connection.execute("SET enable_progress_bar = false")  # progress is ours to show
+    if home is not None:
+        connection.execute(f"SET temp_directory = {literal(spill_folder(home))}")
+        connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")
     return connection
 
 
@@ -73,6 +81,8 @@ def publish_catalog(home: Home, on_object: Callable[[str], None] = lambda name: 
         temporary = home.database.with_name(f".{home.database.name}.{os.getpid()}.tmp")
         try:
             report = _build(home, temporary, on_object)
+            published = file_sha256(temporary)
+            _note_files(home, published)
             _log_of(home).unlink(missing_ok=True)
             temporary.replace(home.database)
         except (OSError, duckdb.IOException) as error:
@@ -98,7 +108,22 @@ def catalog_key(home: Home) -> str:
 
 def is_published(home: Home) -> bool:
     """Whether the published catalog shows the record as it is now."""
-    return _last_record(home).get("key") == catalog_key(home) and _opens(home.database)
+    noted = _last_record(home)
+    if noted.get("key") != catalog_key(home) or _log_of(home).exists():
+        return False
+    return noted.get("files", [None])[0] == _sha256_of(home.database)
+
+
+def is_altered(home: Home) -> bool:
+    """Whether another program changed the published file or left a write-ahead file; false of what was never noted.
+
+    While another process publishes, the file may be ahead of what was read of the note; so a second look decides.
+    """
+    for _ in range(2):
+        noted = _last_record(home).get("files")
+        if not noted or _sha256_of(home.database) in (None, *noted):
+            return _log_of(home).exists()
+    return True
 
 
 def published_root(home: Home) -> str | None:
@@ -121,20 +146,30 @@ def _last_record(home: Home) -> dict[str, Any]:
         return {}
 
 
-def _opens(database: Path) -> bool:
-    if not database.is_file():
-        return False
+def _note_files(home: Home, published: str) -> None:
+    """Before a file takes the place of another, both are known, so that no reader takes one for altered."""
+    noted = _last_record(home)
+    write_json(home.root / _RECORD, {**noted, "key": None, "files": [published, *noted.get("files", [])[:1]]})
+
+
+def _sha256_of(file: Path) -> str | None:
+    """Hash of a file's bytes, read again only when the file has changed; None when there is none."""
     try:
-        duckdb.connect(str(database), read_only=True).close()
-    except duckdb.Error:
-        return False
-    return True
+        found = file.stat()
+        return _sha256_once(file, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=16)
+def _sha256_once(file: Path, *_: int) -> str:
+    return file_sha256(file)
 
 
 @contextlib.contextmanager
 def open_record(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private connection with every table and view over the record as it is now, published or not."""
-    with connect_workspace() as connection:
+    with connect_workspace(home=home) as connection:
         for table in TABLES.values():
             _create_table_view(connection, home, table)
         for kind, query in _objects("macros", "views"):
@@ -170,7 +205,7 @@ def reads_of(query: sql.Query, names: set[str]) -> set[str]:
 
 def _build(home: Home, path: Path, on_object: Callable[[str], None]) -> CatalogReport:
     report, shown = CatalogReport(), consistent_partitions(home)
-    with connect_workspace() as connection:
+    with connect_workspace(home=home) as connection:
         connection.execute(f"ATTACH {literal(path)} AS catalog (STORAGE_VERSION {literal(STORAGE_VERSION)})")
         connection.execute("USE catalog")
         for table in TABLES.values():
@@ -288,7 +323,8 @@ def _forget_retired_parts(home: Home, key: str) -> None:
             live = {str(file.relative_to(home.root)) for file in store.files(partition)}
             _delete_parts(store, partition, keep=live | previous)
             current |= live
-    record = {"key": key, "root": str(home.root), "current": sorted(current), "previous": sorted(previous)}
+    shown = {"key": key, "root": str(home.root), "files": _last_record(home).get("files", [])}
+    record = {**shown, "current": sorted(current), "previous": sorted(previous)}
     write_json(home.root / _RECORD, record)
 
 

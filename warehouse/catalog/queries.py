@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,7 +14,9 @@ import polars as pl
 
 import sql
 from warehouse.catalog.hints import hint
-from warehouse.catalog.publish import Settings, identifier, limits, literal, published_root
+from warehouse.catalog.publish import Settings, identifier, is_altered, limits, literal, published_root
+from warehouse.catalog.reading import explain, reading_text
+from warehouse.catalog.spill import SPILL_LIMIT, spill_folder
 from warehouse.errors import QueryError
 from warehouse.home import Home
 
@@ -21,11 +24,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 _HOLDER = re.compile(r"Conflicting lock is held in (.+? \(PID \d+\))")
-_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _shared: ContextVar[tuple[Home, duckdb.DuckDBPyConnection] | None] = ContextVar("_shared", default=None)
 
 
-def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBPyConnection:
+def connect(home: Home, threads: int = 2, memory: str = "2GB", spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """A read-only connection that sees the catalog and the Parquet record, and nothing else of the machine.
 
     Any number may be open at once in a process. Each shows the catalog that was published when it was opened.
@@ -35,17 +37,20 @@ def connect(home: Home, threads: int = 2, memory: str = "2GB") -> duckdb.DuckDBP
     """
     if not home.database.exists():
         raise QueryError(f"there is no published warehouse at {home.database} yet; run `rarecall run` first.")
-    connection = _attached(home, limits(threads, memory))
+    connection = _attached(home, limits(threads, memory), spill or spill_folder(home))
     if (root := published_root(home)) not in (None, str(home.root)):
         connection.close()
         raise QueryError(f"the home was moved from {root} to {home.root}; run `rarecall relocate` once.")
+    if is_altered(home):
+        connection.close()
+        raise QueryError(f"another program has changed {home.database}; run `rarecall run`, which builds it again.")
     connection.execute("SET allowed_directories = ?", [[str(home.tables)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
-def _attached(home: Home, settings: Settings) -> duckdb.DuckDBPyConnection:
+def _attached(home: Home, settings: Settings, spill: Path) -> duckdb.DuckDBPyConnection:
     """A private instance with the catalog attached.
 
     Opened by its path, DuckDB would hand every connection of this process the same instance: locked after the first,
@@ -57,7 +62,8 @@ def _attached(home: Home, settings: Settings) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=settings)
     try:
         connection.execute("SET enable_progress_bar = false")
-        connection.execute(f"SET temp_directory = {literal(f'{home.database}.tmp')}")
+        connection.execute(f"SET temp_directory = {literal(spill)}")
+        connection.execute(f"SET max_temp_directory_size = {literal(SPILL_LIMIT)}")
         connection.execute(f"ATTACH {literal(home.database)} AS {home.database.stem} (READ_ONLY)")
         connection.execute(f"USE {home.database.stem}")
     except duckdb.Error as error:
@@ -83,12 +89,12 @@ def query(
     Raises:
         QueryError: it writes, is more than one statement, or is wrong.
     """
-    with _connection(home) as connection, _set(connection, variables or {}):
-        require_reading(connection, text)
+    with _connection(home) as connection, variables_set(connection, variables or {}):
+        asked = reading_text(connection, text)
         try:
-            return to_polars(connection.sql(text, params=parameters))
+            return to_polars(connection.sql(asked, params=parameters))
         except duckdb.Error as error:
-            raise QueryError(_explain(error) + hint(connection, str(error))) from error
+            raise QueryError(explain(error) + hint(connection, str(error))) from error
 
 
 @contextlib.contextmanager
@@ -120,7 +126,7 @@ def _connection(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextlib.contextmanager
-def _set(connection: duckdb.DuckDBPyConnection, variables: dict[str, str]) -> Iterator[None]:
+def variables_set(connection: duckdb.DuckDBPyConnection, variables: dict[str, str]) -> Iterator[None]:
     """Variables for one question; they do not stay for the next."""
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {identifier(name)} = ?", [value])
@@ -154,26 +160,6 @@ def mapping(value: Any) -> dict[str, Any]:
     return {item["key"]: item["value"] for item in value or []}
 
 
-def require_reading(connection: duckdb.DuckDBPyConnection, text: str) -> None:
-    """Let only a single SELECT or EXPLAIN pass (DESCRIBE, SHOW and SUMMARIZE are SELECTs to DuckDB).
-
-    Raises:
-        QueryError: anything else. COPY in particular could write even through a read-only connection.
-    """
-    try:
-        statements = connection.extract_statements(text)
-    except duckdb.Error as error:
-        raise QueryError(_explain(error)) from error
-    if len(statements) != 1:
-        raise QueryError(f"the query holds {len(statements)} statements; give exactly one.")
-    if statements[0].type not in _READING:
-        kind = statements[0].type.name
-        raise QueryError(
-            f"the warehouse is read-only and {kind} is not a reading statement; use SELECT "
-            "(PIVOT needs IN with its values)."
-        )
-
-
 def _closed(home: Home, reason: str) -> str:
     """Why the published file cannot be opened, and what to do."""
     if holder := _HOLDER.search(reason):
@@ -186,14 +172,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _explain(error: duckdb.Error) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
-    sentence = "the query failed: " + " ".join([lines[0], *hints])
-    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
-
-
-def latest_checkpoint(home: Home, corpus_id: str | None = None) -> str | None:
-    """The checkpoint with the most training steps, of one corpus or of all; among equals the last by name."""
-    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, {"corpus_id": corpus_id})
+def latest_checkpoint(home: Home, corpus_id: str | None = None, named: Sequence[str] = ()) -> str | None:
+    """The newest of the named checkpoints, or of all where none of them is measured; of one corpus or of all."""
+    given = {"corpus_id": corpus_id, "named": list(named)}
+    frame = query(home, sql.load_one("adhoc", "latest_checkpoint").text, given)
     return None if frame.is_empty() else str(frame["checkpoint_id"][0])

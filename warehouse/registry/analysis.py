@@ -60,6 +60,7 @@ HEAD_RARITY = Table(
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
         Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
     ),
+    version=2,
 )
 
 CLAIMS = Table(
@@ -77,7 +78,17 @@ CLAIMS = Table(
         Column("lower", "DOUBLE", "Lower end of our 95 % interval.", nullable=True),
         Column("upper", "DOUBLE", "Upper end of our 95 % interval.", nullable=True),
         Column("null_value", "DOUBLE", "What the quantity would be if the claim were empty.", nullable=True),
-        Column("verdict", "VARCHAR", "supported, contradicted, undecided, or not testable here."),
+        Column("direction", "VARCHAR", "Side of the null that the claim asserts: greater or less.", nullable=True),
+        Column(
+            "smallest_effect", "DOUBLE", "Smallest distance from the null that would be of interest.", nullable=True
+        ),
+        Column("p_value", "DOUBLE", "Two-sided, from the interval, where the verdict is by interval.", nullable=True),
+        Column("q_value", "DOUBLE", "False discovery rate over all such claims of the checkpoint.", nullable=True),
+        Column(
+            "verdict",
+            "VARCHAR",
+            "supported, contradicted, no effect of interest, undecided, or not testable here.",
+        ),
         Column("reason", "VARCHAR", "Why, in one sentence."),
     ),
 )
@@ -92,7 +103,11 @@ TRIGGER_EFFECTS = Table(
         CHECKPOINT_ID,
         Column("outcome", "VARCHAR", "em_drop (tokens) or delta_nll_nats (nats).", key=True),
         Column(
-            "adjustment", "VARCHAR", "paragraph, position (and position), full (and the token's own NLL).", key=True
+            "adjustment",
+            "VARCHAR",
+            "paragraph, position (and position), full (and the token's own NLL, as a line and in eighths, and how rare "
+            "what took its place is, where the policy leaves that free).",
+            key=True,
         ),
         Column("term", "VARCHAR", "all, MP, NMP, MP_minus_NMP, per_duplication_doubling.", key=True),
         _number("estimate", "Effect per standard deviation of rarity."),
@@ -115,6 +130,7 @@ TRIGGER_EFFECTS = Table(
         Column("token_count", "BIGINT", "Prefix tokens.", "tokens"),
         Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
     ),
+    version=2,
 )
 
 TRIGGER_SUMMARIES = Table(

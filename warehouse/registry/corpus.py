@@ -83,7 +83,8 @@ PARAGRAPHS = Table(
         Column(
             "near_duplicate_cluster",
             "INTEGER",
-            "Cluster of near duplicates (Jaccard of token shingles); the unit of every statistic.",
+            "Paragraphs linked by Jaccard similarity of token shingles or a shared run of tokens at any offset; the "
+            "unit of every statistic.",
         ),
         Column("straddles_document", "BOOLEAN", "Whether the window crosses a document boundary."),
         Column(
@@ -92,6 +93,7 @@ PARAGRAPHS = Table(
             "Who wrote the continuation: 'corpus', or 'model' in a release of a model's own text.",
         ),
     ),
+    version=2,
 )
 
 UNIGRAMS = Table(
@@ -104,12 +106,15 @@ UNIGRAMS = Table(
         Column("token_id", "INTEGER", "Token id.", key=True),
         Column("token", "VARCHAR", "The token as text, bytes that are no UTF-8 replaced."),
         Column("token_count", "BIGINT", "Occurrences in the corpus.", "tokens"),
-        Column("probability", "DOUBLE", "token_count / total; 0 for unseen tokens."),
+        Column(
+            "probability",
+            "DOUBLE",
+            "add_one: (token_count + 1) / (total + vocabulary), above 0 for unseen tokens; null: token_count / total.",
+        ),
         Column(
             "surprisal_bits",
             "DOUBLE",
-            "add_one: -log2((token_count + 1) / (total + vocabulary)), finite for unseen tokens; null: "
-            "-log2(token_count / total), empty for unseen tokens.",
+            "-log2(probability): finite for unseen tokens with add_one, empty for them with null.",
             "bits",
             nullable=True,
         ),
@@ -121,6 +126,7 @@ UNIGRAMS = Table(
         ),
         Column("unseen_policy", "VARCHAR", "How unseen tokens are treated: add_one or null (unigrams.unseen)."),
     ),
+    version=2,
 )
 
 DUPLICATION_LADDER = Table(
@@ -133,7 +139,14 @@ DUPLICATION_LADDER = Table(
         Column("corpus_id", "VARCHAR", "Corpus the paragraph was sampled from."),
         Column("duplication_group", "VARCHAR", "Rung of the ladder: ×256, ×64, … ×1, or held out (×0)."),
         Column("copies_count", "BIGINT", "Times the training run shows the paragraph.", "copies"),
+        Column(
+            "complete_exposure_count",
+            "BIGINT",
+            "Those of them that lie within one row; the end of a row cuts the others in two.",
+            "copies",
+        ),
     ),
+    version=2,
 )
 
 
@@ -164,10 +177,11 @@ SUBSET_UNIGRAMS = Table(
         Column("subset", "VARCHAR", "Part of the corpus; '(between documents)' holds end-of-text tokens.", key=True),
         Column("token_id", "INTEGER", "Token id.", key=True),
         Column("token_count", "BIGINT", "Occurrences in the subset.", "tokens"),
-        Column("probability", "DOUBLE", "token_count / tokens of the subset."),
+        Column("probability", "DOUBLE", "As in unigrams, with the subset's tokens as total."),
         Column("surprisal_bits", "DOUBLE", "As in unigrams, with the subset's tokens as total.", "bits"),
         Column("rarity_rank", "INTEGER", "Dense rank by count among the subset's ids, 0 = rarest."),
     ),
+    version=2,
 )
 
 

@@ -133,6 +133,45 @@ ACTIVATION_GRADIENTS = Table(
 
 _GROUP = Column("paragraph_group", "VARCHAR", "MP (memorized) or NMP (exact match at most a fifth).", key=True)
 
+
+def _random(name: str, what: str) -> tuple[Column, ...]:
+    """Mean and quantiles of as many heads drawn at random, and the p value against them."""
+    prefix = f"random_{name}" if name else "random_"
+    p_value = f"{name}p_value"
+    return (
+        Column(f"{prefix}mean", "DOUBLE", f"Mean {what} of random choices of as many heads.", nullable=True),
+        Column(f"{prefix}lower", "DOUBLE", "2.5 % quantile of the same.", nullable=True),
+        Column(f"{prefix}upper", "DOUBLE", "97.5 % quantile of the same.", nullable=True),
+        Column(p_value, "DOUBLE", "Share of random choices with at least as much, this one counted.", nullable=True),
+    )
+
+
+_SELECTIVITY_NULLS = (
+    *_random("", "selectivity"),
+    *(
+        Column(f"noise_{name}", "DOUBLE", f"{what} of noise on all weights that costs utility as much.", nullable=True)
+        for name, what in (
+            ("mean", "Mean selectivity"),
+            ("lower", "2.5 % quantile of the selectivity"),
+            ("upper", "97.5 % quantile of the selectivity"),
+        )
+    ),
+    Column(
+        "null_value",
+        "DOUBLE",
+        "random_mean or noise_mean, whichever leaves less: what selectivity must beat.",
+        nullable=True,
+    ),
+    *with_interval("excess", "", "Selectivity minus the null; the interval holds how much random choices differ."),
+)
+_IS_SELECTIVE = Column(
+    "is_selective",
+    "BOOLEAN",
+    "Whether the interval of the excess lies above 0 and at most 5 % of the random choices (none of fewer than 19) "
+    "reach as much.",
+    nullable=True,
+)
+
 INTERVENTIONS = Table(
     "interventions",
     "checkpoint",
@@ -159,29 +198,19 @@ INTERVENTIONS = Table(
         Column("utility_perplexity", "DOUBLE", "Perplexity of held-out text."),
         Column("utility_accuracy_share", "DOUBLE", "Next-token accuracy on held-out text.", "share"),
         *with_interval("memorization_drop", "_share", "Relative drop of exact match."),
-        *with_interval("utility_drop", "_share", "Relative drop of utility."),
-        Column("selectivity", "DOUBLE", "Memorization drop minus utility drop.", "share", nullable=True),
+        *with_interval("recital_loss", "_share", "Relative drop of token accuracy on the group."),
+        *with_interval("utility_drop", "_share", "Relative drop of token accuracy on held-out text."),
+        Column("selectivity", "DOUBLE", "Recital loss minus utility drop, one measure on both sides.", nullable=True),
         *BOOTSTRAP_INTERVAL,
+        *_SELECTIVITY_NULLS,
         IS_COLLAPSED,
-        Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
+        _IS_SELECTIVE,
     ),
-    version=2,
+    version=3,
 )
 
 
 _HEAD = Column("head", "INTEGER", "Head, 0-based; empty where there are none.", key=True, nullable=True)
-
-
-def _random(name: str, what: str) -> tuple[Column, ...]:
-    """Mean and quantiles of as many heads drawn at random, and the p value against them."""
-    prefix = f"random_{name}" if name else "random_"
-    p_value = f"{name}p_value"
-    return (
-        Column(f"{prefix}mean", "DOUBLE", f"Mean {what} of random choices of as many heads.", nullable=True),
-        Column(f"{prefix}lower", "DOUBLE", "2.5 % quantile of the same.", nullable=True),
-        Column(f"{prefix}upper", "DOUBLE", "97.5 % quantile of the same.", nullable=True),
-        Column(p_value, "DOUBLE", "Share of random choices with at least as much, this one counted.", nullable=True),
-    )
 
 
 PATCHING = Table(
@@ -263,12 +292,13 @@ SCORE_CARD = Table(
         Column("paragraph_count", "INTEGER", "Paragraphs of the evaluation, one per near-duplicate cluster."),
         *with_interval("drop", "_share", "Relative drop of exact match; of utility for unrelated text."),
         *_random("drop_", "drop"),
-        Column("selectivity", "DOUBLE", "Memorization drop minus utility drop; empty if unrelated.", nullable=True),
+        Column("selectivity", "DOUBLE", "As in interventions, for these heads; empty if unrelated.", nullable=True),
         *BOOTSTRAP_INTERVAL,
-        *_random("", "selectivity"),
+        *_SELECTIVITY_NULLS,
         IS_COLLAPSED,
-        Column("is_selective", "BOOLEAN", "Whether the interval lies above 0 without collapse.", nullable=True),
+        _IS_SELECTIVE,
     ),
+    version=2,
 )
 
 

@@ -160,6 +160,23 @@ EXTRACTABILITY = Table(
     ),
 )
 
+RECALL_BY_OFFSET = Table(
+    "recall_by_offset",
+    "checkpoint",
+    "one per checkpoint, paragraph, text before it and length of context",
+    "Is the continuation recited after other text? Recited paragraphs and the nearest to recital, one per cluster.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("preceding_text", "VARCHAR", "unrelated: of the same corpus; true: what precedes it there.", key=True),
+        Column("preceding_length", "INTEGER", "Tokens that stand before the context, the offset.", "tokens", key=True),
+        Column("context_length", "INTEGER", "Last tokens of the prefix that are shown.", "tokens", key=True),
+        Column("exact_match", "INTEGER", "Greedy continuation tokens equal to the truth before the miss.", "tokens"),
+        Column("is_recited", "BOOLEAN", "Whether the whole continuation is recited."),
+        Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the miss.", "logits"),
+    ),
+)
+
 TABLES = (
     CHECKPOINTS,
     SCORES,
@@ -167,4 +184,5 @@ TABLES = (
     GENERATIONS,
     SCORING_PRECISION,
     EXTRACTABILITY,
+    RECALL_BY_OFFSET,
 )

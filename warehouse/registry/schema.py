@@ -96,4 +96,9 @@ BOOTSTRAP_INTERVAL = (
     Column("lower", "DOUBLE", "Lower end of the 95 % cluster-bootstrap interval.", nullable=True),
     Column("upper", "DOUBLE", "Upper end of the 95 % cluster-bootstrap interval.", nullable=True),
 )
-IS_COLLAPSED = Column("is_collapsed", "BOOLEAN", "Whether the model lost half its utility: no success.", nullable=True)
+IS_COLLAPSED = Column(
+    "is_collapsed",
+    "BOOLEAN",
+    "Whether the model predicts held-out text no better than its commonest token would; no verdict rests on it.",
+    nullable=True,
+)

@@ -36,7 +36,7 @@ CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"),
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-SERIES = ["small-step-00000", "small-step-00044"]
+SERIES = ["small-step-00000", "small-step-00142"]
 INDEPENDENT = ["generations", "head_attention"]
 CHECK = "memorized_means_full_match"
 

@@ -39,7 +39,7 @@ def test_unigram_counts_equal_a_plain_count_of_the_encoded_documents(scope):
     facts = ask(scope, "SELECT source, tokenizer, token_count FROM corpora").row(0, named=True)
     tokenizer = AutoTokenizer.from_pretrained(facts["tokenizer"])
     plain: Counter[int] = Counter()
-    for path in sorted(Path(facts["source"]).glob("*.txt")):
+    for path in sorted(Path(facts["source"]).rglob("*.txt")):
         plain.update(tokenizer(path.read_text(), verbose=False)["input_ids"])
     counted = ask(scope, "SELECT token_id, token_count FROM unigrams WHERE token_count > 0")
     assert dict(counted.iter_rows()) == dict(plain)
@@ -49,8 +49,8 @@ def test_unigram_counts_equal_a_plain_count_of_the_encoded_documents(scope):
 def test_rarity_is_what_its_formula_says(scope):
     frame = ask(scope, "SELECT * FROM unigrams ORDER BY token_id")
     counts, total = frame["token_count"].to_numpy(), frame["token_count"].sum()
-    assert np.allclose(frame["probability"], counts / total)
-    assert np.allclose(frame["surprisal_bits"], -np.log2((counts + 1) / (total + len(counts))))
+    smoothed = (counts + 1) / (total + len(counts))
+    assert np.allclose(frame["probability"], smoothed) and np.allclose(frame["surprisal_bits"], -np.log2(smoothed))
     assert (frame["rarity_rank"] == frame["token_count"].rank("dense") - 1).all()
 
 
@@ -102,7 +102,7 @@ def test_recital_follows_the_number_of_copies(scope):
     )
     shares = dict(rows.iter_rows())
     assert shares[0] == shares[1] == 0
-    assert shares[128] > 0.5
+    assert shares[256] > 0.5
     assert rows["memorized_share"].is_sorted()
 
 
@@ -176,10 +176,15 @@ def test_continuation_attention_equals_output_attentions(scope):
 def test_every_localization_of_the_last_checkpoint_is_on_the_axis(scope):
     frame = ask(scope, "SELECT * FROM localization_axis WHERE checkpoint_id <> 'small-step-00000' ORDER BY layer")
     measures = {"gradient_share", "patching_effect", "recall_drop", "utility_drop", "selectivity"}
-    assert dict(frame.group_by("measure").len().iter_rows()) == dict.fromkeys(measures, 2)
+    identity = frame.filter(pl.col("kind").is_null() | (pl.col("kind") == "identity"))
+    assert dict(identity.group_by("measure").len().iter_rows()) == dict.fromkeys(measures, 2)
+    assert set(frame.filter(measure="selectivity")["kind"]) == {"identity", "mean", "zero", "uniform"}
     shares = frame.filter(measure="gradient_share")
     assert shares["estimate"].sum() == pytest.approx(1) and shares["null_value"].to_list() == [0.5, 0.5]
-    drops = [frame.filter(measure=name)["estimate"] for name in ("recall_drop", "utility_drop", "selectivity")]
+    drops = [
+        frame.filter(measure=name).sort("kind", "layer")["estimate"]
+        for name in ("recall_drop", "utility_drop", "selectivity")
+    ]
     assert np.allclose(drops[0] - drops[1], drops[2])
     assert ask(scope, "SELECT count(*) AS n FROM patching WHERE checkpoint_id = 'small-step-00000'")["n"][0] == 0
 
@@ -207,13 +212,14 @@ def test_a_second_run_has_nothing_to_do(scope):
     assert [*corpus_steps(scope), *checkpoint_steps(scope), *tail_steps(scope)] == []
 
 
-def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(finished, scope, tmp_path):
+def test_a_run_killed_after_its_work_is_closed_by_a_run_with_nothing_to_do(finished, scope, tmp_path, monkeypatch):
     import dagster as dg
 
     from orchestration.run.instance import has_unfinished_runs, open_instance, process_tags
     from orchestration.run.runner import run_flow
 
     copy = Scope(Home(finished.copy(tmp_path / "home")), scope.profile)
+    monkeypatch.setattr("orchestration.run.runner.tail_steps", lambda _: [])  # only a copy's report is out of date
     gone = process_tags() | {"rarecall/process": "999999999"}  # beyond any process id
     with open_instance(copy.home) as instance:
         for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED):
@@ -239,7 +245,7 @@ def test_checks_and_plots_are_recorded_in_the_instance(scope):
         event = instance.get_latest_materialization_event(dg.AssetKey("scores"))
         assert event is not None and event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
-        assert metadata["dagster/row_count"].value == 32
+        assert metadata["dagster/row_count"].value == 28
         assert "data:image/png" in metadata["plot"].value
         for name in ("perturbations", "head_rarity", "trigger_effects"):
             event = instance.get_latest_materialization_event(dg.AssetKey(name))

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from assets.framework.preflight import split_revision
+from assets.framework.checkpoint_names import split_revision
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.run.failures import exit_code, sentence_of
 from orchestration.run.runner import run_flow
-from orchestration.sources.named import register_profile_checkpoints
 from tests.support.scoring_homes import PROFILE, small_config
 from warehouse.home import Home
 from warehouse.registrations import registered
@@ -111,9 +110,3 @@ def test_a_revision_goes_with_the_hub_id(tmp_path):
     assert split_revision("EleutherAI/pythia-70m") == ("EleutherAI/pythia-70m", None)
     (tmp_path / "a@b").mkdir()
     assert split_revision(str(tmp_path / "a@b")) == (str(tmp_path / "a@b"), None)
-    text = PROFILE.format(checkpoints='"EleutherAI/pythia-70m@step3000"', source="s", tokenizer="t")
-    (tmp_path / "p.toml").write_text(text)
-    home = Home(tmp_path / "home").prepare()
-    register_profile_checkpoints(Scope(home, load_profile(str(tmp_path / "p.toml"))))
-    facts = registered(home, "checkpoints")["EleutherAI--pythia-70m--step3000"]
-    assert (facts["source"], facts["revision"]) == ("EleutherAI/pythia-70m", "step3000")

@@ -169,7 +169,7 @@ def test_contexts_longer_than_the_prefix_are_refused(tmp_path):
 
 
 def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost(measured):
-    from assets.memorization import scores
+    from assets.memorization.stages import scores
 
     probes = measured.profile.probes.model_copy(update={"dtype": "bfloat16"})
     halved = Scope(measured.home, measured.profile.model_copy(update={"probes": probes}), "gpt_neox")
@@ -186,7 +186,7 @@ def test_half_precision_gives_the_exact_matches_of_float32_and_says_what_it_cost
 
 
 def test_a_nan_names_checkpoint_and_paragraph(measured):
-    from assets.memorization import Scorer
+    from assets.memorization.stages import Scorer
     from probes.errors import ProbeError
 
     scorer, rows = Scorer(measured), measured.read("paragraphs").head(3)

@@ -15,13 +15,13 @@ import pytest
 
 from corpus_stats import Document
 from corpus_stats.counts.occurrences import count_occurrences
-from corpus_stats.counts.unigrams import count_stream
 from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
 from corpus_stats.paragraphs.ladder import build_ladder
 from corpus_stats.paragraphs.sampling import sample_windows
 from corpus_stats.readers import open_source
 from corpus_stats.tokens import shards
 from corpus_stats.tokens.shards import TokenStream, open_corpus, write_token_shards
+from corpus_stats.tokens.stream import count_tokens
 from corpus_stats.tokens.tokenizer import load_tokenizer
 from tests.support import REPOSITORY
 
@@ -68,7 +68,8 @@ def test_threads_and_hash_seeds_change_no_byte(run, tmp_path):
 def test_from_tokens_to_ladder(run):
     corpus, stream = open_corpus(run / "tokens"), TokenStream(run / "tokens")
     assert len(stream.shards) > 2
-    assert count_stream(stream, corpus.vocabulary_count).sum() == corpus.token_count == stream.token_count
+    counts = [count_tokens(shard, corpus.vocabulary_count) for shard in stream.shards]
+    assert np.sum(counts) == corpus.token_count == stream.token_count
     sample = sample_windows(stream, corpus.documents, 100, 400, seed=3)
     token_ids = stream.windows(sample["token_offset"].to_numpy(), 100)
     assert (count_occurrences(stream, token_ids) >= 1).all(), "every sampled window occurs where it was sampled"
@@ -90,7 +91,8 @@ def _peak(run, source, folder) -> int:
     try:
         corpus = write_token_shards(open_source(str(source)), tokenizer, folder)
         stream = TokenStream(folder)
-        count_stream(stream, corpus.vocabulary_count)
+        for shard in stream.shards:
+            count_tokens(shard, corpus.vocabulary_count)
         count_occurrences(stream, stream.windows(np.arange(10) * 100, 100))
         return tracemalloc.get_traced_memory()[1]
     finally:

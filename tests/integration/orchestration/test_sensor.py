@@ -72,8 +72,12 @@ def settle(folder: Path, seconds_ago: float = 60) -> None:
 def tick(
     workspace: Workspace, instance: dg.DagsterInstance, cursor: str | None = None
 ) -> dg.SensorResult | dg.SkipReason:
+    """One look of the sensor; partitions that it asks for are added, as Dagster does."""
     context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"workspace": workspace})
-    return sensors.new_checkpoints(context)
+    answer = sensors.new_checkpoints(context)
+    for asked in (answer.dynamic_partitions_requests or ()) if isinstance(answer, dg.SensorResult) else ():
+        instance.add_dynamic_partitions("checkpoint", list(asked.partition_keys))
+    return answer
 
 
 def reason(workspace: Workspace, instance: dg.DagsterInstance) -> str:
@@ -235,3 +239,29 @@ def test_both_are_off_and_load_with_the_code_location(workspace: Workspace) -> N
     definitions = build_definitions(workspace.home, workspace.profile)
     assert {sensor.default_status for sensor in definitions.sensors} == {dg.DefaultSensorStatus.STOPPED}
     assert {schedule.default_status for schedule in definitions.schedules} == {dg.DefaultScheduleStatus.STOPPED}
+
+
+@pytest.mark.parametrize("cursor", ["no JSON", "[1]", '"text"', "{"])
+def test_a_cursor_that_somebody_else_wrote_counts_as_empty(
+    workspace: Workspace, instance: dg.DagsterInstance, weights: bytes, cursor: str
+) -> None:
+    arrive(workspace, "step-9", weights)
+    answer = tick(workspace, instance, cursor)
+    assert isinstance(answer, dg.SensorResult)
+    assert json.loads(answer.cursor or "").keys() == {"step-9"}
+
+
+def test_a_deleted_partition_can_be_measured_again(workspace: Workspace, weights: bytes) -> None:
+    """Dagster skips a run key that it has seen, so the second request has another."""
+    arrive(workspace, "step-9", weights)
+    with dg.DagsterInstance.ephemeral() as own:
+        first = tick(workspace, own)
+        assert isinstance(first, dg.SensorResult)
+        assert isinstance(tick(workspace, own, first.cursor), dg.SkipReason)
+        (request,) = first.run_requests or ()
+        own.add_run(dg.DagsterRun(job_name="checkpoint", tags={"dagster/run_key": str(request.run_key)}))
+        own.delete_dynamic_partition("checkpoint", "step-9")
+        again = tick(workspace, own, first.cursor)
+        assert isinstance(again, dg.SensorResult)
+        (later,) = again.run_requests or ()
+        assert later.partition_key == "step-9" and later.run_key != request.run_key

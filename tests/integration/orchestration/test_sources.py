@@ -203,7 +203,7 @@ def test_profiles_name_sources_and_the_home_is_always_watched(tmp_path: Path) ->
     profile = load_profile(str(tmp_path / "p.toml"))
     found = sources_of(Scope(Home(tmp_path / "home"), profile))
     assert [s.where for s in found] == [
-        str(tmp_path / "home/checkpoints"), str(tmp_path), f"{tmp_path}/m.jsonl", "a/b@step*",
+        str(tmp_path / "home/checkpoints"), str(tmp_path), f"{tmp_path}/m.jsonl", "a/b@steps",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="needs `repository`"):
         WatchSettings(kind="hub", path="x")

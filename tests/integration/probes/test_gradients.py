@@ -16,6 +16,7 @@ from probes.gradients.activations import activation_gradients
 from probes.gradients.cosines import cosine_of_folds, gradient_cosines
 from probes.gradients.parameters import gradient_norms, group_gradient, parameter_gradients
 from tests.support.models.localize_models import FAMILIES, paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 PREFIX = 7
 
@@ -159,7 +160,7 @@ def test_every_weight_of_the_blocks_belongs_to_exactly_one_slice(family):
             for p in adapter.block(layer).parameters():
                 if p.ndim == 2:
                     p.zero_()
-            for views in adapter.component_slices(layer).values():
+            for views in component_slices(adapter, layer).values():
                 for view in views:
                     view += 1
             assert all(bool((p == 1).all()) for p in adapter.block(layer).parameters() if p.ndim == 2)
@@ -172,7 +173,7 @@ def test_a_head_with_no_query_looks_everywhere_alike(family):
         model, token_ids = small_model(family), paragraphs(2)
         before = model(token_ids, output_attentions=True).attentions[0].detach()
         adapter = adapter_for(model)
-        slices = adapter.component_slices(0)
+        slices = component_slices(adapter, 0)
         with torch.no_grad():
             for projection in adapter.component(0, component):
                 if projection.module.bias is not None:
@@ -195,12 +196,12 @@ def test_a_head_without_values_is_a_head_without_output(family):
     group = adapter.head_count // adapter.key_value_head_count
     silent_value, silent_output = copy.deepcopy(model), copy.deepcopy(model)
     with torch.no_grad():
-        adapter_for(silent_value).component_slices(1)["W_V", 0][0].zero_()
+        component_slices(adapter_for(silent_value), 1)["W_V", 0][0].zero_()
         (projection,) = adapter_for(silent_value).component(1, "W_V")
         if projection.module.bias is not None:
             projection.layout.split(projection.module.bias)[0].zero_()
         for head in range(group):
-            adapter_for(silent_output).component_slices(1)["W_O", head][0].zero_()
+            component_slices(adapter_for(silent_output), 1)["W_O", head][0].zero_()
         torch.testing.assert_close(silent_value(token_ids).logits, silent_output(token_ids).logits)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corpus_stats.paragraphs.packing import bare_row_order
 from probes import training
 from probes.training import TrainingPlan, build_model
 
@@ -37,13 +38,17 @@ class Silent:
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("logit_rows", [7, 128])
+@pytest.mark.parametrize("architecture", ["gpt-neo", "gpt-neox"])
 def test_shares_add_up_to_the_gradient_of_cross_entropy(
-    threads: int, logit_rows: int, monkeypatch: pytest.MonkeyPatch
+    threads: int, logit_rows: int, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     monkeypatch.setattr(training, "LOGIT_ROWS", logit_rows)
-    plan, still = replace(PLAN, threads=threads, learning_rate=0.0), np.arange(len(SEQUENCES))
+    plan, still = (
+        replace(PLAN, threads=threads, learning_rate=0.0, architecture=architecture),
+        np.arange(len(SEQUENCES)),
+    )
     ours, plain = build_model(plan), build_model(plan)
     batch = torch.from_numpy(SEQUENCES[: plan.batch_size].astype(np.int64))
     expected = plain(batch, labels=batch).loss
@@ -71,7 +76,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     plan = replace(PLAN, checkpoint_count=3)
-    order = training.presentation_order(np.full(len(SEQUENCES), 2), 0, seed=1)
+    order = bare_row_order(np.full(len(SEQUENCES), 2), 0, seed=1)
 
     def _run(folder: Path, stop_at: int = 0) -> list[float]:
         def _watch(step: int, _: float) -> None:

@@ -8,6 +8,7 @@ import torch
 import transformers as hf
 
 from probes.architectures import Adapter, HeadRef, adapter_for
+from tests.support.models.slices import component_slices
 
 PREFIX, LENGTH, TRIGGER_POSITION = 8, 16, 3
 PARAGRAPH_COUNT, VOCABULARY, NOISE = 6, 44, 0.01
@@ -46,7 +47,7 @@ def _write_others(adapter: Adapter, head: HeadRef, size: float) -> None:
     for layer in range(adapter.layer_count):
         for index in range(adapter.head_count):
             if HeadRef(layer, index) != head:
-                torch.nn.init.normal_(adapter.component_slices(layer)["W_O", index][0], std=size)
+                torch.nn.init.normal_(component_slices(adapter, layer)["W_O", index][0], std=size)
 
 
 def _model(family: str) -> torch.nn.Module:

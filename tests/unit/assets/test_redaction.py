@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from assets.report.redaction import MASK, redact, redacted_tokens, sensitive_spans
+from orchestration.secrets import without_secrets
 
 HIDDEN = {
     "e-mail address": "write to ada.lovelace+list@mail.example.co.uk today",
@@ -24,12 +25,17 @@ HIDDEN = {
     "api key": 'api_key: "0x1f9a8b7c" in the file',
     "hash": "digest 9e107d9d372bb6826bd81d3542a419d6 of the file",
     "credentials in a URL": "https://ada:secret123@example.org/path",
+    "token as the user of a URL": "https://hub-token-1@example.org/path",
+    "token in a query": "https://example.org/x?a=1&token=t0k3n today",
+    "bearer": "Authorization: Bearer abcdefghij in the log",
+    "hub token": "token hf_abcdefGHIJKLMNOPqrstuvWXYZ in the log",
 }
 SECRETS = (
     "ada.lovelace+list@mail.example.co.uk", "guido @ python.org", "192.168.17.254", "2001:db8:85a3:0:0:8a2e:370:7334",
     "fe80::1ff:fe23:4567:890a", "+44 20 7946 0958", "(555) 867-5309", "555.867.5309", "AKIAIOSFODNN7EXAMPLE",
     "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "sk-proj-abcDEF1234567890abcDEF", "eyJhbGciOiJIUzI1NiJ9",
     "MIIEpAIBAAKCAQEA", "correct-horse", "0x1f9a8b7c", "9e107d9d372bb6826bd81d3542a419d6", "ada:secret123",
+    "hub-token-1", "t0k3n", "abcdefghij", "hf_abcdefGHIJKLMNOPqrstuvWXYZ",
 )  # fmt: skip
 LEFT_ALONE = (
     "def password(self): return None",
@@ -41,6 +47,8 @@ LEFT_ALONE = (
     "range(100, 200)[1:2:3]",
     "deadbeef is short",
     "see section 10.1.2 and table 3-4",
+    "hf_tokenizer = AutoTokenizer.from_pretrained(name)",
+    "a bearer of news, a key=value pair",
 )
 
 
@@ -51,6 +59,12 @@ def test_hides(name, secret):
     assert secret in text and secret not in hidden
     assert MASK in hidden and len(hidden) == len(text)
     assert hidden.split()[-1] == text.split()[-1] or "://" in text
+
+
+@pytest.mark.parametrize(("name", "secret"), zip(HIDDEN, SECRETS, strict=True))
+def test_sentences_hide_what_opens_something_and_name_what_is_only_personal(name, secret):
+    personal = name.startswith(("e-mail", "IPv", "short IPv", "international", "phone", "hash"))
+    assert (secret in without_secrets(HIDDEN[name])) == personal
 
 
 @pytest.mark.parametrize("text", LEFT_ALONE)

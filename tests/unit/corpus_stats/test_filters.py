@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_stats import CorpusError
-from corpus_stats.paragraphs.filters import (
-    contains_token_set,
-    filter_report,
-    filter_strings,
-    filter_token_sets,
-    paragraph_filters,
-)
+from corpus_stats.paragraphs.facts import unique_token_count
+from corpus_stats.paragraphs.filters import FilterTally, contains_token_set, filter_strings, filter_token_sets
 from corpus_stats.paragraphs.strata import occurrence_strata, stratified_rows, subset_coverage
 from corpus_stats.tokens.tokenizer import train_tokenizer
 
@@ -45,16 +40,16 @@ def test_token_sets_hit_as_sets_do(rows, sets):
 
 def test_each_filter_reports_what_it_dropped():
     rows = np.array([[1, 2, 3, 4], [1, 1, 2, 2], [1, 2, 3, 9], [5, 6, 7, 8], [1, 1, 1, 9]])
-    passes = paragraph_filters(rows, [[9]], occurrence_count=np.array([1, 1, 1, 0, 1]))
-    assert passes["is_kept"].to_list() == [True, False, False, False, False]
-    assert passes["is_varied"].to_list() == [True, False, True, True, False], "strictly more than half"
-    assert filter_report(passes).drop("step").rows() == [
+    tally = FilterTally()
+    kept = tally.add("occurs", np.array([1, 1, 1, 0, 1]) > 0)
+    kept = tally.add("is_varied", unique_token_count(rows) > 2, kept)
+    kept = tally.add("has_no_filter_string", ~contains_token_set(rows, [[9]]), kept)
+    assert kept.tolist() == [True, False, False, False, False]
+    assert tally.frame().drop("step").rows() == [
         ("occurs", 1, 1, 4),
         ("is_varied", 2, 2, 2),
         ("has_no_filter_string", 1, 2, 1),
     ]
-    with pytest.raises(CorpusError, match="do not belong"):
-        paragraph_filters(rows, occurrence_count=np.array([1]))
 
 
 def test_occurrence_strata_double_in_width():

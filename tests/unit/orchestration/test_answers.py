@@ -50,12 +50,12 @@ def test_an_empty_answer_still_names_its_columns() -> None:
 
 def test_piped_rows_stay_on_one_line_however_wide(capsys: pytest.CaptureFixture[str]) -> None:
     frame = pl.DataFrame({f"a_column_with_a_long_name_{i}": ["text " * 10] for i in range(30)})
-    write_answer(frame, "table", None)
+    write_answer([frame], "table", None)
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_escape_sequences_of_the_corpus_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    write_answer(pl.DataFrame({"text": ["a\x1b[2J\x07b\r\x9bc\n"]}), "table", None)
+    write_answer([pl.DataFrame({"text": ["a\x1b[2J\x07b\r\x9bc\n"]})], "table", None)
     out = capsys.readouterr().out
     assert "a␛[2J␇b␍�c⏎" in out and "\x1b" not in out
 
@@ -65,6 +65,6 @@ def test_nested_values_of_any_kind_fit_into_csv(capfd: pytest.CaptureFixture[str
     from decimal import Decimal
 
     frame = pl.DataFrame({"a": [[Decimal("1.5")]], "b": [[datetime.date(2024, 5, 6)]]})
-    write_answer(frame, "csv", None)
+    write_answer([frame], "csv", None)
     sys.stdout.flush()
     assert capfd.readouterr().out.splitlines() == ["a,b", '[1.5],"[""2024-05-06""]"']

@@ -69,3 +69,24 @@ def test_every_path_column_is_corrected(moved: Home) -> None:
 def test_a_second_relocation_finds_nothing_to_do(moved: Home) -> None:
     relocate_home(moved)
     assert relocate_home(moved) == 0
+
+
+def test_paths_that_the_ui_shows_are_corrected_too(moved: Home) -> None:
+    import dagster as dg
+
+    from orchestration.run.instance import open_instance
+
+    before = moved.root.with_name("before")
+    metadata = {
+        "path": dg.MetadataValue.path(f"{before}/tables/scores"),
+        "beside": f"{before}-not/x",
+        "home": str(before),
+    }
+    with open_instance(moved) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("scores", metadata=metadata))
+    relocate_home(moved)
+    with open_instance(moved) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("scores"))
+    assert event is not None and event.asset_materialization is not None
+    found = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    assert found == {"path": f"{moved.root}/tables/scores", "beside": f"{before}-not/x", "home": str(moved.root)}

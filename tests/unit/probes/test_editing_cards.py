@@ -26,8 +26,9 @@ def scores(top: float, random: float, everything: float, targets: int = 6, contr
             ):
                 rows.append(keys | {
                     "evaluation_set": name, "paragraph_id": paragraph, "near_duplicate_cluster": cluster,
-                    "exact_match_before": 50, "exact_match": value, "replacement_match_before": None,
-                    "replacement_match": None, "nll_before_nats": 0.1, "nll_nats": 1.0,
+                    "exact_match_before": 50, "exact_match": min(max(value, 0.0), 50.0),
+                    "replacement_match_before": None, "replacement_match": None,
+                    "nll_before_nats": 0.1, "nll_nats": 1.0,
                 })  # fmt: skip
     types = {"replacement_match_before": pl.Int32, "replacement_match": pl.Int32}
     return pl.DataFrame(rows, schema_overrides=types)

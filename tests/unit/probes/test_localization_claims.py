@@ -42,13 +42,15 @@ def gradients(memorized, other, rows=12, seed=0):
     return pl.DataFrame(found, schema=list(columns), orient="row")
 
 
-def short_circuits(recall, utility, width=0.05):
+def short_circuits(recall, utility, width=0.05, p_value=0.01):
     """Table interventions with one block's attention out at a time."""
     rows = []
     for layer, (lost, spoiled) in enumerate(zip(recall, utility, strict=True)):
         row = {"kind": "identity", "part": "attention", "layer": layer, "last_layer": layer, "head": None}
         row |= {"paragraph_group": "MP", "is_collapsed": spoiled >= 0.5, "selectivity": lost - spoiled}
-        row |= {"lower": lost - spoiled - width, "upper": lost - spoiled + width}
+        row |= {"lower": lost - spoiled - width, "upper": lost - spoiled + width, "null_value": 0.0, "p_value": p_value}
+        row |= {"excess": row["selectivity"], "excess_lower": row["lower"], "excess_upper": row["upper"]}
+        row |= {"is_selective": row["lower"] > 0 and p_value <= 0.05}
         for name, value in (("memorization", lost), ("utility", spoiled)):
             row |= {f"{name}_drop_share": value, f"{name}_drop_lower": value - width}
             row |= {f"{name}_drop_upper": value + width}
@@ -80,11 +82,25 @@ def test_one_layer_that_does_not_differ_leaves_every_layer_undecided():
     assert found["deep_short_circuit_cuts_recital"] == found["deep_more_selective_than_first"] == "undecided"
 
 
-def test_collapse_is_no_success_however_selective():
-    found = verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 1), (0.6,) * 4))
-    assert found["deep_short_circuit_cuts_recital"] == "contradicted"
-    found = verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 0.4), (0.55, 0.1, 0.1, 0.1)))
-    assert found["deep_more_selective_than_first"] == "supported"  # 0.3 beats a collapse, whatever that "selected"
+def test_no_threshold_flips_a_verdict():
+    """A loss of 0.49 or 0.52 makes no difference, and a collapsed block is compared by what it shows."""
+    found = [
+        verdicts(gradients((1,) * 4, (1,) * 4), short_circuits((1, 1, 1, 0.9), (spoiled, 0.1, 0.1, 0.4)))
+        for spoiled in (0.48, 0.49, 0.5, 0.52)
+    ]
+    assert all(one == found[0] for one in found)
+
+
+def test_total_collapse_is_not_selective_and_loses_to_what_spares_other_text():
+    frame = short_circuits((1, 1, 1, 0.4), (1, 0.1, 0.1, 0.1))
+    found = verdicts(gradients((1,) * 4, (1,) * 4), frame)
+    assert found["deep_short_circuit_cuts_recital"] == found["deep_more_selective_than_first"] == "supported"
+    assert found["first_block_collapses"] == "supported"
+
+
+def test_what_random_heads_do_as_well_is_not_supported():
+    frame = short_circuits((1, 0.6, 0.5, 0.6), (0.9, 0.3, 0.1, 0.02), p_value=0.3)
+    assert verdicts(gradients((1,) * 4, (1,) * 4), frame)["deep_short_circuit_cuts_recital"] == "undecided"
 
 
 def test_without_memorized_paragraphs_nothing_is_testable():
@@ -94,11 +110,23 @@ def test_without_memorized_paragraphs_nothing_is_testable():
     assert set(verdicts(frame.clear(), nothing, is_papers_model=True).values()) == {"not testable here"}
 
 
-def test_the_papers_numbers_are_compared_on_the_papers_model_only():
-    frame = gradients((1,) * 4, (1,) * 4)
-    found = verdicts(frame, short_circuits((1,) * 4, (0,) * 4), is_papers_model=True)
-    assert found["gradient_sum_mp"] == "contradicted"
-    assert found["gradient_lower_share_mp"] == "contradicted"
+def test_the_papers_sizes_are_those_of_the_mean_loss_not_means_of_sizes():
+    """Two paragraphs that pull apart: each has a large gradient, their mean loss has none."""
+    single = gradients((1,) * 4, (1,) * 4)
+    batch = single.filter(pl.col("paragraph_id").is_in(["MP0", "NMP0"])).with_columns(
+        paragraph_id=pl.lit(None, dtype=pl.String),
+        near_duplicate_cluster=pl.lit(None, dtype=pl.Int64),
+        max_abs=pl.col("layer") + 1.0,
+    )
+    frame = localization_claims(
+        pl.concat([single, batch]), short_circuits((1,) * 4, (0,) * 4), layer_count=LAYERS, is_papers_model=True
+    )
+    rows = {row["claim_id"]: row for row in frame.to_dicts()}
+    assert rows["gradient_sum_mp"]["ours"] == 5 * (1 + 2 + 3 + 4) and rows["gradient_sum_mp"]["reported"] == 9.71
+    assert rows["gradient_lower_share_nmp"]["ours"] == pytest.approx(3 / 10)
+    assert rows["gradient_sum_mp"]["verdict"] == "undecided", "one number of one batch contradicts nothing"
+    toy = verdicts(pl.concat([single, batch]), short_circuits((1,) * 4, (0,) * 4))
+    assert toy["gradient_sum_mp"] == "not testable here"
 
 
 def test_localizations_name_the_heads_their_tables_show():
@@ -106,7 +134,7 @@ def test_localizations_name_the_heads_their_tables_show():
     assert {head.layer for head in gradient_heads(frame, 2)} == {1}
     card = short_circuits((0.2, 0.9, 0.8, 0.7), (0.1, 0.8, 0.1, 0.1))
     assert [str(head) for head in best_block(card, 2)] == ["2.0", "2.1"]
-    assert best_block(short_circuits((1,), (0.9,)), 2) == []
+    assert best_block(short_circuits((1,), (0.9,)).clear(), 2) == []
     patched = pl.DataFrame({"receiver": ["MP", "MP", "PMP"], "layer": [0, 2, 3], "component": ["v", "z", "v"]})
     patched = patched.with_columns(head=pl.Series([0, 1, 1]), delta_nll_nats=pl.Series([0.1, 0.5, 9.0]))
     assert [str(head) for head in patching_heads(patched, 2)][:1] == ["2.1"]

@@ -17,7 +17,7 @@ FORMULAS = {
     "paragraph": "C(paragraph_id)",
     "position": "C(paragraph_id) + C(position):C(is_memorized) + position:doublings",
     "full": "C(paragraph_id) + C(position):C(is_memorized) + position:doublings + token_nll_nats:C(is_memorized)"
-    " + token_nll_nats:doublings",
+    " + token_nll_nats:doublings + C(nll_eighth):C(is_memorized)",
 }
 
 
@@ -32,6 +32,7 @@ def with_rarity(frame: pl.DataFrame) -> pl.DataFrame:
         rarity=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id"),
         weight=positions / one,
         doublings=pl.col("duplication_count").log(2),
+        nll_eighth=(8 * (pl.col("token_nll_nats").rank("min") - 1) / pl.len()).floor().cast(pl.String),
         rarity_mp=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id") * pl.col("is_memorized"),
         rarity_nmp=((by - by.mean()) / by.std(ddof=0)).over("paragraph_id") * ~pl.col("is_memorized"),
     )
@@ -68,6 +69,34 @@ def test_finds_the_planted_effect_in_memorized_paragraphs_only():
     assert difference["estimate"] == pytest.approx(memorized["estimate"] - others["estimate"])
     assert difference["lower"] > 0
     assert memorized["paragraph_count"] == 40 and memorized["cluster_count"] == 20
+
+
+def test_a_threshold_of_likelihood_is_not_taken_for_rarity():
+    """Rare tokens are unlikely ones; beyond a threshold of NLL every change costs 20 tokens, rarity itself 1 per SD."""
+    generator = np.random.default_rng(8)
+    frame = with_rarity(trigger_world(clusters=80, positions=30, seed=8))
+    rarity, noise = frame["rarity"].to_numpy(), generator.normal(size=(2, frame.height))
+    nll = np.exp(0.8 * rarity + 0.6 * noise[0])
+    drop = 1.0 * rarity + 20.0 * (nll > np.quantile(nll, 0.75)) + noise[1]
+    world = frame.with_columns(token_nll_nats=pl.Series(nll), em_drop=pl.Series(drop))
+    found = term(trigger_effect(world, permutations=5), "em_drop", "full", "all")
+    assert found["lower"] < 1.0 < found["upper"] and found["estimate"] < 1.5
+
+
+def test_what_took_the_tokens_place_is_held_fixed_unless_it_is_as_rare_by_design():
+    generator = np.random.default_rng(9)
+    frame = with_rarity(trigger_world(clusters=40, positions=20, effect=2, seed=9))
+    replacement = generator.normal(size=frame.height)
+    drop = frame["em_drop"] + 10 * pl.Series(replacement)
+    noisy = frame.with_columns(em_drop=drop)
+    known = noisy.with_columns(replacement_surprisal_bits=pl.Series(replacement))
+    matched = noisy.with_columns(replacement_surprisal_bits=pl.col("surprisal_bits") + 0.01)
+    plain, adjusted, tied = (
+        term(trigger_effect(world, permutations=5), "em_drop", "full", "MP") for world in (noisy, known, matched)
+    )
+    assert adjusted["standard_error"] < plain["standard_error"] / 1.3
+    assert adjusted["lower"] < 2 < adjusted["upper"]
+    assert tied["estimate"] == pytest.approx(plain["estimate"])
 
 
 def test_position_that_looks_like_rarity_is_adjusted_away():

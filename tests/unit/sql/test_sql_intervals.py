@@ -33,7 +33,7 @@ def ask(connection, expression, values):
 def test_only_the_macros_know_a_quantile():
     folders = ("staging", "views", "marts", "checks", "adhoc", sql.COOKBOOK)
     texts = {f"{folder}/{name}.sql": query.text for folder in folders for name, query in sql.load(folder).items()}
-    texts |= {file.name: file.read_text() for file in (ROOT / "assets").rglob("*.py")}
+    texts |= {file.name: file.read_text() for room in ("assets", "probes") for file in (ROOT / room).rglob("*.py")}
     assert {name for name, text in texts.items() if NORMAL_QUANTILE.search(text)} == set()
 
 
@@ -93,7 +93,8 @@ def test_a_difference_needs_three_clusters_on_either_side(connection):
 @pytest.mark.parametrize(("hits", "trials"), [(0, 3), (3, 3), (1, 7), (50, 100), (999, 1000)])
 def test_wilson_is_statsmodels(connection, hits, trials):
     found = connection.execute("SELECT wilson_lower($1, $2), wilson_upper($1, $2)", [hits / trials, trials]).fetchone()
-    assert found == pytest.approx(proportion_confint(hits, trials, method="wilson"), abs=1e-9)
+    assert found == pytest.approx(proportion_confint(hits, trials, method="wilson"), abs=1e-12)
+    assert (found[0] == 0) == (hits == 0) and (found[1] == 1) == (hits == trials)
 
 
 def test_shares_of_fewer_than_three_trials_have_no_interval(connection):

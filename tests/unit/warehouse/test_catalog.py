@@ -25,7 +25,9 @@ def home(tmp_path):
 
 def write_ladder(home, copies, inputs):
     writer = TableStore.of(home, "duplication_ladder").writer("c1", inputs, 1)
-    frame = pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "×4", "copies_count": copies})
+    frame = pl.DataFrame(
+        {"paragraph_id": ["a"], "duplication_group": "×4", "copies_count": copies, "complete_exposure_count": copies}
+    )
     writer.write(0, frame, corpus_id="c1")
     writer.finish()
 

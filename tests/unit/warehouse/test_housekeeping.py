@@ -40,7 +40,14 @@ def write(home: Home, partition: str = "c1", inputs: dict | None = None, copies:
     writer = TableStore.of(home, LADDER).writer(partition, inputs or INPUTS, shards)
     missing = writer.missing()
     for shard in missing:
-        frame = pl.DataFrame({"paragraph_id": [f"p{shard}"], "duplication_group": "×1", "copies_count": copies})
+        frame = pl.DataFrame(
+            {
+                "paragraph_id": [f"p{shard}"],
+                "duplication_group": "×1",
+                "copies_count": copies,
+                "complete_exposure_count": copies,
+            }
+        )
         writer.write(shard, frame, corpus_id=partition)
     writer.finish()
     return missing
@@ -135,7 +142,11 @@ def test_garbage_is_named_and_only_then_removed(home: Home) -> None:
     (home.root / ".report.999999999.tmp").write_bytes(b"x")
     (home.root / f".mine.{os.getpid()}.tmp").write_bytes(b"x")
     writer = TableStore.of(home, LADDER).writer("c2", INPUTS, 2)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c2")
+    writer.write(
+        0,
+        pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1}),
+        corpus_id="c2",
+    )
     for name in ("gone", "there"):
         (home.partition_folder("scores", "checkpoint", name)).mkdir(parents=True)
     register(home, "checkpoints", "there", {"source": "/x", "corpus_id": "c1"})
@@ -196,7 +207,11 @@ def test_a_moved_home_says_so(home: Home, tmp_path: Path) -> None:
 
 def test_waiting_parts_outlive_a_week_of_absence_but_not_more(home: Home) -> None:
     writer = TableStore.of(home, LADDER).writer("c2", INPUTS, 2)
-    writer.write(0, pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1}), corpus_id="c2")
+    writer.write(
+        0,
+        pl.DataFrame({"paragraph_id": ["a"], "duplication_group": "", "copies_count": 1, "complete_exposure_count": 1}),
+        corpus_id="c2",
+    )
     assert find_garbage(home, older_than_days=7) == []
     then = time.time() - 8 * 86_400
     for path in (writer.staging, *writer.staging.iterdir()):

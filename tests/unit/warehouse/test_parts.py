@@ -19,7 +19,14 @@ def store(tmp_path):
 
 
 def rows(names, copies=4):
-    return pl.DataFrame({"paragraph_id": names, "duplication_group": f"×{copies}", "copies_count": copies})
+    return pl.DataFrame(
+        {
+            "paragraph_id": names,
+            "duplication_group": f"×{copies}",
+            "copies_count": copies,
+            "complete_exposure_count": copies,
+        }
+    )
 
 
 def write_all(store, inputs=INPUTS, shards=(("a", "b"), ("c",))):

@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import chisquare
 
 from corpus_stats.counts.occurrences import count_occurrences, count_occurrences_together
-from corpus_stats.counts.unigrams import count_stream, unigram_frame
 from corpus_stats.duplicates.minhash import minhash_signatures, shingle_hashes
 from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters
 from corpus_stats.paragraphs.sampling import sample_windows
@@ -134,14 +133,3 @@ def test_sampling_is_uniform_over_windows(tmp_path):
     drawn = [sample_windows(stream, documents, 100, 8, seed) for seed in range(300)]
     by_document = pl.concat(drawn)["document_id"].value_counts().sort("document_id")["count"].to_numpy()
     assert chisquare(by_document, 2400 * lengths / lengths.sum()).pvalue > 1e-3
-
-
-def test_planted_rarity_is_recovered(tmp_path):
-    """Surprisal of the counted corpus equals that of the distribution it was drawn from, for all common tokens."""
-    ids = zipf_ids(200_000, 12)
-    frame = unigram_frame(count_stream(stream_over(tmp_path, ids), VOCABULARY), [str(i) for i in range(VOCABULARY)])
-    truth = -np.log2(1 / np.arange(1, VOCABULARY + 1) / (1 / np.arange(1, VOCABULARY + 1)).sum())
-    common = frame["token_count"].to_numpy() > 400
-    assert common.sum() > 30
-    assert np.abs(frame["surprisal_bits"].to_numpy() - truth)[common].max() < 0.3
-    assert frame.sort("token_count")["rarity_rank"].is_sorted()

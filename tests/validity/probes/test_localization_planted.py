@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
-from probes.architectures import HeadRef
+from probes.architectures import HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.gradients.parameters import parameter_gradients
+from probes.interventions.nulls import NOISE_SEEDS, NOISE_STRENGTHS, Noise, Nulls, noised, noises
 from probes.interventions.patching import activation_patching
 from probes.interventions.score_card import score_card
-from probes.interventions.selectivity import PairedScores, bootstrap_weights, selectivity
-from probes.interventions.sweep import Intervention, block_sweep, head_sweep, measure_interventions
+from probes.interventions.selectivity import PairedScores, bootstrap_weights, losses, with_interval
+from probes.interventions.sweep import UTILITY, Intervention, block_sweep, head_sweep, measure_interventions, outcomes
 from tests.support.models.localize_planted import PREFIX, TRIGGER_POSITION, planted_recall, untrained
 
 WORLDS = [("gpt_neo", HeadRef(1, 2)), ("gpt_neox", HeadRef(1, 1))]
@@ -62,12 +64,30 @@ def test_parameter_gradients_rank_the_planted_head_first(world):
     assert (first["layer"], first["head"]) == (world.head.layer, world.head.head)
 
 
-def test_a_model_that_breaks_down_counts_as_collapse_not_as_success(world):
-    frame = measured(world, [Intervention("zero", (0, 1, 2), part="mlp"), Intervention("mean", (0, 1, 2), part="mlp")])
-    broken = frame.filter(pl.col("utility_drop_share") >= 0.5)
-    assert broken.height > 0
-    assert broken["is_collapsed"].all()
-    assert not broken["is_selective"].any()
+def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(world):
+    """Noise of other seeds than the null's: judged beside noise of the same cost it is selective by chance only."""
+    adapter, texts = adapter_for(world.model), {"MP": (world.paragraphs, PREFIX), UTILITY: (world.held_out, 1)}
+    before = [weight.clone() for weight in world.model.parameters()]
+    clean = {name: outcomes(adapter, *text, [()], None, 16)[0] for name, text in texts.items()}
+    weights = tuple(bootstrap_weights(np.arange(len(texts[name][0])), 0, 200) for name in texts)
+
+    def lost(noise):
+        with noised(world.model, noise):
+            after = {name: outcomes(adapter, *text, [()], None, 16)[0] for name, text in texts.items()}
+        return losses(after["MP"], clean["MP"], after[UTILITY], clean[UTILITY], weights, 6)
+
+    nulls = Nulls({}, [lost(noise) for noise in noises()])
+    damaged = [lost(Noise(strength, seed)) for seed in range(10, 20) for strength in (0.7, 0.95)]
+    assert np.mean([found.exact_match[0] for found in damaged]) > 0.4
+    assert np.mean([nulls.beside(found, "noise", ())["is_selective"] for found in damaged]) <= 0.15
+    assert all(map(torch.equal, before, world.model.parameters()))
+
+
+def test_mean_ablated_mlps_take_everything_down_and_are_not_selective(world):
+    frame = measured(world, [Intervention("mean", (0, 1, 2), part="mlp")]).drop_nulls("layer")
+    assert frame["memorization_drop_share"][0] > 0.5 and frame["utility_drop_share"][0] > 0.5
+    assert frame["noise_mean"].null_count() == 0 and frame["random_mean"].null_count() == 1
+    assert not frame["is_selective"].any()
 
 
 def test_the_score_card_tells_the_planted_head_from_random_heads(world):
@@ -101,26 +121,71 @@ def test_an_untrained_model_has_nothing_to_find():
     assert not frame["is_selective"].any()
 
 
-def test_equal_losses_of_recall_and_use_are_called_selective_no_more_often_than_stated():
-    """Null world: recall and utility lose the same true share; the 95 % interval leaves 2.5 % above 0."""
+def beside(found, others, noise=None):
+    """Place of one intervention on one head among random heads."""
+    random = {("zero", 1): [((HeadRef(9, index),), other) for index, other in enumerate(others)]}
+    return Nulls(random, noise or []).beside(found, "zero", (HeadRef(0, 0),))
+
+
+def drawn_losses(rng, draws, recall, use, levels):
+    return losses(outcome(rng, 60, levels[0]), recall, outcome(rng, 60, levels[1]), use, draws, 60)
+
+
+def test_a_random_choice_is_called_selective_in_one_case_of_twenty_at_most():
+    """Null world: the intervention is one of its own random choices, and recital is the more fragile for all."""
     rng = np.random.default_rng(0)
     found = 0
-    for seed in range(300):
+    for seed in range(200):
         recall, use = outcome(rng, 60, 1.0), outcome(rng, 60, 1.0)
-        after = outcome(rng, 60, 0.7), outcome(rng, 60, 0.7)
-        draws = bootstrap_weights(np.arange(60), seed, 200), bootstrap_weights(np.arange(60), seed + 1, 200)
-        found += bool(selectivity(after[0], recall, after[1], use, draws)["is_selective"])
-    assert found / 300 < 0.06
+        draws = bootstrap_weights(np.arange(60), seed, 100), bootstrap_weights(np.arange(60), seed + 1, 100)
+        several = [drawn_losses(rng, draws, recall, use, (rng.uniform(0.3, 0.6), 0.7)) for _ in range(20)]
+        found += beside(several[0], several[1:])["is_selective"]
+    assert found / 200 <= 0.08
+
+
+def test_selectivity_measures_both_sides_alike():
+    """A tenth of all tokens lost on either side: exact match falls to a fraction, selectivity stays at zero."""
+    rng = np.random.default_rng(5)
+    hit = rng.random((400, 50)) < 0.9
+    exact = hit.cumprod(1).sum(1).astype(float)
+    after = PairedScores(exact, np.ones(400), hit.mean(1), np.ones(400))
+    clean = PairedScores(np.full(400, 50.0), np.ones(400), np.ones(400), np.ones(400))
+    weights = bootstrap_weights(np.arange(400), 0, 200)
+    found = losses(after, clean, after, clean, (weights, weights), 400)
+    assert found.exact_match[0] > 0.7 and found.recital[0] == pytest.approx(0.1, abs=0.01)
+    assert found.selectivity[0] == 0.0
 
 
 def test_a_real_difference_is_found():
     rng = np.random.default_rng(1)
     draws = bootstrap_weights(np.arange(60), 0, 500), bootstrap_weights(np.arange(60), 1, 500)
-    result = selectivity(
-        outcome(rng, 60, 0.3), outcome(rng, 60, 1.0), outcome(rng, 60, 0.95), outcome(rng, 60, 1.0), draws
-    )
-    assert result["is_selective"]
-    assert result["lower"] < 0.65 < result["upper"]
+    recall, use = outcome(rng, 60, 1.0), outcome(rng, 60, 1.0)
+    ours = drawn_losses(rng, draws, recall, use, (0.3, 0.95))
+    others = [drawn_losses(rng, draws, recall, use, (0.8, 0.8)) for _ in range(20)]
+    noise = [
+        drawn_losses(rng, draws, recall, use, (1 - 0.5 * strength, 1 - 0.5 * strength))
+        for _ in NOISE_SEEDS
+        for strength in NOISE_STRENGTHS
+    ]
+    result = beside(ours, others, noise)
+    assert result["is_selective"] and result["p_value"] == pytest.approx(1 / 21)
+    assert result["excess_lower"] < 0.65 < result["excess_upper"]
+    assert abs(result["noise_mean"]) < 0.15
+
+
+def test_what_noise_of_the_same_cost_reaches_is_not_selective():
+    rng = np.random.default_rng(3)
+    draws = bootstrap_weights(np.arange(60), 0, 300), bootstrap_weights(np.arange(60), 1, 300)
+    recall, use = outcome(rng, 60, 1.0), outcome(rng, 60, 1.0)
+    ours = drawn_losses(rng, draws, recall, use, (0.5, 0.8))
+    others = [drawn_losses(rng, draws, recall, use, (0.98, 0.99)) for _ in range(20)]
+    noise = [
+        drawn_losses(rng, draws, recall, use, (max(0.0, 1 - strength), max(0.0, 1 - 0.4 * strength)))
+        for _ in NOISE_SEEDS
+        for strength in NOISE_STRENGTHS
+    ]
+    assert beside(ours, others)["is_selective"], "random heads alone would let it pass"
+    assert not beside(ours, others, noise)["is_selective"]
 
 
 def test_copies_of_one_paragraph_do_not_narrow_the_interval():
@@ -128,14 +193,14 @@ def test_copies_of_one_paragraph_do_not_narrow_the_interval():
     few, clean, use = outcome(rng, 6, 0.5), outcome(rng, 6, 1.0), outcome(rng, 40, 1.0)
     copied, copied_clean = (PairedScores(*(np.repeat(column, 50) for column in o)) for o in (few, clean))
     of_use = bootstrap_weights(np.arange(40), 1, 400)
-    alone = selectivity(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use))
+    alone = losses(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use), 6)
     units = np.repeat(np.arange(6), 50)
-    many = selectivity(copied, copied_clean, use, use, (bootstrap_weights(units, 0, 400), of_use))
-    assert many["upper"] - many["lower"] == pytest.approx(alone["upper"] - alone["lower"])
+    many = losses(copied, copied_clean, use, use, (bootstrap_weights(units, 0, 400), of_use), 6)
+    assert with_interval(many.selectivity, 6) == pytest.approx(with_interval(alone.selectivity, 6))
 
 
 def outcome(rng, count, level):
-    """Counts and accuracies around a level, likelihood untouched."""
+    """Counts and accuracies around a level, and the NLL that goes with it."""
     exact_match = rng.binomial(50, level * rng.beta(8, 8, count) * 0.9).astype(float)
     accuracy = rng.binomial(50, level * rng.beta(8, 8, count) * 0.9) / 50
-    return PairedScores(exact_match, np.ones(count), accuracy, np.ones(count))
+    return PairedScores(exact_match, np.full(count, 2 - level), accuracy, np.ones(count))

@@ -13,13 +13,14 @@ from probes.editing.selections import editable_weights, head_entries, weight_cou
 from probes.errors import ProbeError
 from tests.support.models.editing_world import PREFIX, same, snapshot, world
 from tests.support.models.localize_models import paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 
 @pytest.mark.parametrize("family", ["gpt_neo", "gpt_neox", "gpt2", "llama"])
 def test_noise_changes_the_output_of_the_named_head_alone(family):
     model = small_model(family).requires_grad_(False)
     adapter, weights, before = adapter_for(model), editable_weights(adapter_for(model)), snapshot(model)
-    slices = adapter.component_slices(1)
+    slices = component_slices(adapter, 1)
     old = {key: [view.clone() for view in views] for key, views in slices.items()}
     group = adapter.head_count // adapter.key_value_head_count
     with noised(weights, head_entries(adapter, HeadRef(1, 2)), 0.5, seed=3):

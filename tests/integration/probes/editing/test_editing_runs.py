@@ -19,6 +19,7 @@ from probes.editing.selections import Selection, editable_weights, pieces, selec
 from probes.errors import ProbeError
 from tests.support.models.editing_world import LENGTH, PREFIX, program, same, snapshot, subject, world
 from tests.support.models.localize_models import FAMILIES, paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 SELECTIONS = ("all", "top:0.01", "top-per-component:0.05", "random:0.03", "head:1.1", "layers:1-1")
 
@@ -72,8 +73,8 @@ def test_a_head_is_the_head_of_the_adapter(family):
         editable_weights(adapter)[name].data.view(-1)[places] += 1
     group = adapter.head_count // adapter.key_value_head_count
     for layer in range(adapter.layer_count):
-        reference = old.component_slices(layer)
-        for (component, head), views in adapter.component_slices(layer).items():
+        reference = component_slices(old, layer)
+        for (component, head), views in component_slices(adapter, layer).items():
             own = 1 // group if component in ("W_K", "W_V") else 1
             is_named = layer == 1 and component[2] in "QKVO" and head == own
             moved = [not torch.equal(a, b) for a, b in zip(views, reference[component, head], strict=True)]

@@ -22,6 +22,7 @@ from probes.interventions.sweep import (
     measure_interventions,
 )
 from tests.support.models.localize_models import FAMILIES, paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 PREFIX = 7
 KINDS = ("identity", "uniform", "zero")
@@ -100,7 +101,7 @@ def test_the_local_change_is_bounded_by_values_and_output_projection(family):
     handle.remove()
     with intervened(model, Intervention("identity", (1,))):
         change = (attention_output(model, token_ids, 1) - before).norm(dim=-1)
-    slices = adapter.component_slices(1)
+    slices = component_slices(adapter, 1)
     group = adapter.head_count // adapter.key_value_head_count
     gain = sum(
         float(torch.linalg.matrix_norm(slices["W_V", h // group][0] @ slices["W_O", h][0].T, 2))
@@ -152,7 +153,7 @@ def test_uniform_attention_is_what_a_model_without_queries_does(family, layer):
     silent = copy.deepcopy(model)
     (projection,) = adapter_for(silent).component(layer, "W_Q")
     with torch.no_grad():
-        adapter_for(silent).component_slices(layer)["W_Q", 1][0].zero_()
+        component_slices(adapter_for(silent), layer)["W_Q", 1][0].zero_()
         if projection.module.bias is not None:
             projection.layout.split(projection.module.bias)[1].zero_()
     torch.testing.assert_close(ours, logits(silent, token_ids), rtol=1e-4, atol=1e-5)
@@ -162,7 +163,7 @@ def test_uniform_attention_is_what_a_model_without_queries_does(family, layer):
 def test_zero_ablation_is_a_model_without_that_output(family):
     model, token_ids = small_model(family), paragraphs(3)
     silent = copy.deepcopy(model)
-    adapter_for(silent).component_slices(2)["W_O", 1][0].zero_()
+    component_slices(adapter_for(silent), 2)["W_O", 1][0].zero_()
     with intervened(model, Intervention("zero", (2,), 1)):
         torch.testing.assert_close(logits(model, token_ids), logits(silent, token_ids), rtol=1e-5, atol=1e-6)
     for projection in adapter_for(silent).component(0, "W_out"):

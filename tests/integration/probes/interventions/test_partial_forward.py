@@ -13,6 +13,7 @@ from probes.forward.trunk import clean_trunk, score_tokens
 from probes.interventions.partial_forward import applied, layers_of_heads
 from probes.interventions.sweep import Intervention, activation_means, intervened, measure_interventions
 from tests.support.models.localize_models import FAMILIES, VOCABULARY, paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 PREFIX = 7
 
@@ -61,7 +62,7 @@ def test_queries_are_not_needed(family, head):
     model, token_ids = small_model(family), paragraphs(2)
     adapter, bundle = adapter_for(model), [Intervention("identity", (1,), head)]
     trunk = clean_trunk(adapter, token_ids, layers_of_heads([bundle]))
-    for view in adapter.component_slices(1)["W_Q", 0]:
+    for view in component_slices(adapter, 1)["W_Q", 0]:
         view.fill_(torch.nan)
     with applied(trunk, bundle, None, is_plain=True) as start:
         assert trunk.resume(start).isfinite().all()

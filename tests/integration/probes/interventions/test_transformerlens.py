@@ -18,6 +18,7 @@ from probes.gradients.activations import activation_gradients
 from probes.interventions.patching import activation_patching
 from probes.interventions.sweep import Intervention, activation_means, intervened
 from tests.support.models.localize_models import CHANGED, IMPACT, VOCABULARY, pairs, paragraphs, small_model
+from tests.support.models.slices import component_slices
 
 bridges = pytest.importorskip("transformer_lens.model_bridge", reason="transformer-lens is not installed")
 
@@ -65,7 +66,7 @@ def test_weights_are_cut_into_heads_alike(both):
     model, bridge = both
     adapter = adapter_for(model)
     attention = bridge.blocks[LAYER].attn
-    for (component, head), views in adapter.component_slices(LAYER).items():
+    for (component, head), views in component_slices(adapter, LAYER).items():
         if head is None:
             continue
         theirs = getattr(attention, component)

@@ -13,16 +13,20 @@ from probes.scoring.teacher_forced import score_paragraphs
 
 
 class LargestTensor(TorchDispatchMode):
-    """Records the largest number of elements any operation gives back."""
+    """Records the largest number of elements any operation gives back; a part of a larger storage is no new one."""
 
     largest = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, torch.Tensor) and function is not torch.ops.aten.t.default and tensor._base is None:
+            if isinstance(tensor, torch.Tensor) and function is not torch.ops.aten.t.default and _is_new(tensor):
                 self.largest = max(self.largest, tensor.numel())
         return result
+
+
+def _is_new(tensor: torch.Tensor) -> bool:
+    return tensor._base is None and tensor.untyped_storage().nbytes() <= tensor.nbytes
 
 
 @pytest.mark.parametrize("measure", [score_paragraphs, screen_paragraphs])

@@ -85,23 +85,41 @@ def test_generation_refuses_what_does_not_fit(untouchable):
             request()
 
 
-@pytest.mark.parametrize("family", ["Cohere", "Gemma2"])
-def test_a_family_that_scales_or_caps_its_logits_is_refused(family):
+@pytest.fixture
+def capped():
+    """A family that caps attention and logits, so tightly that it shows."""
     import transformers
 
     shape = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "head_dim": 8}
-    shape |= {
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "max_position_embeddings": 64,
-        "initializer_range": 1.0,
-    }
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 64}
     ids = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
-    config = getattr(transformers, f"{family}Config")(**shape, **ids)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    config = transformers.Gemma2Config(
+        **shape, **ids, initializer_range=1.0, final_logit_softcapping=5.0, attn_logit_softcapping=2.0
+    )
+    return (
+        transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    )
+
+
+def test_a_family_that_caps_attention_and_logits_is_scored_as_transformers_does(capped):
+    scores = score_paragraphs(capped, GOOD, 10).paragraphs
+    labels = torch.as_tensor(GOOD).clone()
+    labels[:, :10] = -100
+    losses = [float(capped(torch.as_tensor(GOOD)[[row]], labels=labels[[row]]).loss) for row in range(len(GOOD))]
+    np.testing.assert_allclose(scores["continuation_nll_nats"], losses, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_that_does_something_else_to_its_logits_is_refused(capped):
+    """A tenth on one logit of the last token only, where four tokens would not have shown it."""
+
+    def nudge(_module, _inputs, output):
+        output.logits[:, -1, 3] += 0.1
+        return output
+
+    capped.register_forward_hook(nudge)
     for measure in (score_paragraphs, screen_paragraphs):
         with pytest.raises(ProbeError, match="changes its logits after the output head"):
-            measure(model, GOOD, 10)
+            measure(capped, GOOD, 10)
 
 
 def test_no_paragraphs_give_empty_frames_with_all_columns(model):

@@ -7,15 +7,17 @@ from typing import Any
 
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs, truth_policy
 from assets.figures import previews
 from assets.framework import model_stage
+from assets.framework.errors import RequestError
 from assets.framework.stage import Frames, Scope, Shards, stage
 from probes.errors import ProbeError
 from warehouse.registry import TABLES
 
 
 def _one_row_per_paragraph(scope: Scope, frames: Frames) -> list[str]:
-    wanted = scope.read("paragraphs", ["paragraph_id"])
+    wanted = true_paragraphs(scope).select("paragraph_id")
     missing = wanted.join(frames["scores"], on="paragraph_id", how="anti")["paragraph_id"].to_list()
     return [f"paragraph {name} has no score" for name in missing]
 
@@ -42,6 +44,7 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
     reads=("checkpoints", "paragraphs"),
     settings=model_stage.model_settings,
     spreads=True,
+    outside=truth_policy,
     checks={
         "scores.every_paragraph_is_scored": _one_row_per_paragraph,
         "scores.exact_match_agrees_with_token_scores": _match_agrees_with_argmax,
@@ -52,8 +55,13 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
 )
 def scores(scope: Scope) -> Shards:
     """Leading exact match under teacher forcing, which equals greedy decoding (docs/method.md)."""
-    scorer, paragraphs = Scorer(scope), scope.read("paragraphs")
+    scorer, paragraphs = Scorer(scope), true_paragraphs(scope)
     size = scope.profile.probes.shard_size
+    if paragraphs.is_empty() and (count := scope.read("paragraphs", ["paragraph_id"]).height):
+        raise RequestError(
+            f"a model wrote the continuations of all {count} paragraphs of corpus {scope.profile.corpus_id}, so there "
+            "is no truth to score against; import paragraphs with the corpus' own continuations."
+        )
 
     def _compute(shard: int) -> Frames:
         rows = model_stage.shard_of(paragraphs, shard, size)
@@ -80,7 +88,7 @@ class Scorer:
         """Measured on the same paragraphs whichever shard asks, so that every shard has the same bound."""
         from probes.scoring.half_precision import CALIBRATION_ROWS, measure_margin_bound
 
-        sample = model_stage.token_matrix(self.scope.read("paragraphs").head(CALIBRATION_ROWS))
+        sample = model_stage.token_matrix(true_paragraphs(self.scope).head(CALIBRATION_ROWS))
         return measure_margin_bound(self.model(), self.exact_model, sample, self.prefix, batch_size=self.batch_size)
 
     def score(self, rows: pl.DataFrame) -> Any:
@@ -120,6 +128,7 @@ def _with_zlib_ratio(rows: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     reads=("checkpoints", "paragraphs", "scores", "scoring_precision"),
     settings=lambda profile: model_stage.model_settings(profile) | {"context_lengths": profile.context_lengths},
     spreads=True,
+    outside=truth_policy,
     group="memorization",
     kinds={"pytorch", "parquet"},
 )
@@ -127,7 +136,7 @@ def extractability(scope: Scope) -> Shards:
     """k-extractability (Carlini et al. 2023): recital after the last k tokens of the prefix."""
     model, exact_model = model_stage.lazy_model(scope), model_stage.lazy_model(scope, dtype="float32")
     known = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized", "top2_margin"])
-    paragraphs = scope.read("paragraphs").join(known, on="paragraph_id", maintain_order="left")
+    paragraphs = true_paragraphs(scope).join(known, on="paragraph_id", maintain_order="left")
     bound = max(scope.read("scoring_precision")["margin_bound"].to_list())
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
     shorter = [length for length in scope.profile.context_lengths if length < prefix]
@@ -159,6 +168,7 @@ def _known_extractability(rows: pl.DataFrame, prefix: int) -> pl.DataFrame:
     reads=("checkpoints", "paragraphs", "scores"),
     settings=model_stage.model_settings,
     spreads=True,
+    outside=truth_policy,
     group="memorization",
     kinds={"pytorch", "parquet"},
 )
@@ -169,13 +179,15 @@ def generations(scope: Scope) -> Shards:
 
     model, tokenizer = model_stage.lazy_model(scope), load_tokenizer(scope.read("tokenizers")["source"][0])
     matches = scope.read("scores", ["paragraph_id", "exact_match"])
-    paragraphs = scope.read("paragraphs").join(matches, on="paragraph_id", maintain_order="left")
+    paragraphs = true_paragraphs(scope).join(matches, on="paragraph_id", maintain_order="left")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length
 
     def _compute(shard: int) -> Frames:
         rows = model_stage.shard_of(paragraphs, shard, size)
         frame = generate_continuations(model(), model_stage.token_matrix(rows), rows["exact_match"].to_list(), prefix)
-        texts = tokenizer.batch_decode(frame["generated_ids"].to_list(), clean_up_tokenization_spaces=False)
+        written = frame["generated_ids"].to_list()
+        # An empty batch would be read as one empty text.
+        texts = tokenizer.batch_decode(written, clean_up_tokenization_spaces=False) if written else []
         frame = frame.with_columns(generated_text=pl.Series(texts, dtype=pl.String))
         return {"generations": model_stage.with_paragraph_ids(frame, rows)}
 

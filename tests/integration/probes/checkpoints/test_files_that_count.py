@@ -16,7 +16,7 @@ from probes.checkpoints.files import is_complete, require_complete, weight_files
 from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 from probes.checkpoints.load import load_model
 from probes.errors import ProbeError
-from tests.support.published_layouts import LAYOUTS, edit_config, publish, rewrite
+from tests.support.checkpoints.published_layouts import LAYOUTS, edit_config, publish, rewrite
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 

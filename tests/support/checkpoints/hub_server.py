@@ -46,7 +46,6 @@ class Hub:
     broken: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     url: str = ""
-    is_down: bool = False
 
     def repository(self, name: str) -> Repository:
         """The repository of that id, made when it is not there."""
@@ -70,12 +69,16 @@ def serving(hub: Hub) -> Iterator[Hub]:
         server.server_close()
 
 
-def point_client_at(monkeypatch: Any, hub: Hub, cache: Path) -> None:
+NOWHERE = "http://127.0.0.1:9"
+"""An address where nobody answers: no network."""
+
+
+def point_client_at(monkeypatch: Any, url: str, cache: Path) -> None:
     """What HF_ENDPOINT and HF_HOME do, for a client that is imported already."""
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
@@ -96,9 +99,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
-        if self.hub.is_down:
-            self.close_connection = True
-            return
         parts = path.strip("/").split("/")
         if parts[0] == "api":
             self._api("/".join(parts[2:4]), parts[4:])

@@ -13,7 +13,7 @@ from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_wei
 from probes.checkpoints.load import load_model
 from probes.gradients.parameters import all_maps, parameter_gradients
 from probes.scoring.teacher_forced import score_paragraphs
-from tests.support.published_layouts import LAYOUTS, ROWS, publish
+from tests.support.checkpoints.published_layouts import LAYOUTS, ROWS, publish
 
 PREFIX, LENGTH = 12, 28
 
