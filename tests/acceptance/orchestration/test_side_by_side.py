@@ -135,7 +135,7 @@ def test_a_worker_that_is_killed_costs_only_its_checkpoint(finished: Finished, t
             for run in instance.get_runs(limit=4)
             if run.tags.get("dagster/partition") == FIRST and not run.is_finished
         ]
-    os.kill(int(going[0].tags["rarecall/process"]), signal.SIGKILL)
+    os.kill(int(going[0].tags["rarecall/process"].partition("-")[0]), signal.SIGKILL)
     _, said = process.communicate(timeout=LIMIT_SECONDS)
     assert f"rarecall: checkpoint {FIRST} was not measured: its process was ended from outside" in said
     assert process.returncode == 1 and ("scores", LAST) in measured(home)
