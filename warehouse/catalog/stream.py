@@ -97,8 +97,10 @@ def stream(
                 raise answer
             yield answer
     finally:
-        _stop(question, thread)
-        shutil.rmtree(question.spill, ignore_errors=True)
+        try:
+            _stop(question, thread)
+        finally:  # Ctrl-C may come while it is being stopped
+            shutil.rmtree(question.spill, ignore_errors=True)
 
 
 def _next(question: _Question) -> pl.DataFrame | BaseException | None:

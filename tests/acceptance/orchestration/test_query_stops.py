@@ -45,7 +45,7 @@ def started(home: Home, *words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("text", [STREAM, JOIN, SORT, DEAF])
 def test_an_interrupt_ends_a_question_at_once(home: Home, text: str) -> None:
     process = started(home, text)
-    is_asking = lambda: list(home.root.glob(".rarecall-spill-*"))  # noqa: E731
+    is_asking = lambda: list(home.root.glob(f".rarecall-spill-*.{process.pid}.tmp"))  # noqa: E731
     end = time.monotonic() + 30
     while not is_asking() and time.monotonic() < end:
         time.sleep(0.02)
