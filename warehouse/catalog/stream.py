@@ -90,8 +90,8 @@ def stream(
     """
     question = _Question(home, text, parameters, variables or {}, make_spill_folder(home), bounds)
     thread = threading.Thread(target=_answer, args=(question,), daemon=True)
-    thread.start()
     try:
+        thread.start()
         while (answer := _next(question)) is not None:
             if isinstance(answer, BaseException):
                 raise answer
