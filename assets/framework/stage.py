@@ -145,6 +145,8 @@ class Stage:
         if self._foreign_family(scope) is not None:
             empty = {name: no_rows(name) for name in self.tables}
             return Shards(1, lambda _: empty)
+        if isinstance(scope.profile, DeclaredSettings):  # limited already, by a stage that asks this one
+            return self.shards(scope)
         allowed = self.declared(scope.profile)
         return self.shards(scope if allowed is None else scope.limited(self.name, allowed))
 

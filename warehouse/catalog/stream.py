@@ -90,15 +90,17 @@ def stream(
     """
     question = _Question(home, text, parameters, variables or {}, make_spill_folder(home), bounds)
     thread = threading.Thread(target=_answer, args=(question,), daemon=True)
-    thread.start()
     try:
+        thread.start()
         while (answer := _next(question)) is not None:
             if isinstance(answer, BaseException):
                 raise answer
             yield answer
     finally:
-        _stop(question, thread)
-        shutil.rmtree(question.spill, ignore_errors=True)
+        try:
+            _stop(question, thread)
+        finally:  # Ctrl-C may come while it is being stopped
+            shutil.rmtree(question.spill, ignore_errors=True)
 
 
 def _next(question: _Question) -> pl.DataFrame | BaseException | None:

@@ -91,6 +91,7 @@ CLAIMS = Table(
         ),
         Column("reason", "VARCHAR", "Why, in one sentence."),
     ),
+    version=2,
 )
 
 TRIGGER_EFFECTS = Table(
@@ -150,6 +151,7 @@ TRIGGER_SUMMARIES = Table(
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
         Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
     ),
+    version=2,
 )
 
 HEAD_CORRELATIONS = Table(
@@ -196,6 +198,7 @@ HEAD_POINTING = Table(
         _number("q_value", "Benjamini-Hochberg q value over all heads."),
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
     ),
+    version=2,
 )
 
 TABLES = (HEAD_RARITY, TRIGGER_EFFECTS, TRIGGER_SUMMARIES, HEAD_CORRELATIONS, HEAD_POINTING, CLAIMS)

@@ -143,6 +143,7 @@ EDIT_SUMMARIES = Table(
         _number("all_upper", "Upper end of the difference."),
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
     ),
+    version=2,
 )
 
 EDIT_NOISE = Table(

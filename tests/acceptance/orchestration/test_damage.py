@@ -49,7 +49,9 @@ def test_taken_port_is_named(finished: Finished) -> None:
 
 
 def _drop_shard(folder: Path) -> None:
-    index = {"metadata": {}, "weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    first, second = (f"model-0000{part}-of-00002.safetensors" for part in (1, 2))
+    (folder / "model.safetensors").rename(folder / first)  # beside model.safetensors nobody would read the index
+    index = {"metadata": {}, "weight_map": {"a": first, "b": second}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 

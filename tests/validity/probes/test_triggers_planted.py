@@ -122,7 +122,7 @@ def test_readable_answers_find_token_and_head(world, triggers, attention):
     strongest = strongest_triggers(triggers)
     rarity = strongest.filter(paragraph_group="MP", statistic="rarity_percentile").row(0, named=True)
     excess = strongest.filter(paragraph_group="MP", statistic="excess_over_position").row(0, named=True)
-    assert rarity["lower"] > 0.9 and excess["lower"] > 0.3
+    assert rarity["lower"] > 0.85 and excess["lower"] > 0.3
     drop = np.full(world.prefix.shape, np.nan)
     drop[:, 1:] = triggers.sort("paragraph_id", "position")["em_drop"].to_numpy().reshape(-1, PREFIX - 1)
     kept = world.is_memorized
