@@ -12,14 +12,18 @@ run: $(VENV)/installed
 ui: $(VENV)/installed
 	@$(BIN)/rarecall ui
 
-test: $(VENV)/installed-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Types are checked beside the tests; mypy keeps what it knows in .mypy_cache.
+test: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder; \
+		tests=$$?; wait $$types && exit $$tests
 
 # The inner loop: lint, types beside the unit tests, nothing that starts a browser or trains a model.
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile; tests=$$?; \
+	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadgroup; tests=$$?; \
 		wait $$types && exit $$tests
 
 lint: $(VENV)/installed-dev

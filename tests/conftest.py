@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
+from tests.support import REPOSITORY
+
 if TYPE_CHECKING:
     from tests.support.finished_home import Finished
     from warehouse.home import Home
@@ -17,21 +19,29 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-SLOWEST_FILES = (
-    "test_resume.py",  # makes the finished home of the acceptance tests; the others of them come when it is there
+FIRST_FILES = (
+    "test_ui.py",  # waits for a browser most of the time; makes the finished home that others take their copies of
+    "test_report_in_browser.py",
     "test_scoring_stages.py",
     "test_editing_stage.py",
-    "test_flow.py",
+    "test_resume.py",
+    "test_side_by_side.py",
     "test_damage.py",
-    "test_ui.py",
+    "test_flow.py",
 )
-"""Longest first, so that no worker is left alone with one of them at the end."""
+"""In this order, browsers and the longest first, so that no worker is left alone with one of them at the end."""
+TESTS_APART = {"test_resume.py", "test_side_by_side.py", "test_damage.py"}
+"""Files whose tests share nothing but the finished home: any worker may take any of them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files in this order, then the others; `make test` keeps xdist from sorting them by their number of tests."""
-    place = {name: number for number, name in enumerate(SLOWEST_FILES)}
+    """Order, and what has to stay in one worker: a file, whose fixtures are then made once, or a single test."""
+    place = {name: number for number, name in enumerate(FIRST_FILES)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    for item in items:
+        apart = item.path.name in TESTS_APART
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if apart else str(item.path.relative_to(REPOSITORY))))
 
 
 @pytest.fixture(scope="session")
