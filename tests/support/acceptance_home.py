@@ -94,12 +94,13 @@ def command(*words: object) -> list[str]:
 def start(home: Path, *words: object, more: dict[str, str] | None = None, **pipes: Any) -> subprocess.Popen[str]:
     """Start a command that a test will interrupt; Ctrl-C reaches it even where whoever runs the tests ignores it."""
     return subprocess.Popen(
-        command(*words), env=environment(home) | (more or {}), cwd=home.parent, text=True, preexec_fn=_heed_interrupts,
+        command(*words), env=environment(home) | (more or {}), cwd=home.parent, text=True, preexec_fn=heed_interrupts,
         **pipes,
     )  # fmt: skip
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
+    """In a process about to start: Ctrl-C is heeded, whatever whoever started the tests does with it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.acceptance_home import command, environment
+from tests.support.acceptance_home import command, environment, heed_interrupts
 from warehouse.catalog.publish import publish_catalog
 from warehouse.home import Home
 
@@ -31,6 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def limited() -> None:
     """Should a limit of ours fail, the system's ends the test and not the machine."""
+    heed_interrupts()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
 
 
