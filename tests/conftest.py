@@ -30,7 +30,7 @@ FIRST_FILES = (
     "test_flow.py",
 )
 """In this order, browsers and the longest first, so that no worker is left alone with one of them at the end."""
-TESTS_APART = {"test_resume.py", "test_side_by_side.py", "test_damage.py"}
+TESTS_APART = {"test_resume.py", "test_side_by_side.py", "test_damage.py", "test_ui_crash.py"}
 """Files whose tests share nothing but the finished home: any worker may take any of them."""
 
 

@@ -137,7 +137,7 @@ loops = 0
 while not stop.exists():
     seen.add(tuple(query(home, asked).rows()))
     loops += 1
-    time.sleep(0.3)
+    time.sleep(1)
 print(loops, sorted(seen))
 """
 
