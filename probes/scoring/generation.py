@@ -10,6 +10,7 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.forward.batches import in_batches
+from probes.forward.beginning import with_beginning
 from probes.forward.inputs import as_paragraphs, refuse_unreadable, require_at_least
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _decode(model: PreTrainedModel, known: Tensor, length: int, forced: Sequence
 
     written: list[Tensor] = []
     with torch.inference_mode():
-        step, cache = known.to(model.device), None
+        step, cache = with_beginning(model, known.to(model.device)), None
         for index in range(length):
             output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
             step, cache = output.logits[:, -1:].float().argmax(dim=-1), output.past_key_values

@@ -16,6 +16,7 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.forward.batches import in_batches
+from probes.forward.beginning import lead, with_beginning
 from probes.forward.fused import fused
 from probes.forward.inputs import NonFiniteScore, as_paragraphs, refuse_unreadable, require_at_least
 from probes.forward.unembedding import greedy_ids, refuse_unusual_head
@@ -134,11 +135,12 @@ class _Cascade:
         """Read up to `end`, note matches of the rows `alive`, return those without a miss."""
         import torch
 
+        ids = self.ids[alive, self.read : end]
         output = self.model.base_model(
-            input_ids=self.ids[alive, self.read : end], past_key_values=self.cache, use_cache=True
+            input_ids=ids if self.read else with_beginning(self.model, ids), past_key_values=self.cache, use_cache=True
         )
         first = max(self.read + 1, self.prefix_length)  # first position this stage decides
-        hidden = output[0][:, first - 1 - self.read :]
+        hidden = output[0][:, first - 1 - self.read + (0 if self.read else lead(self.model)) :]
         truth = self.ids[alive, first : end + 1]
         predicted, margin = (part.view_as(truth) for part in greedy_ids(self.model, hidden.flatten(0, 1), self.tile))
         self._refuse_nan(alive, margin, first)
