@@ -7,12 +7,14 @@ Gimelshein 2018 (arXiv 1805.02867).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
 from probes.forward.beginning import lead, with_beginning
+from probes.forward.body import body
 from probes.forward.fused import fused
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class TokenFacts:
 
 def hidden_states(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
     """Input of the output head: [paragraph, position] ids to [paragraph, position, hidden]."""
-    return model.base_model(input_ids=with_beginning(model, input_ids), use_cache=False)[0][:, lead(model) :]
+    hidden: Tensor = body(model)(input_ids=with_beginning(model, input_ids), use_cache=False)[0]
+    return hidden[:, lead(model) :]
 
 
 def token_facts(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, tile: int) -> TokenFacts:
@@ -186,6 +189,12 @@ def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, T
         yield first_id, rule.applied(logits).float()
 
 
+_DIVIDE = ("logits_scaling", "logits_mup_width_multiplier")
+_MULTIPLY = ("logit_scale", "lm_head_multiplier")
+_CAP = ("final_logit_softcapping", "logits_soft_cap")
+"""Names that configurations have for it: Granite, MiniCPM3, Inkling; Cohere, Falcon-H1; Gemma, RecurrentGemma."""
+
+
 @dataclass(frozen=True)
 class HeadRule:
     """What a family does to its logits after the output head: multiply them, then cap them with a tanh."""
@@ -196,11 +205,10 @@ class HeadRule:
     @classmethod
     def of(cls, model: PreTrainedModel) -> HeadRule:
         """From the configuration: Granite divides, Cohere multiplies, Gemma caps."""
-        config = model.config
-        divisor = float(getattr(config, "logits_scaling", None) or 1.0)
-        factor = float(getattr(config, "logit_scale", None) or 1.0) / divisor
-        cap = getattr(config, "final_logit_softcapping", None)
-        return cls(factor, None if cap is None else float(cap))
+        factor = math.prod(float(getattr(model.config, name, None) or 1.0) for name in _MULTIPLY)
+        factor /= math.prod(float(getattr(model.config, name, None) or 1.0) for name in _DIVIDE)
+        caps = [float(cap) for name in _CAP if (cap := getattr(model.config, name, None)) is not None]
+        return cls(factor, caps[0] if caps else None)
 
     def applied(self, logits: Tensor) -> Tensor:
         """Logits as the model gives them, in the dtype they come in."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.forward.beginning import lead, with_beginning
+from probes.forward.body import body, keeps_keys
 from probes.forward.unembedding import greedy_matches
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Context:
 
     Attributes:
         hidden: input of the output head, [row, position, hidden].
-        keys_values: per layer keys and values, each [row, head, lead + position, size].
+        keys_values: per layer keys and values, each [row, head, lead + position, size]; empty where a family does not
+            keep them, and everything is read again for every edit.
         match: the reference under the unchanged prefix.
     """
 
@@ -49,7 +51,8 @@ def read_context(model: PreTrainedModel, prefix: Tensor, reference: Tensor, tile
     # A cache without the configuration: layers with local attention must keep all keys, or edits could not branch off.
     cache = DynamicCache()
     ids = with_beginning(model, torch.cat([prefix, reference[:, :-1]], dim=1))
-    hidden = model.base_model(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state[:, lead(model) :]
+    keeps = keeps_keys(model, ids)
+    hidden = body(model)(input_ids=ids, past_key_values=cache if keeps else None, use_cache=keeps)[0][:, lead(model) :]
     layers: list[Any] = cache.layers  # the base class of layers knows no keys
     keys_values = [(layer.keys, layer.values) for layer in layers]
     return Context(hidden, keys_values, _match(model, hidden[:, prefix.shape[1] - 1 :], reference, tile))
@@ -111,10 +114,11 @@ class Branches:
         copies = len(edited) // len(reference)
         followed = reference.repeat(copies, 1)
         suffix = torch.cat([edited[:, reused:], followed[:, :-1]], dim=1)
-        known = reused + lead(model)
+        known = reused + lead(model) if self.context.keys_values else 0
         cache = self._cache(len(edited), known) if known else None
-        output = model.base_model(input_ids=suffix, past_key_values=cache, use_cache=cache is not None)
-        match = _match(model, output.last_hidden_state[:, -reference.shape[1] :], followed, tile)
+        read = suffix if known else with_beginning(model, torch.cat([edited, followed[:, :-1]], dim=1))
+        output = body(model)(input_ids=read, past_key_values=cache, use_cache=cache is not None)
+        match = _match(model, output[0][:, -reference.shape[1] :], followed, tile)
         return match.exact_match.view(copies, -1), match.nll_nats.view(copies, -1)
 
     def _cache(self, rows: int, reused: int) -> Cache:
