@@ -19,8 +19,8 @@ _TOLERANCE = 1e-3
 
 def body(model: PreTrainedModel) -> nn.Module:
     """The module whose first output the output head reads; transformers finds none for a few families."""
-    found: nn.Module = next(part for part in (model.base_model, getattr(model, "model", None)) if part is not model)
-    return found
+    parts: tuple[Any, ...] = (model.base_model, getattr(model, "model", None))
+    return next(part for part in parts if part is not model)  # type: ignore[no-any-return]
 
 
 def keeps_keys(model: PreTrainedModel, token_ids: Tensor) -> bool:
@@ -63,6 +63,11 @@ def _holds(model: PreTrainedModel, cache: Any, length: int) -> bool:
     from transformers.cache_utils import DynamicLayer
 
     layers: list[Any] = cache.layers
-    return len(layers) == getattr(model.config, "num_hidden_layers", None) and all(
-        type(layer) is DynamicLayer and layer.keys.ndim == 4 and layer.keys.shape[-2] == length for layer in layers
-    )
+    plain = [layer for layer in layers if type(layer) is DynamicLayer]
+    blocks = getattr(model.config, "num_hidden_layers", None)
+    return len(plain) == len(layers) == blocks and all(_length(layer) == length for layer in layers)
+
+
+def _length(layer: Any) -> int | None:
+    """Positions that a layer of a cache holds; None where it holds none or is laid out in another way."""
+    return int(layer.keys.shape[2]) if layer.keys is not None and layer.keys.ndim == 4 else None
