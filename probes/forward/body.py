@@ -20,7 +20,7 @@ _TOLERANCE = 1e-3
 def body(model: PreTrainedModel) -> nn.Module:
     """The module whose first output the output head reads; transformers finds none for a few families."""
     parts: tuple[Any, ...] = (model.base_model, getattr(model, "model", None))
-    return next(part for part in parts if part is not model)  # type: ignore[no-any-return]
+    return next(part for part in parts if part is not model)
 
 
 def keeps_keys(model: PreTrainedModel, token_ids: Tensor) -> bool:
