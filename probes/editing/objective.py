@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from probes.errors import ProbeError
-from probes.forward.unembedding import hidden_states, logits_of
+from probes.forward.logits import logits_of
+from probes.forward.unembedding import hidden_states
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,8 +18,8 @@ from probes.forward.beginning import lead
 from probes.forward.capture import recorded, rows_per_pass
 from probes.forward.fused import fused
 from probes.forward.inputs import readable_paragraphs
+from probes.forward.logits import logits_of
 from probes.forward.trunk import Trunk, clean_trunk
-from probes.forward.unembedding import logits_of
 
 if TYPE_CHECKING:
     import polars as pl
