@@ -62,7 +62,7 @@ def first_disagreement(
     tokens = [ours.backend_tokenizer.decode([int(i)], skip_special_tokens=False) for i in token_ids]
     alone = zip(token_ids, tokens, strict=True)
     pieces = [int(token_id) for token_id, token in alone if _UNDECODABLE in token]
-    return _differing_pieces(*pair, pieces) or _differing_text(*pair, [*filter(None, tokens), *texts])
+    return _differing_text(*pair, [*texts, *filter(None, tokens)]) or _differing_pieces(*pair, pieces)
 
 
 def _differing_pieces(ours: Tokenizer, theirs: Tokenizer, token_ids: list[int]) -> Disagreement | None:
