@@ -11,3 +11,6 @@ FIGURES = (
     *series.FIGURES,
     *dynamics.FIGURES,
 )
+
+HERO = series.FIGURES[0]
+"""The figure beside the headline of the report."""

@@ -30,9 +30,9 @@ FIGURES = (
     FigureSpec(
         "memorization_over_checkpoints",
         "series",
-        "Memorization by duplication over checkpoints",
-        "Share of clusters recited in full by copies in training, one line per checkpoint from pale to strong; band: "
-        "95 % Wilson interval of the last. Dashed: what every rung of the last would show if copies did not matter.",
+        "Recited in full, by copies in training",
+        "One line per checkpoint, pale to strong; band: 95 % interval (Wilson, over groups of near duplicates). Dashed: what "
+        "every number of copies would show if copies did not matter.",
         "memorization_over_checkpoints",
         memorization_over_checkpoints,
     ),

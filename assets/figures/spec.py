@@ -38,6 +38,7 @@ class FigureSpec:
         panels: panels below each other.
         height: inches of one panel.
         missing: sentence in place of the figure when the query has no rows.
+        is_further: folded away in the report, for whoever asks for more.
     """
 
     name: str
@@ -49,6 +50,7 @@ class FigureSpec:
     panels: int = 1
     height: float = 2.9
     missing: str = "nothing has been measured for it yet."
+    is_further: bool = False
 
     def frame(self, home: Home, checkpoint_id: str) -> pl.DataFrame:
         """Rows of the figure's query."""
