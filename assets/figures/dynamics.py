@@ -28,8 +28,8 @@ def early_predicts_late(frame: pl.DataFrame, *panels: Any) -> None:
         ax.plot(x, rows[f"{name}_share"], "o", color=MEMORIZED, label="measured")
         ax.plot(x, rows[f"{name}_null"], "x", color=NULL, label="as many clusters drawn at random")
         ax.set_xticks(x, [str(step) for step in rows["training_step"]])
-        ax.set(ylabel=name, ylim=(-0.03, 1.03), xlim=(-0.5, max(x, default=0) + 0.5))
-    panels[-1].set_xlabel("training step of the earlier checkpoint")
+        ax.set(title=name, ylim=(-0.03, 1.03), xlim=(-0.5, max(x, default=0) + 0.5), xlabel="earlier step")
+    panels[0].set_ylabel("share")
     legend(panels[0], 2)
 
 
@@ -69,7 +69,6 @@ FIGURES = (
         "figure_early_predicts_late",
         early_predicts_late,
         panels=2,
-        height=2.2,
         missing=ONE_CHECKPOINT,
     ),
     FigureSpec(
@@ -81,5 +80,6 @@ FIGURES = (
         "figure_duplication_effect",
         duplication_effect,
         missing=ONE_CHECKPOINT,
+        is_further=True,
     ),
 )

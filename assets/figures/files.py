@@ -63,7 +63,7 @@ def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
     """Hash over everything a drawing depends on: the rows, and the code that draws them."""
     rows = io.BytesIO()
     frame.write_ipc(rows)
-    return digest([spec.name, spec.panels, spec.height, hashlib.sha256(rows.getvalue()).hexdigest(), drawing_code()])
+    return digest([spec.name, spec.panels, spec.height, spec.is_beside, hashlib.sha256(rows.getvalue()).hexdigest(), drawing_code()])
 
 
 def _drawn_from(home: Home) -> dict[str, Any]:

@@ -5,7 +5,7 @@
   const data = JSON.parse(source.textContent);
   const root = document.getElementById("browser");
   const find = (name) => root.querySelector(`[data-part="${name}"]`);
-  const PAGE = 20;
+  const PAGE = 12;
   const NOT_PERTURBED = -32768;
   const WIDE = window.matchMedia("(min-width: 62rem)");
   const make = (tag, text, attributes = {}) => {
@@ -187,7 +187,7 @@
   };
   const strongest = (p, order) => {
     find("strongest").hidden = !order.length;
-    find("strongest").tBodies[0].replaceChildren(...order.slice(0, 5).map(({ i, drop, delta }) => {
+    find("strongest").tBodies[0].replaceChildren(...order.filter((t, i) => !i || t.drop > 0).slice(0, 5).map(({ i, drop, delta }) => {
       const line = make("tr", null, { "data-position": i });
       line.append(make("td", shownToken(data.tokens[tokensOf(p)[i]]), { class: "text token", dir: "auto" }));
       for (const value of [String(i), shown(drop, 1), shown(delta, 2), shown(data.bits[tokensOf(p)[i]], 1), looking(p, i)]) line.append(make("td", value));
