@@ -29,7 +29,7 @@ _EVALUATIONS = {"self": "same text", "other": "other recited", "unrelated": "unr
 
 
 def localization_axis(frame: pl.DataFrame, ax: Any) -> None:
-    """A map of measures by layer, each row shaded by its own largest value; a dot: the interval lies beyond the null."""
+    """A map of measures by layer, each row shaded by its largest value; a dot: beyond the null."""
     if not (frame["measure"] == "recall_drop").any():
         raise NothingToShowError("no paragraph is memorized, so there is nothing to localize.")
     main = frame.filter(pl.col("kind").is_null() | (pl.col("kind") == "identity")).drop_nulls("estimate")
@@ -54,7 +54,13 @@ def _draw_row(ax: Any, rows: pl.DataFrame, layers: list[int], height: int, color
         ax.add_patch(Rectangle((x - 0.48, height - 0.44), 0.96, 0.88, facecolor=color, alpha=0.75 * shade, linewidth=0))
         beyond = row["lower"] is not None and row["lower"] > (row["null_value"] or 0.0)
         if len(layers) <= MOST_NUMBERS:
-            ax.text(x, height, f"{value:.2f}{' •' if beyond else ''}".replace("-", "\u2212"), ha="center", va="center")
+            ax.text(
+                x,
+                height,
+                f"{value + 0.0:.2f}{' •' if beyond else ''}".replace("-0.00", "0.00").replace("-", "\u2212"),
+                ha="center",
+                va="center",
+            )
         elif beyond:
             ax.plot([x], [height], "o", color=INK, markersize=3)
 
@@ -86,9 +92,10 @@ FIGURES = (
         "localization_axis",
         "localization",
         "All localizations on one axis",
-        "The same memorized paragraphs by layer: share of the gradient, effect of patching single heads from the perturbed "
-        "run, share of right tokens that recital and other text lose without the block's attention (identity), and the "
-        "difference of the two. Each row is shaded by its largest value; a dot: the 95 % interval lies above the null.",
+        "The same memorized paragraphs by layer: share of the gradient, effect of patching single heads from the "
+        "perturbed run, share of right tokens that recital and other text lose without the block's attention "
+        "(identity), and the difference of the two. Each row is shaded by its largest value; a dot: the 95 % interval "
+        "lies above the null.",
         "figure_localization_axis",
         localization_axis,
     ),

@@ -16,7 +16,7 @@ def edit_distribution(frame: pl.DataFrame, *panels: Any) -> None:
     for ax, (name, title) in zip(panels, _SETS.items(), strict=True):
         rows = frame.filter(pl.col("evaluation_set") == name)
         draw_selections(ax, rows)
-        ax.set(title=title, ylim=(-1.5, 51.5) if rows["exact_match"].max() == 50 else (-0.5, None))  # type: ignore[arg-type]
+        ax.set(title=title, ylim=(-1.5, 51.5) if rows["exact_match"].max() == 50 else (-0.5, None))
         ax.tick_params("x", rotation=90)
     panels[0].set_ylabel("exact match [tokens]")
 
@@ -57,7 +57,9 @@ def noise_strength(frame: pl.DataFrame, *panels: Any) -> None:
         null = rows.filter(pl.col("region") == "random")
         ax.plot(null["strength"], null["exact_match_mean"], "s--", color=NULL, label="as many random weights")
         bars(ax, null["strength"], null, NULL, bounds=(0, None))
-        ax.set(title={"MP": "memorized", "NMP": "not memorized"}[group], xlabel="noise [SD of the weight]", ylim=(0, None))
+        ax.set(
+            title={"MP": "memorized", "NMP": "not memorized"}[group], xlabel="noise [SD of the weight]", ylim=(0, None)
+        )
     panels[0].set_ylabel("exact match [tokens]")
     legend(panels[0])
 

@@ -40,7 +40,9 @@ def rarity_by_bin(frame: pl.DataFrame, *panels: Any) -> None:
         ax.plot(x, rows["placebo_bits"], "x", color=NULL, label="bins dealt at random")
         names = [f"{name}\nn={count}" for name, count in rows.select("em_bin", "cluster_count").iter_rows()]
         ax.set_xticks(x, names)
-        ax.set(title=part, ylabel="surprisal [bits]" if part == "prefix" else None, xlim=(-0.5, max(x, default=0) + 0.5))
+        ax.set(
+            title=part, ylabel="surprisal [bits]" if part == "prefix" else None, xlim=(-0.5, max(x, default=0) + 0.5)
+        )
         ax.margins(y=0.15)
         ax.set_xlabel("exact match [tokens]")
     legend(panels[0], 2)

@@ -64,7 +64,7 @@ def themed(salt: str) -> Iterator[None]:
 
 
 def panel_row(panels: int, height: float, is_beside: bool = True) -> tuple[Any, list[Any]]:
-    """A figure of the one width; `height` in inches is that of the figure, or of each of the panels below each other."""
+    """A figure of the one width; `height` [inches]: of the figure, or of each of the panels below each other."""
     from matplotlib.figure import Figure
 
     rows, columns = (1, panels) if is_beside else (panels, 1)
@@ -88,7 +88,13 @@ Bounds = tuple[float | None, float | None]
 
 
 def band(
-    ax: Any, x: Any, rows: pl.DataFrame, color: str, lower: str = "lower", upper: str = "upper", bounds: Bounds = (None, None)
+    ax: Any,
+    x: Any,
+    rows: pl.DataFrame,
+    color: str,
+    lower: str = "lower",
+    upper: str = "upper",
+    bounds: Bounds = (None, None),
 ) -> None:
     """Shade the interval where there is one, cut at the bounds; positions without stay open."""
     low, high = (rows[name].cast(pl.Float64).clip(*bounds).fill_null(float("nan")) for name in (lower, upper))
@@ -96,7 +102,13 @@ def band(
 
 
 def bars(
-    ax: Any, x: Any, rows: pl.DataFrame, color: str, lower: str = "lower", upper: str = "upper", bounds: Bounds = (None, None)
+    ax: Any,
+    x: Any,
+    rows: pl.DataFrame,
+    color: str,
+    lower: str = "lower",
+    upper: str = "upper",
+    bounds: Bounds = (None, None),
 ) -> None:
     """Intervals as vertical lines, cut at the bounds; rows without an interval get none."""
     low, high = (rows[name].cast(pl.Float64).clip(*bounds) for name in (lower, upper))

@@ -44,7 +44,12 @@ def em_drop_by_rarity(frame: pl.DataFrame, *panels: Any) -> None:
         ax.plot(x, rows["em_drop_mean"], "o", color=GROUPS[memorized], label="measured")
         ax.plot(x, rows["position_matched_em_drop"], "_", markersize=16, color=INK, label="position alone")
         ax.plot(x, rows["placebo_em_drop"], "x", color=NULL, label="shuffled rarity")
-        ax.set(title=LABELS[memorized], ylabel="EM drop [tokens]" if memorized else None, xticks=range(1, 6), ylim=(0, None))
+        ax.set(
+            title=LABELS[memorized],
+            ylabel="EM drop [tokens]" if memorized else None,
+            xticks=range(1, 6),
+            ylim=(0, None),
+        )
         if rows.is_empty():
             ax.text(0.5, 0.5, "none", ha="center", transform=ax.transAxes)
         ax.set_xlabel("fifth of rarity (5 = rarest)")
@@ -97,19 +102,32 @@ def attention_summed_by_rank(frame: pl.DataFrame, ax: Any) -> None:
 
 
 def attention_by_rank(frame: pl.DataFrame, ax: Any) -> None:
-    """Attention by tenth of rarity, as times the even share: the head that leans to rare tokens most, and all others."""
+    """Attention by tenth of rarity, in even shares: the head that leans to rare tokens most, and the others."""
     tenths = by_tenth(frame)
     top = rarest_head(tenths)
-    others = tenths.filter(pl.col("head_ref") != top).group_by("tenth").agg(
-        low=pl.col("times_even").quantile(0.1), middle=pl.col("times_even").median(), high=pl.col("times_even").quantile(0.9)
-    )  # fmt: skip
-    others, own = others.sort("tenth"), tenths.filter(head_ref=top).sort("tenth")
+    share = pl.col("times_even")
+    rest = tenths.filter(pl.col("head_ref") != top).group_by("tenth")
+    others = rest.agg(low=share.quantile(0.1), middle=share.median(), high=share.quantile(0.9)).sort("tenth")
+    own = tenths.filter(head_ref=top).sort("tenth")
     ax.axhline(1, color=INK, linestyle="--", linewidth=1, label="attention spread evenly")
     if others.height:
-        ax.fill_between(others["tenth"], others["low"], others["high"], color=BAND, alpha=0.6, linewidth=0, label="nine in ten others")
+        ax.fill_between(
+            others["tenth"],
+            others["low"],
+            others["high"],
+            color=BAND,
+            alpha=0.6,
+            linewidth=0,
+            label="eight in ten others",
+        )
         ax.plot(others["tenth"], others["middle"], color=NULL, label="median of the others")
     ax.plot(own["tenth"], own["times_even"], "o-", color=MEMORIZED, label=f"head {top}")
-    ax.set(xlabel="tenth of rarity (1 = rarest tokens)", ylabel="attention, times the even share", ylim=(0, None), xticks=range(1, 11))
+    ax.set(
+        xlabel="tenth of rarity (1 = rarest tokens)",
+        ylabel="attention, times the even share",
+        ylim=(0, None),
+        xticks=range(1, 11),
+    )
     legend(ax, 2)
 
 
@@ -152,8 +170,8 @@ FIGURES = (
         "attention_against_rarity",
         "triggers",
         "Attention against rarity, every head",
-        "Spearman correlation of attention and rarity within paragraphs, 95 % interval over clusters (above 0: looks at "
-        "rare tokens). Grey band: rarity shuffled within each paragraph.",
+        "Spearman correlation of attention and rarity within paragraphs, 95 % interval over clusters (above 0: looks "
+        "at rare tokens). Grey band: rarity shuffled within each paragraph.",
         "figure_attention",
         attention_against_rarity,
     ),
@@ -161,8 +179,8 @@ FIGURES = (
         "attention_by_rank",
         "triggers",
         "Attention by rarity rank",
-        "Mean attention on the rarest tenth of a prefix's tokens, the next, and so on, divided by what each would get if "
-        "attention were spread evenly (dashed). Orange: the head with most on the rarest fifth; grey: the others.",
+        "Mean attention on the rarest tenth of a prefix's tokens, the next, and so on, divided by what each would get "
+        "if attention were spread evenly (dashed). Orange: the head with most on the rarest fifth; grey: the others.",
         "figure_attention_rank",
         attention_by_rank,
     ),
@@ -170,8 +188,8 @@ FIGURES = (
         "attention_summed_by_rank",
         "triggers",
         "Attention summed by rarity rank, as in the paper",
-        "The construction of Stoehr et al. 2024 (negative = looks at rare tokens), and what uniform attention gives under "
-        "it (dashed): the number alone is no evidence.",
+        "The construction of Stoehr et al. 2024 (negative = looks at rare tokens), and what uniform attention gives "
+        "under it (dashed): the number alone is no evidence.",
         "figure_attention",
         attention_summed_by_rank,
         is_further=True,

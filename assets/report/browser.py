@@ -2,7 +2,8 @@
 
 Arrays are base64 of little-endian integers, because JSON numbers would take five times the room:
 `t` token index (uint32), `n` NLL in thousandths of a nat (uint16), `d` EM drop in hundredths of a token
-(int16, −32768 = not perturbed), `e` change of NLL in thousandths of a nat (likewise), `a` attention as 255·√weight, head after head (uint8), `g` generated token index.
+(int16, −32768 = not perturbed), `e` change of NLL in thousandths of a nat (likewise),
+`a` attention as 255·√weight, head after head (uint8), `g` generated token index.
 """
 
 from __future__ import annotations
@@ -147,13 +148,13 @@ def _packed(rows: pl.DataFrame | None, column: str, scale: int, prefix_length: i
     return pack(values, "i2")
 
 
-def _attention(
-    home: Home, checkpoint_id: str, kept: pl.DataFrame, width: int
-) -> tuple[pl.DataFrame, dict[str, str]]:
+def _attention(home: Home, checkpoint_id: str, kept: pl.DataFrame, width: int) -> tuple[pl.DataFrame, dict[str, str]]:
     """The heads that fit, and per paragraph their attention, [head, prefix position], packed."""
     most = max(1, ATTENTION_BYTES // max(1, kept.height * width))
     heads = _ask(home, "browser_heads", checkpoint_id).head(most).sort("layer", "head")
-    rows = _of(home, "browser_attention", checkpoint_id, kept).join(heads.select("layer", "head"), on=["layer", "head"], how="semi")
+    rows = _of(home, "browser_attention", checkpoint_id, kept).join(
+        heads.select("layer", "head"), on=["layer", "head"], how="semi"
+    )
     packed = {}
     for name, some in rows.sort("layer", "head").group_by("paragraph_id", maintain_order=True):
         weights = np.vstack(some["attention"].to_list())

@@ -40,7 +40,7 @@ _MARGIN, _MIDDLE = 10, 13
 
 @dataclass(frozen=True)
 class Bar:
-    """Places on a line of `WIDTH` units: our estimate, its interval, the null, the paper's number; None where unknown."""
+    """Places on a line of `WIDTH` units: our estimate, its interval, the null, the paper's number; None: unknown."""
 
     ours: float | None
     lower: float | None
@@ -77,7 +77,7 @@ def untestable(claims: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, A
 def counts(claims: list[dict[str, Any]]) -> str:
     """How many claims got which verdict, in one sentence."""
     found = Counter(claim["verdict"] for claim in claims)
-    return f"Of {len(claims)} claims: {', '.join(f'{found[name]} {name}' for name in VERDICTS if found[name])}."
+    return f"Claims of the papers: {', '.join(f'{found[name]} {name}' for name in VERDICTS if found[name])}."
 
 
 def measured_on(claims: list[dict[str, Any]]) -> str:

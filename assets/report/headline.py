@@ -1,6 +1,7 @@
 """The headline: what a checkpoint does in one plain sentence, and four answers with their numbers and evidence.
 
-The report opens with it and `rarecall run` ends with it. Words come first, numbers after them.
+The report opens with it and `rarecall run` ends with it. Words come first, numbers after them: the value, its
+95 % interval in brackets, and the null.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sql
+from assets.report.claims import counts
 from assets.report.findings import Finding, findings
 from warehouse.catalog.queries import one_publication, query
 from warehouse.home import Home
@@ -49,17 +51,35 @@ class Card:
 
 @dataclass(frozen=True)
 class Headline:
-    """The sentence (its subject is the checkpoint), the answers, and how long prefix and continuation are, for the explanation of the words."""
+    """The answers about one checkpoint.
+
+    Attributes:
+        checkpoint_id: the subject of the sentence.
+        clauses: what it does, as parts of one sentence.
+        cards: the four answers.
+        verdicts: how many claims of the papers got which verdict; empty without claims.
+        prefix_length: tokens shown.
+        continuation_length: tokens that have to follow for a paragraph to be recited.
+    """
 
     checkpoint_id: str
-    sentence: str
+    clauses: tuple[str, ...]
     cards: tuple[Card, ...]
+    verdicts: str
     prefix_length: int
     continuation_length: int
 
+    @property
+    def sentence(self) -> str:
+        """The clauses as one sentence without its subject."""
+        return "; ".join(self.clauses) + "."
+
     def lines(self) -> list[str]:
-        """The same for a terminal: one line each."""
-        return [f"{self.checkpoint_id} {self.sentence}", *(f"{card.question} {card.verdict}: {card.numbers}." for card in self.cards)]
+        """The same for a terminal, six short lines: the sentence, the answers that it does not hold, the verdicts."""
+        first, rest = "; ".join(self.clauses[:2]), "; ".join(self.clauses[2:])
+        said = [f"{self.checkpoint_id} {first}."] + ([f"{rest[0].upper()}{rest[1:]}."] if rest else [])
+        said += [f"{c.question} {c.verdict}: {c.numbers}." for c in self.cards if c.key != "recited"]
+        return [*said, self.verdicts] if self.verdicts else said
 
 
 def headline(home: Home, checkpoint_id: str) -> Headline | None:
@@ -70,14 +90,20 @@ def headline(home: Home, checkpoint_id: str) -> Headline | None:
             return None
         rungs = _rows(home, "finding_duplication", checkpoint_id)
         needs = _rows(home, "headline_needs", checkpoint_id)
-        cards = [_recited(share), _cause(rungs), _trigger(home, checkpoint_id), _where(needs)]
+        claims = _rows(home, "report_claims", checkpoint_id)
+        cards = [_recited(share), _cause(rungs), _trigger(claims), _where(needs)]
         found = findings(home, checkpoint_id)
     shown = [
         Card(c.key, c.question, c.verdict, c.numbers, c.query, tuple(f for f in found if _card_of(f) == c.key))
         for c in cards
     ]
-    sentence = _sentence(share, rungs, needs)
-    return Headline(checkpoint_id, sentence, tuple(shown), share["prefix_length"], share["continuation_length"])
+    clauses = _clauses(share, rungs, needs)
+    verdicts = counts(claims) if claims else ""
+    verdicts = counts(claims) if claims else ""
+    clauses = _clauses(share, rungs, needs)
+    return Headline(
+        checkpoint_id, clauses, tuple(shown), verdicts, share["prefix_length"], share["continuation_length"]
+    )
 
 
 def percent(value: float) -> str:
@@ -86,27 +112,28 @@ def percent(value: float) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return f"{value or 0:+.2f}".replace("-", "−")
+    return f"{round(value or 0, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def _card_of(finding: Finding) -> str:
     return _EVIDENCE.get(finding.query, "where")
 
 
-def _sentence(share: dict[str, Any], rungs: list[dict[str, Any]], needs: list[dict[str, Any]]) -> str:
+def _clauses(share: dict[str, Any], rungs: list[dict[str, Any]], needs: list[dict[str, Any]]) -> tuple[str, ...]:
     """Recited share, copies, head and block, as far as they were measured."""
     count, of = share["memorized_count"], share["paragraph_count"]
     if not count:
-        return f"recites none of its {of:,} paragraphs in full."
-    parts = [f"recites {count:,} of {of:,} paragraphs", _copies(rungs), *_needed(needs)]
-    return "; ".join(part for part in parts if part) + "."
+        return (f"recites none of its {of:,} paragraphs in full",)
+    return (f"recites {count:,} of {of:,} paragraphs", _copies(rungs), *_needed(needs))
 
 
 def _copies(rungs: list[dict[str, Any]]) -> str:
+    if not rungs:
+        return "copies in training are unknown"
     recited = [r["duplication_count"] for r in rungs if r["memorized_share"] > 0]
     silent = [r["duplication_count"] for r in rungs if not r["memorized_share"]]
     if not recited or not silent or min(recited) < max(silent):
-        return ""
+        return "whatever their number of copies" if recited and not silent else "some at every number of copies"
     return f"only those seen {min(recited)} times or more" if min(recited) > 1 else "only those it was trained on"
 
 
@@ -140,7 +167,7 @@ def _one_in(ratio: float) -> str:
 def _between(row: dict[str, Any]) -> str:
     if row["lower"] is None or row["upper"] is None:
         return " (too few texts for an interval)"
-    return f" (95\u00a0% interval {percent(row['lower'])} to {percent(row['upper'])})"
+    return f" [{percent(row['lower'])}, {percent(row['upper'])}]"
 
 
 def _cause(rungs: list[dict[str, Any]]) -> Card:
@@ -151,27 +178,22 @@ def _cause(rungs: list[dict[str, Any]]) -> Card:
     most, least = rungs[0], rungs[-1]
     numbers = (
         f"seen {most['duplication_count']} times {percent(most['memorized_share'])}{_between(most)}, seen "
-        f"{least['duplication_count']} times {percent(least['memorized_share'])}; without an effect of copies "
+        f"{least['duplication_count']} times {percent(least['memorized_share'])}; null "
         f"{percent(most['null_share'])}"
     )
     is_shown = most["lower"] is not None and most["lower"] > most["null_share"]
     return Card("cause", question, "Repetition" if is_shown else "Undecided", numbers, "finding_duplication")
 
 
-def _trigger(home: Home, checkpoint_id: str) -> Card:
+def _trigger(claims: list[dict[str, Any]]) -> Card:
     """The verdict on rare tokens, by the rule of the claims."""
     question = "Do rare tokens trigger it?"
-    claims = {row["claim_id"]: row for row in _rows(home, "report_claims", checkpoint_id)}
-    claim = claims.get(TRIGGER_CLAIM)
+    claim = next((row for row in claims if row["claim_id"] == TRIGGER_CLAIM), None)
     if claim is None or claim["ours"] is None or claim["verdict"] not in _ANSWERS:
         return Card("trigger", question, *_UNTESTED, "report_claims")
-    interval = (
-        "no interval" if claim["lower"] is None else f"95\u00a0% interval {_signed(claim['lower'])} to {_signed(claim['upper'])}"
-    )
-    numbers = (
-        f"a token rarer by one standard deviation costs {_signed(claim['ours'])} tokens more when it is changed "
-        f"({interval}; null {_signed(claim['null_value'])})"
-    )
+    low, high = claim["lower"], claim["upper"]
+    interval = "" if low is None else f" [{_signed(low)}, {_signed(high)}]"
+    numbers = f"{_signed(claim['ours'])} tokens per SD of rarity{interval}; null {_signed(claim['null_value'])}"
     return Card("trigger", question, _ANSWERS[claim["verdict"]], numbers, "report_claims")
 
 
@@ -180,11 +202,13 @@ def _where(needs: list[dict[str, Any]]) -> Card:
     block = next((row for row in needs if row["head"] is None), None)
     if block is None or block["recital_loss_share"] <= 0:
         return Card("where", question, *_UNTESTED, "headline_needs")
-    words = f"Layer {block['layer']}" + (", more than other text does" if block["is_selective"] else ", but other text needs it too")
+    words = f"Layer {block['layer']}" + (
+        ", more than other text does" if block["is_selective"] else ", but other text needs it too"
+    )
     low, high = block["excess_lower"], block["excess_upper"]
-    interval = "" if low is None else f" (95\u00a0% interval {_signed(low)} to {_signed(high)})"
+    interval = "" if low is None else f" [{_signed(low)}, {_signed(high)}]"
     numbers = (
-        f"without its attention recital loses {percent(block['recital_loss_share'])}, other text "
+        f"recital −{percent(block['recital_loss_share'])}, other text −"
         f"{percent(max(0.0, block['utility_drop_share']))}; beyond the null {_signed(block['excess'])}{interval}"
     )
     return Card("where", question, words, numbers, "headline_needs")

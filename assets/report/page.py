@@ -14,6 +14,7 @@ from assets.figures.catalogue import FIGURES, HERO
 from assets.figures.files import folder, inline_svg
 from assets.figures.spec import SECTIONS, FigureSpec, Section
 from assets.figures.style import css_variables
+from assets.figures.words import answer_of
 from assets.framework.profile import ReportSettings
 from assets.report import claims as of_papers
 from assets.report.browser import as_script, browser_data, shown_token
@@ -23,7 +24,14 @@ from warehouse.catalog.queries import mapping, query
 from warehouse.home import Home
 
 _NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
-Drawn = tuple[FigureSpec, str]
+
+
+class Drawn(NamedTuple):
+    """A figure of the page: its declaration, its SVG, and its answer in words."""
+
+    spec: FigureSpec
+    image: str
+    answer: str
 
 
 class FigureSection(NamedTuple):
@@ -32,14 +40,7 @@ class FigureSection(NamedTuple):
     title: str
     main: list[Drawn]
     further: list[Drawn]
-    left_out: list[Drawn]
-
-
-class Hero(NamedTuple):
-    """The figure beside the headline."""
-
-    spec: FigureSpec
-    image: str
+    left_out: list[tuple[FigureSpec, str]]
 
 
 def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings) -> str:
@@ -54,25 +55,29 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
     facts, claims = _rows(home, "report_facts", checkpoint_id), _rows(home, "report_claims", checkpoint_id)
     browser = browser_data(home, checkpoint_id, settings.browser_paragraphs, settings.redact)
     script = _file("browser.js")
-    return environment().get_template("report.html").render(
-        checkpoint_id=checkpoint_id,
-        facts=facts,
-        headline=headline(home, checkpoint_id) if checkpoint_id else None,
-        hero=_hero(home, omitted),
-        queries=_Queries(checkpoint_id),
-        sections=[_section(home, name, omitted) for name in SECTIONS],
-        triggers=_trigger_rows(home, checkpoint_id, browser if settings.redact else None),
-        browser=as_script(browser) if browser else "",
-        is_redacted=settings.redact,
-        script=script,
-        script_hash=_script_hash(script),
-        checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
-        **_claims(claims),
-        tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
-        versions=versions(),
-        database=str(home.database),
-        style=_style(),
-        to_json=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            checkpoint_id=checkpoint_id,
+            facts=facts,
+            headline=headline(home, checkpoint_id) if checkpoint_id else None,
+            hero=_hero(home, checkpoint_id, omitted),
+            queries=_Queries(checkpoint_id),
+            sections=[_section(home, checkpoint_id, name, omitted) for name in SECTIONS],
+            triggers=_trigger_rows(home, checkpoint_id, browser if settings.redact else None),
+            browser=as_script(browser) if browser else "",
+            is_redacted=settings.redact,
+            script=script,
+            script_hash=_script_hash(script),
+            checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
+            **_claims(claims),
+            tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
+            versions=versions(),
+            database=str(home.database),
+            style=_style(),
+            to_json=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
+        )
     )
 
 
@@ -111,19 +116,24 @@ class _Queries:
         return self.texts[name].replace("$checkpoint_id", "'" + self.checkpoint_id.replace("'", "''") + "'")
 
 
-def _hero(home: Home, omitted: dict[str, str]) -> Hero | None:
+def _hero(home: Home, checkpoint_id: str, omitted: dict[str, str]) -> Drawn | None:
     is_there = HERO.name not in omitted and (folder(home) / f"{HERO.name}.svg").exists()
-    return Hero(HERO, inline_svg(home, HERO)) if is_there else None
+    return _drawn(home, checkpoint_id, HERO) if is_there else None
 
 
-def _section(home: Home, section: Section, omitted: dict[str, str]) -> FigureSection:
+def _drawn(home: Home, checkpoint_id: str, spec: FigureSpec) -> Drawn:
+    answer = answer_of(spec, spec.frame(home, checkpoint_id))
+    return Drawn(spec, inline_svg(home, spec, f"{spec.title}. {answer or spec.caption}"), answer)
+
+
+def _section(home: Home, checkpoint_id: str, section: Section, omitted: dict[str, str]) -> FigureSection:
     specs = [spec for spec in FIGURES if spec.section == section and spec != HERO]
     missing = {s.name: _NOT_DRAWN for s in specs if not (folder(home) / f"{s.name}.svg").exists()} | omitted
-    drawn = [(spec, inline_svg(home, spec)) for spec in specs if spec.name not in missing]
+    drawn = [_drawn(home, checkpoint_id, spec) for spec in specs if spec.name not in missing]
     return FigureSection(
         SECTIONS[section],
-        [pair for pair in drawn if not pair[0].is_further],
-        [pair for pair in drawn if pair[0].is_further],
+        [pair for pair in drawn if not pair.spec.is_further],
+        [pair for pair in drawn if pair.spec.is_further],
         [(spec, missing[spec.name]) for spec in specs if spec.name in missing],
     )
 
