@@ -80,10 +80,10 @@ def source_files(profile: Profile) -> list[Any]:
     """Files that are read of the source, by their name within it; none for what is no path."""
     if is_text(profile):
         return reader_of(profile).listing().files
-    from corpus_stats.readers.files import Selection, existing_path, list_files
+    from corpus_stats.readers.files import FileChoice, existing_path, list_files
 
     options = profile.corpus.options
-    chosen = Selection(tuple(options.get("include", ())), tuple(options.get("exclude", ())), options.get("split"))
+    chosen = FileChoice(tuple(options.get("include", ())), tuple(options.get("exclude", ())), options.get("split"))
     return list_files(existing_path(profile.corpus.source, "token"), chosen).files
 
 

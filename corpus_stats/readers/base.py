@@ -12,8 +12,8 @@ from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.readers import contents
 from corpus_stats.readers.files import (
+    FileChoice,
     Listing,
-    Selection,
     SourceFile,
     existing_path,
     list_files,
@@ -109,7 +109,7 @@ class FileReader(Reader):
     ) -> None:
         self._root = existing_path(source, self.kind)
         super().__init__(str(self._root), on_bad)
-        self._selection = Selection(tuple(include), tuple(exclude), split)
+        self._selection = FileChoice(tuple(include), tuple(exclude), split)
         self._subset_by = subset_by
 
     def listing(self) -> Listing:

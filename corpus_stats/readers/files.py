@@ -36,7 +36,7 @@ class LeftOut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Selection:
+class FileChoice:
     """Which files of a folder are meant.
 
     Attributes:
@@ -93,7 +93,7 @@ def existing_path(source: str, kind: str) -> Path:
     return path.resolve()
 
 
-def list_files(root: Path, selection: Selection | None = None) -> Listing:
+def list_files(root: Path, selection: FileChoice | None = None) -> Listing:
     """Every regular file of a file or folder, in order of its path within the source.
 
     Links to files and folders are followed, each folder once; hidden files and folders, links that lead nowhere and
@@ -105,7 +105,7 @@ def list_files(root: Path, selection: Selection | None = None) -> Listing:
     """
     if root.is_file():
         return Listing(root.parent, [SourceFile(root.name, root)])
-    listing, chosen = Listing(root), selection or Selection()
+    listing, chosen = Listing(root), selection or FileChoice()
     for name, path in _walked(root, listing.left_out):
         reason = chosen.why_not(name)
         if reason is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 from corpus_stats.errors import CorpusError
 from corpus_stats.readers import contents
 from corpus_stats.readers.base import Reader
-from corpus_stats.readers.files import Listing, Selection, list_files, matches
+from corpus_stats.readers.files import FileChoice, Listing, list_files, matches
 from corpus_stats.readers.huggingface import HuggingFaceReader, is_saved_data_set
 from corpus_stats.readers.jsonl import JsonlReader
 from corpus_stats.readers.python_installation import PythonInstallationReader
@@ -123,7 +123,7 @@ def detect_kind(source: str, **options: Any) -> str:
 
 def survey(path: Path, **options: Any) -> tuple[Listing, dict[str, str]]:
     """Files that the globs and the split choose, and the kind of each by its content."""
-    chosen = Selection(_globs(options.get("include")), _globs(options.get("exclude")), options.get("split"))
+    chosen = FileChoice(_globs(options.get("include")), _globs(options.get("exclude")), options.get("split"))
     listing = list_files(path.resolve(), chosen)
     text_field = str(options.get("text_field", "text"))
     return listing, {name: contents.kind_of_file(file, text_field) for name, file in listing.files}
