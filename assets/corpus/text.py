@@ -11,6 +11,7 @@ import polars as pl
 
 from assets.corpus import evidence
 from assets.corpus.releases import RELEASED, read_released, released_content
+from assets.corpus.tokenizers import tokenizer_artifacts, tokenizer_place
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
@@ -151,7 +152,7 @@ def tokenizer_source(scope: Scope) -> str:
 
 
 def _local_tokenizer(scope: Scope) -> list[Path]:
-    return [] if scope.profile.corpus.tokenizer else [scope.corpus_folder() / "tokenizer" / "tokenizer.json"]
+    return tokenizer_artifacts(scope)
 
 
 @stage(
@@ -173,7 +174,7 @@ def tokenizers(scope: Scope) -> Shards:
         if scope.profile.corpus.tokenizer is None:
             texts = (document.text for document in reader_of(scope.profile))
             train_tokenizer(texts, scope.profile.corpus.vocabulary_size).save_pretrained(source)
-        tokenizer = load_tokenizer(source)
+        tokenizer = load_tokenizer(tokenizer_place(scope, source))
         row = {
             "source": source,
             "is_trained_here": scope.profile.corpus.tokenizer is None,
@@ -284,7 +285,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     from corpus_stats.tokens.shards import write_id_documents, write_token_shards
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
-    settings, tokenizer = scope.profile.corpus, load_tokenizer(tokenizer_source)
+    settings, tokenizer = scope.profile.corpus, load_tokenizer(tokenizer_place(scope, tokenizer_source))
     kind = kind_of(scope.profile)
     if kind == PRETOKENIZED:
         return _registered_in_place(scope, tokenizer, folder, advance)
