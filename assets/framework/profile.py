@@ -34,6 +34,18 @@ class CorpusSettings(Settings):
     on_bad: Literal["fail", "skip"] = "fail"
 
 
+class ReleaseSettings(Settings):
+    """One published release within a corpus of several, and what its text serves as."""
+
+    release: str
+    roles: tuple[Literal["memorized", "others", "counted"], ...] = Field(
+        min_length=1,
+        description="Source of memorized paragraphs, of others and utility text, of the text that unigrams are counted in.",
+    )
+    count: int | None = Field(default=None, ge=1, description="Most paragraphs drawn from it; all where absent.")
+    address: str | None = Field(default=None, description="Mirror to fetch its files from.")
+
+
 class ParagraphSettings(Settings):
     """Which windows of it."""
 
@@ -246,6 +258,9 @@ class Profile(Settings):
     name: str
     description: str = ""
     corpus: CorpusSettings
+    releases: tuple[ReleaseSettings, ...] = Field(
+        default=(), description="Published releases that together are the corpus; fetched when it runs."
+    )
     paragraphs: ParagraphSettings = ParagraphSettings()
     unigrams: UnigramSettings = UnigramSettings()
     training: TrainingSettings | None = None
@@ -294,18 +309,24 @@ def built_in_profiles() -> list[str]:
     )
 
 
+def default_profile() -> str:
+    """The profile where nobody names one."""
+    return os.environ.get("RARECALL_PROFILE") or "quickstart"
+
+
 def load_profile(name: str | None = None, home: Home | None = None) -> Profile:
     """A built-in profile by name, a TOML file by path, or the defaults over a registered corpus by its name.
 
-    Without a name `$RARECALL_PROFILE`, else quickstart. A profile that names a corpus but no source takes what was
-    registered under that name in the home.
+    Without a name `$RARECALL_PROFILE`, else quickstart. `paper:quick` is the profile `paper` with what its section
+    `[sizes.quick]` changes. A profile that names a corpus but no source takes what was registered under that name in
+    the home.
 
     Raises:
-        RequestError: there is no such profile, or a value in it is wrong.
+        RequestError: there is no such profile or size, or a value in it is wrong.
     """
-    name = name or os.environ.get("RARECALL_PROFILE") or "quickstart"
+    name = name or default_profile()
     try:
-        return Profile.model_validate(_with_registered_corpus(_raw_profile(name, home), home))
+        return Profile.model_validate(_with_registered_corpus(_sized_profile(name, home), home))
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
     except UnicodeDecodeError as error:
@@ -323,6 +344,31 @@ def _first_complaint(error: ValidationError) -> str:
         return f"there is no setting {where}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where} is wrong ({message})" if where else message
+
+
+def _sized_profile(name: str, home: Home | None) -> dict[str, Any]:
+    """The profile without its sizes, changed to the one that is asked for."""
+    base, _, size = (name, "", "") if Path(name).is_file() else name.partition(":")
+    raw = _raw_profile(base, home)
+    sizes = raw.pop("sizes", {})
+    if size and size not in sizes:
+        known = f"it has {', '.join(sizes)}" if sizes else "it has none"
+        raise RequestError(f"profile {base} has no size {size!r}; {known}.")
+    return _changed(raw, sizes[size]) if size else raw
+
+
+def _changed(raw: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged; lists of tables by their order, since a size says less and not otherwise."""
+    merged = dict(raw)
+    for key, value in changes.items():
+        old = raw.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = _changed(old, value)
+        elif isinstance(value, list) and isinstance(old, list) and value and isinstance(value[0], dict):
+            merged[key] = [_changed(one, change) for one, change in zip(old, value, strict=True)]
+        else:
+            merged[key] = value
+    return merged
 
 
 def _raw_profile(name: str, home: Home | None) -> dict[str, Any]:
@@ -350,6 +396,16 @@ def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str,
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def releases_for(profile: Profile, role: str) -> list[str]:
+    """Releases of the profile's corpus that have a role; none where the corpus is not made of releases."""
+    return [one.release for one in profile.releases if role in one.roles]
+
+
+def roles_key(profile: Profile) -> dict[str, Any]:
+    """Key of stages that look at roles; nothing where the corpus is not made of releases."""
+    return {"roles": {one.release: sorted(one.roles) for one in profile.releases}} if profile.releases else {}
 
 
 def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:
