@@ -321,7 +321,7 @@ def _released(scope: Scope, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:
 def _drawn_of_releases(scope: Scope, facts: pl.DataFrame, kept: np.ndarray, tally: Any) -> np.ndarray:
     """As many as the profile asks for, [window]; of several releases as many of each, and of what models wrote."""
     settings, releases = scope.profile.paragraphs, scope.profile.releases
-    groups = [(np.ones(len(kept), dtype=bool), settings.count)]
+    groups: list[tuple[np.ndarray, int | None]] = [(np.ones(len(kept), dtype=bool), settings.count)]
     if releases:
         is_truth, subsets = (facts["continuation_origin"] == "corpus").to_numpy(), facts["subset"].to_numpy()
         groups = [((subsets == r.release) & (is_truth == truth), r.count) for r in releases for truth in (True, False)]

@@ -1,4 +1,4 @@
-"""Comparison with another run: what this checkpoint writes after prefixes whose continuation a release's model wrote."""
+"""Comparison with another run: what a checkpoint writes after prefixes whose continuation a release's model wrote."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +80,7 @@ def take_release(release: PublishedRelease, source: Path, folder: Path) -> list[
 def _copy(source: Path, target: Path) -> None:
     part = target.with_name(target.name + ".part")
     shutil.copyfile(source, part)
-    os.replace(part, target)
+    part.replace(target)
 
 
 def _is_sound(path: Path, file: PublishedFile) -> bool:
@@ -113,7 +112,7 @@ def _fetch(
             f"{url} is not the published file (sha256 {found[:12]}…, not {file.sha256[:12]}…); try again, or get it "
             "elsewhere and give its folder with --data."
         )
-    os.replace(part, target)
+    part.replace(target)
 
 
 def _why(error: httpx.HTTPError) -> str:

@@ -63,10 +63,16 @@ _PUBLISHED = (
                 "preds/50_50_preds.pt", "6d312a681d9d7dba3b2b61c25519bf380eec6ec119451263fb8b76c268393141", 354800
             ),
             PublishedFile(
-                "preds/11_29_preds.pt", "58203de5f43684154ff21ffc301500d5e9e06e395ea71d6f6dd60069338281f9", 350000, False
+                "preds/11_29_preds.pt",
+                "58203de5f43684154ff21ffc301500d5e9e06e395ea71d6f6dd60069338281f9",
+                350000,
+                False,
             ),
             PublishedFile(
-                "preds/30_49_preds.pt", "33043ff15f47b3a705d77bd5d78a3d88f95116cf3137756aab3b0fa7416939c6", 113968, False
+                "preds/30_49_preds.pt",
+                "33043ff15f47b3a705d77bd5d78a3d88f95116cf3137756aab3b0fa7416939c6",
+                113968,
+                False,
             ),
             PublishedFile(
                 "mem_strings.csv", "36e98191a7e90c5957bc5aa043244e18ea732b9109cf805b532c4a2ad0c4fa40", 177312

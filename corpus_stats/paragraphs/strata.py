@@ -56,8 +56,8 @@ def subset_coverage(sample: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFra
         documents: all documents of the corpus, with subset and token_count.
 
     Returns:
-        One row per subset of the corpus or the sample, largest first: subset, token_count (0 where the sample comes from
-        text that is not counted), token_share, paragraph_count (0 where the sample has none), paragraph_share.
+        One row per subset of the corpus or the sample, largest first: subset, token_count (0 where a sample comes from
+        other text), token_share, paragraph_count (0 where the sample has none), paragraph_share.
     """
     tokens = documents.group_by("subset").agg(pl.col("token_count").sum())
     windows = sample.group_by("subset").agg(paragraph_count=pl.len().cast(pl.Int64))

@@ -78,8 +78,8 @@ PARAGRAPHS = Table(
         Column(
             "duplication_count",
             "BIGINT",
-            "Times the model met the paragraph in training: copies on the ladder, a released count, else occurrences; empty "
-            "where a corpus of several releases says nothing of it.",
+            "Times the model met the paragraph in training: copies on the ladder, a released count, else occurrences; "
+            "empty where a corpus of several releases says nothing of it.",
             nullable=True,
         ),
         Column(

@@ -136,7 +136,7 @@ RELEASED_AGREEMENT = Table(
     (
         CHECKPOINT_ID,
         PARAGRAPH_ID,
-        Column("agreed_count", "INTEGER", "Greedy tokens equal to the other run's before the first difference.", "tokens"),
+        Column("agreed_count", "INTEGER", "Greedy tokens equal to the other run's before they differ.", "tokens"),
         Column("is_same", "BOOLEAN", "Whether the two wrote the same to the end."),
         Column("nll_nats", "DOUBLE", "Mean NLL of the other run's continuation under this checkpoint.", "nats"),
         Column("generated_ids", "INTEGER[]", "What this checkpoint writes; empty where it is the same.", nullable=True),
