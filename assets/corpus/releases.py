@@ -91,7 +91,7 @@ def released_content(scope: Scope) -> str | None:
 
 
 def released_windows(scope: Scope, documents: pl.DataFrame, separator: int | None) -> tuple[pl.DataFrame, np.ndarray]:
-    """Released paragraphs of the profile's lengths as windows of the corpus.
+    """Released paragraphs as windows of the corpus, cut to the profile's lengths around the end of their prefix.
 
     Args:
         scope: home and profile.
@@ -104,20 +104,24 @@ def released_windows(scope: Scope, documents: pl.DataFrame, separator: int | Non
         is counted), released_count; and the token ids, [paragraph, position].
 
     Raises:
-        RequestError: no released paragraph has the profile's lengths.
+        RequestError: no released paragraph is long enough.
     """
     released, settings = read_released(scope), scope.profile.paragraphs
-    lengths = (released["prefix_length"] == settings.prefix_length) & (
-        released["continuation_length"] == settings.continuation_length
+    is_long = (released["prefix_length"] >= settings.prefix_length) & (
+        released["continuation_length"] >= settings.continuation_length
     )
-    if not lengths.any():
+    if not is_long.any():
         found = released.select("prefix_length", "continuation_length").unique().sort(pl.all()).rows()
         raise RequestError(
             f"no paragraph of {scope.profile.corpus_id} has {settings.prefix_length} + {settings.continuation_length} "
             f"tokens but {', '.join(f'{a} + {b}' for a, b in found)}; set prefix_length and continuation_length."
         )
-    facts = _places(scope, documents, separator).filter(lengths)
-    return facts, np.array(released.filter(lengths)["token_ids"].to_list(), dtype=np.int64)
+    cut = released["prefix_length"] - settings.prefix_length
+    facts = _places(scope, documents, separator).with_columns(pl.col("token_offset") + cut).filter(is_long)
+    windows = (
+        released.with_columns(cut=cut).filter(is_long).select(pl.col("token_ids").list.slice("cut", settings.length))
+    )
+    return facts, np.array(windows["token_ids"].to_list(), dtype=np.int64)
 
 
 def _places(scope: Scope, documents: pl.DataFrame, separator: int | None) -> pl.DataFrame:
