@@ -98,7 +98,7 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
-PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+PerturbationPolicy = Literal["uniform", "frequency_matched", "plausible", "second_choice", "deletion"]
 
 
 class ProbeSettings(Settings):
