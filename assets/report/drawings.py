@@ -21,7 +21,7 @@ def multiples(rows: list[dict[str, Any]], summaries: list[dict[str, Any]]) -> li
         summaries: one row per checkpoint as in the report's table.
 
     Returns:
-        The summaries of the shown checkpoints (at most `SHOWN_CHECKPOINTS`, spread evenly, with first and last) and `svg`.
+        The summaries of the shown checkpoints (at most `SHOWN_CHECKPOINTS`, spread evenly), each with its `svg`.
     """
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -84,8 +84,8 @@ def dumbbells(rows: list[dict[str, Any]]) -> str:
     ticks = "".join(f'<path class="grid" d="M{_wide(v)} 8V{height - 22}"/>' for v in shares)
     ticks += "".join(_text(_wide(v), height - 6, "middle", f"{v:.1f}") for v in shares)
     said = "; ".join(
-        f"{row['duplication_count']} copies {100 * row['share_before']:.0f} % before, {100 * row['share_after']:.0f} % after"
-        for row in rows
+        f"{r['duplication_count']} copies {100 * r['share_before']:.0f} % before, {100 * r['share_after']:.0f} % after"
+        for r in rows
     )
     box = f'viewBox="0 0 460 {height}" role="img" aria-label="Share recited: {said}"'
     return f'<svg class="wide" {box}>{ticks}{"".join(lines)}</svg>'
