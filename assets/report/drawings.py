@@ -53,7 +53,7 @@ def _panel(rows: list[dict[str, Any]], last: list[dict[str, Any]]) -> str:
     )
     label = ", ".join(f"×{r['duplication_count']} {100 * r['memorized_share']:.0f} %" for r in shown)
     box = f'viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="Recited by copies: {label}"'
-    lines = f'<polyline class="behind" points="{behind}"/>{bars}<polyline class="own" points="{points}"/>'
+    lines = f'<polyline class="shade" points="{behind}"/>{bars}<polyline class="own" points="{points}"/>'
     return f'<svg class="small" {box}>{_frame(copies, places)}{lines}</svg>'
 
 

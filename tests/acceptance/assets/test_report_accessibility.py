@@ -1,6 +1,6 @@
 """Report and comparison page under axe-core, the rules that accessibility audits use, and on paper.
 
-axe-core comes from npm and is looked for in $AXE_CORE, in node_modules here and above, and among global packages of npm.
+axe-core comes from npm and is looked for in $AXE_CORE, in node_modules here and above, and among global packages.
 """
 
 from __future__ import annotations
