@@ -21,6 +21,7 @@ EXAMPLES: dict[str, str] = {
     "corpus list": "rarecall corpus list",
     "corpus remove": "rarecall corpus remove pile",
     "import lm-extraction-benchmark": "rarecall import lm-extraction-benchmark /data/lm-extraction-benchmark/datasets",
+    "import localizing-paragraph-memorization": "rarecall import localizing-paragraph-memorization /data/paragraphs",
 }
 """By the words of the command."""
 
