@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,16 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.statistics.bounded import bounded_test
-from probes.statistics.clusters import ClusterTest, benjamini_hochberg, cluster_means, cluster_t_test
+from probes.statistics.clusters import (
+    LEAST_CLUSTER_COUNT,
+    ClusterTest,
+    benjamini_hochberg,
+    cluster_means,
+    cluster_t_test,
+    nan_mean,
+)
 from probes.statistics.rank_correlation import average_ranks, unit_features
+from probes.statistics.token_types import token_random_effects
 
 _TRIGGER_COLUMNS = ("paragraph_id", "position", "em_drop", "surprisal_bits", "is_memorized", "near_duplicate_cluster")
 GROUPS = ("all", "MP", "NMP")
@@ -22,90 +31,171 @@ _NUMBERS = ("estimate", "lower", "upper", "null_value", "p_value")
 def strongest_triggers(frame: pl.DataFrame) -> pl.DataFrame:
     """Are the tokens whose change costs most rarer than chance, and than tokens at the same positions elsewhere?
 
+    A token type counts once per prefix, at its first place: types that cost more than others for reasons of their own
+    would else be common where they repeat and rare where they win, and triggers would look rare without any effect.
+
     Args:
         frame: one row per prefix token of one checkpoint, as the view `triggers` gives it; every paragraph has the
-            same perturbed positions. Paragraphs where no change costs anything have no trigger.
+            same perturbed positions. Without a column token_id every token is a type of its own. Paragraphs where no
+            change costs anything have no trigger.
 
     Returns:
         One row per paragraph_group (all, MP, NMP) and statistic: rarity_percentile (of the strongest trigger among the
-        perturbed tokens of its prefix, 1 = rarest, ties shared; null 0.5), excess_over_position (that minus the mean
-        percentile at the same positions in other clusters of the group; null 0) and rarity_drop_correlation (Spearman
-        within paragraphs between surprisal and EM drop; null 0). Mean over clusters with 95 % t interval: estimate,
-        lower, upper, null_value, p_value, cluster_count, paragraph_count. Null below three clusters.
+        types of its prefix, 1 = rarest, ties shared; beside it the mean percentile at the same positions in other
+        clusters of the group), excess_over_position (the difference of the two; null 0) and rarity_drop_correlation
+        (Spearman within paragraphs between surprisal and EM drop, both less their mean at the position elsewhere;
+        null 0). Mean over clusters with 95 % interval: estimate, lower, upper, null_value, p_value, cluster_count,
+        paragraph_count, token_type_count. Units of excess_over_position are clusters joined by a common trigger type,
+        the correlation is tested over token types too (its p value is the larger); rarity_percentile has no test.
+        Null below three clusters.
 
     Raises:
         ProbeError: a column is missing or paragraphs were perturbed at different positions.
     """
-    grid = _Grid.of(frame)
-    rows = []
-    for group in GROUPS:
-        kept = grid.chosen(group)
-        for statistic, values in _statistics(grid, kept).items():
-            null = 0.5 if statistic == "rarity_percentile" else 0.0
-            test = _test_of(statistic, values, grid.clusters[kept], null) if kept.any() else None
-            rows.append(_summary_row(group, statistic, null, test, int((~np.isnan(values)).sum())))
+    grid = Grid.of(frame)
+    rows = [row for group in GROUPS for row in _group_rows(grid.chosen(group), group)]
     numbers = dict.fromkeys(_NUMBERS, pl.Float64)
-    counts = {"cluster_count": pl.Int32, "paragraph_count": pl.Int32}
+    counts = dict.fromkeys(("cluster_count", "paragraph_count", "token_type_count"), pl.Int32)
     schema: dict[str, Any] = {"paragraph_group": pl.String, "statistic": pl.String, **numbers, **counts}
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col(*_NUMBERS).fill_nan(None))
+    return pl.DataFrame(rows, schema=schema).with_columns(pl.col(*_NUMBERS).fill_nan(None))
 
 
-def _test_of(statistic: str, values: np.ndarray, clusters: np.ndarray, null: float) -> ClusterTest:
-    """A percentile lies in 0..1; differences and correlations are cut at their bounds, far from which they lie."""
-    if statistic == "rarity_percentile":
-        return bounded_test(values, clusters, 0.0, 1.0, null)
-    test = cluster_t_test(values, clusters, null)
-    return replace(test, lower=np.maximum(test.lower, -1.0), upper=np.minimum(test.upper, 1.0))
+def _group_rows(grid: Grid, group: str) -> Iterator[dict[str, Any]]:
+    """The three statistics of one group; nothing estimated where it is empty."""
+    if not len(grid.em_drop):
+        counts = dict.fromkeys(("cluster_count", "paragraph_count", "token_type_count"), 0)
+        for name in STATISTICS:
+            yield {"paragraph_group": group, "statistic": name} | counts
+        return
+    shares = trigger_shares(np.where(grid.is_first, grid.em_drop, np.nan))
+    percentile = _percentiles_of(grid.surprisal, grid.is_first)
+    matched = _elsewhere(percentile[:, None], grid.clusters)[:, 0]
+    excess = np.where(shares > 0, shares * (percentile - matched), shares * 0).sum(axis=1)
+    rank = np.where(shares > 0, shares * percentile, shares * 0).sum(axis=1)
+    expected = cluster_means(np.where(shares > 0, shares * matched, shares * 0).sum(axis=1), grid.clusters)
+    tests = (
+        (bounded_test(rank, grid.clusters, 0.0, 1.0), float(nan_mean(expected))),
+        (_by_trigger_type(excess, shares, grid), 0.0),
+        (_adjusted_correlation(grid), 0.0),
+    )
+    known = {"paragraph_group": group, "paragraph_count": int((~np.isnan(excess)).sum())}
+    known["token_type_count"] = len(np.unique(grid.token_ids))
+    for name, (test, null) in zip(STATISTICS, tests, strict=True):
+        numbers = {key: float(getattr(test, key)) for key in ("estimate", "lower", "upper", "p_value")}
+        yield known | {"statistic": name, "null_value": null, "cluster_count": int(test.cluster_count)} | numbers
 
 
-def _summary_row(group: str, statistic: str, null: float, test: Any, paragraphs: int) -> tuple[Any, ...]:
-    if test is None:
-        return group, statistic, None, None, None, null, None, 0, 0
-    numbers = (float(test.estimate), float(test.lower), float(test.upper), null, float(test.p_value))
-    return group, statistic, *numbers, int(test.cluster_count), paragraphs
+def _by_trigger_type(values: np.ndarray, shares: np.ndarray, grid: Grid) -> ClusterTest:
+    """Mean over clusters; those with the same strongest trigger are one unit of its error, as the type's own cost may
+    have made it the trigger in all of them.
+
+    Args:
+        values: [paragraph]; NaN where a paragraph has no trigger.
+        shares: of the strongest triggers, [paragraph, position].
+    """
+    from scipy.stats import t
+
+    means = cluster_means(values, grid.clusters)
+    kept = ~np.isnan(means)
+    count = int(kept.sum())
+    estimate = float(means[kept].mean()) if count else np.nan
+    _, number = np.unique(grid.clusters, return_inverse=True)
+    types = _trigger_types(shares, grid.token_ids, number)[kept]
+    sizes, sums = np.bincount(types), np.bincount(types, means[kept] - estimate)
+    rests_on = count**2 / float(sizes @ sizes) if count else 0.0
+    if rests_on < LEAST_CLUSTER_COUNT:
+        nothing = np.asarray(np.nan)
+        return ClusterTest(np.asarray(estimate), nothing, nothing, nothing, np.asarray(count))
+    error = np.sqrt(float(sums @ sums) * rests_on / (rests_on - 1)) / count
+    half = float(t.ppf(0.975, rests_on - 1)) * error
+    p_value = 2 * t.sf(abs(estimate) / error, rests_on - 1) if error > 0 else float(estimate == 0)
+    ends = max(estimate - half, -1.0), min(estimate + half, 1.0)
+    return ClusterTest(*map(np.asarray, (estimate, *ends, p_value, count)))
 
 
-class _Grid:
-    """The trigger frame as arrays [paragraph, position]."""
+def _trigger_types(shares: np.ndarray, token_ids: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """Number of the type that is the strongest trigger of most of a cluster's paragraphs, [cluster]; ties: least id."""
+    frame = pl.DataFrame(
+        {"cluster": np.repeat(cluster, shares.shape[1]), "type": token_ids.ravel(), "share": np.nan_to_num(shares).ravel()}
+    )
+    totals = frame.group_by("cluster", "type").agg(pl.col("share").sum())
+    first = totals.sort("cluster", "share", "type", descending=[False, True, False]).group_by("cluster").first()
+    return np.unique(first.sort("cluster")["type"].to_numpy(), return_inverse=True)[1]
 
-    def __init__(self, em_drop: np.ndarray, surprisal: np.ndarray, memorized: np.ndarray, clusters: np.ndarray) -> None:
-        self.em_drop = em_drop
-        self.surprisal = surprisal
-        self.memorized = memorized
-        self.clusters = clusters
+
+def _adjusted_correlation(grid: Grid) -> ClusterTest:
+    """Spearman between surprisal and EM drop within paragraphs, both less their mean at the position elsewhere.
+
+    The p value is the larger of two: over clusters, and with token types as random effects.
+    """
+    pair = np.stack([grid.surprisal, grid.em_drop], axis=1)
+    left = unit_features(pair, "spearman")
+    left = left - _elsewhere(left, grid.clusters)
+    norm = np.linalg.norm(left, axis=-1)
+    varies = (np.ptp(pair, axis=-1) > 0).all(axis=1) & (norm > 0).all(axis=1)
+    values = np.where(varies, (left[:, 0] * left[:, 1]).sum(axis=-1) / norm.prod(axis=1).clip(min=1e-12), np.nan)
+    test = cluster_t_test(values, grid.clusters)
+    _, number = np.unique(grid.clusters, return_inverse=True)
+    weights = np.repeat(1 / np.bincount(number)[number], grid.em_drop.shape[1])
+    kept = np.repeat(varies, grid.em_drop.shape[1])
+    scale = np.sqrt(grid.em_drop.shape[1])
+    x, y = (scale * np.nan_to_num(left[:, index]).ravel()[kept] for index in (0, 1))
+    p_value = np.asarray(test.p_value)
+    if kept.any():
+        by_type = token_random_effects(y[:, None], x, grid.token_ids.ravel()[kept], weights[kept])
+        p_value = np.maximum(p_value, by_type.p_value[0])
+    return replace(
+        test, lower=np.maximum(test.lower, -1.0), upper=np.minimum(test.upper, 1.0), p_value=p_value
+    )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The trigger frame as arrays [paragraph, position], memorized and clusters [paragraph]."""
+
+    em_drop: np.ndarray
+    surprisal: np.ndarray
+    token_ids: np.ndarray
+    memorized: np.ndarray
+    clusters: np.ndarray
 
     @classmethod
-    def of(cls, frame: pl.DataFrame) -> _Grid:
+    def of(cls, frame: pl.DataFrame) -> Grid:
         """Rows of the view triggers as arrays, [paragraph, position]."""
         missing = [name for name in _TRIGGER_COLUMNS if name not in frame.columns]
         if missing:
             raise ProbeError(f"the trigger frame lacks {', '.join(missing)}; give rows of the view triggers.")
-        kept = frame.select(_TRIGGER_COLUMNS).drop_nulls().sort("paragraph_id", "position")
+        typed = frame if "token_id" in frame.columns else frame.with_row_index("token_id")
+        kept = typed.select(*_TRIGGER_COLUMNS, "token_id").drop_nulls().sort("paragraph_id", "position")
         paragraphs, places = kept["paragraph_id"].n_unique(), kept["position"].n_unique()
         if kept.height != paragraphs * places or not kept.height:
             raise ProbeError(
                 "paragraphs were perturbed at different positions or not at all; sweep the same positions."
             )
-        arrays = [kept[name].to_numpy().reshape(paragraphs, places) for name in _TRIGGER_COLUMNS[2:]]
-        return cls(arrays[0].astype(float), arrays[1].astype(float), arrays[2][:, 0].astype(bool), arrays[3][:, 0])
+        drop, surprisal, memorized, clusters, ids = (
+            kept[name].to_numpy().reshape(paragraphs, places) for name in (*_TRIGGER_COLUMNS[2:], "token_id")
+        )
+        return cls(drop.astype(float), surprisal.astype(float), ids, memorized[:, 0].astype(bool), clusters[:, 0])
 
-    def chosen(self, group: str) -> np.ndarray:
-        """Paragraphs of a group, [paragraph] of truth values."""
-        return {"MP": self.memorized, "NMP": ~self.memorized}.get(group, np.ones(len(self.memorized), dtype=bool))
+    def chosen(self, group: str) -> Grid:
+        """The paragraphs of a group."""
+        kept = {"MP": self.memorized, "NMP": ~self.memorized}.get(group, np.ones(len(self.memorized), dtype=bool))
+        return Grid(*(values[kept] for values in (self.em_drop, self.surprisal, self.token_ids, self.memorized, self.clusters)))
+
+    @property
+    def is_first(self) -> np.ndarray:
+        """Whether a token is the first of its type in the prefix, [paragraph, position]."""
+        before = np.tril(np.ones((self.token_ids.shape[1],) * 2, dtype=bool), -1)
+        same = self.token_ids[:, :, None] == self.token_ids[:, None, :]
+        return ~(same & before).any(axis=2)
 
 
-def _statistics(grid: _Grid, kept: np.ndarray) -> dict[str, np.ndarray]:
-    """Values of each statistic, [paragraph]; NaN where a paragraph has no trigger."""
-    if not kept.any():
-        return dict.fromkeys(STATISTICS, np.empty(0))
-    surprisal, drop = grid.surprisal[kept], grid.em_drop[kept]
-    trigger = trigger_shares(drop)
-    percentile = _percentiles(surprisal)
-    matched = _elsewhere(percentile[:, None], grid.clusters[kept])[:, 0]
-    correlation = (unit_features(surprisal, "spearman") * unit_features(drop, "spearman")).sum(axis=1)
-    correlation[(np.ptp(surprisal, axis=1) == 0) | (np.ptp(drop, axis=1) == 0)] = np.nan
-    values = ((trigger * percentile).sum(axis=1), (trigger * (percentile - matched)).sum(axis=1), correlation)
-    return dict(zip(STATISTICS, values, strict=True))
+def _percentiles_of(values: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+    """Rank of each kept value among the kept ones of its row, 0 (smallest) to 1, ties at their mean; NaN elsewhere."""
+    known = np.where(is_kept, values, np.nan)
+    below = (known[:, None, :] < known[:, :, None]).sum(axis=2) + (known[:, None, :] == known[:, :, None]).sum(axis=2) / 2
+    count = is_kept.sum(axis=1, keepdims=True)
+    return np.where(is_kept & (count > 1), (below - 0.5) / np.maximum(count - 1, 1), np.nan)
 
 
 def trigger_shares(em_drop: np.ndarray) -> np.ndarray:
@@ -128,12 +218,13 @@ def _percentiles(values: np.ndarray) -> np.ndarray:
 
 
 def _elsewhere(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """[paragraph, head, position] replaced by the mean over the other clusters, each weighing one."""
+    """[paragraph, head, position] replaced by the mean over the other clusters, each weighing one, NaN left out."""
     means = cluster_means(values, clusters)
     _, index = np.unique(clusters, return_inverse=True)
-    if len(means) < 2:
-        return np.full(values.shape, np.nan)
-    return ((means.sum(axis=0) - means) / (len(means) - 1))[index]
+    known = ~np.isnan(means)
+    filled, count = np.where(known, means, 0.0), known.sum(axis=0) - known
+    rest = filled.sum(axis=0) - filled
+    return np.divide(rest, count, out=np.full(rest.shape, np.nan), where=count > 0)[index]
 
 
 def head_pointing(
