@@ -79,7 +79,8 @@ def head_rarity(
         profile of rarity explain is no finding. family_p_value, family_lower and family_upper know that a head was
         picked as the best of all. With `token_ids` also token_estimate, token_lower, token_upper, token_p_value,
         token_q_value and token_type_count for all but kendall: the correlation, adjusted for position, with token types
-        as random effects (of summed_by_rank: attention against the rank, negative = rare). A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
+        as random effects (of summed_by_rank: attention against the rank, negative = rare).
+        A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
         probes/statistics/token_types.py).
 
     Raises:
@@ -98,8 +99,10 @@ def head_rarity(
     tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
     frames = [_frame(sample, name, result, heads) for name, result in tested]
     frame = pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-    return frame if token_ids is None else _with_token_types(
-        frame, sample, surprisal_bits, dense_ranks(rarity_rank), token_ids
+    return (
+        frame
+        if token_ids is None
+        else _with_token_types(frame, sample, surprisal_bits, dense_ranks(rarity_rank), token_ids)
     )
 
 

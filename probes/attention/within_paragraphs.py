@@ -1,8 +1,8 @@
 """Correlations within paragraphs, averaged over clusters, with bootstrap intervals and a placebo of re-paired texts.
 
 The placebo gives every cluster's attention the rarity of another cluster's prefix. What a head's habits of place and a
-profile of rarity along the prefix have in common stays in it, so that no such profile passes for an interest in rare tokens;
-shuffling rarity within a prefix would take the profile away and call it a finding in four of five such worlds.
+profile of rarity along the prefix have in common stays in it, so that no such profile passes for an interest in rare
+tokens; shuffling rarity within a prefix would take the profile away and call it a finding in four of five such worlds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Sample:
     ) -> Sample:
         """Sort [paragraph, head, position] attention by cluster."""
         _, number = np.unique(np.asarray(clusters), return_inverse=True)
-        order = np.argsort(number, kind="stable")
+        # Within a cluster by content, so that the order of the input does not matter.
+        order = np.lexsort((attention.reshape(len(attention), -1)[:, 0], number))
         labels = number[order]
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
         return cls(attention[order], order, labels, starts, seed, bootstrap_draws, permutations)

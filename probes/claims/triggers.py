@@ -190,12 +190,14 @@ def _found_head(claim: Claim, row: dict[str, Any] | None, direction: Direction) 
     if row["family_p_value"] > LEVEL:
         why = f"but as the best of all heads its p is {row['family_p_value']:.2f}"
         return claim_row(claim, measured, "undecided", f"{name}, {why}", direction)
-    by_type = row.get("token_q_value")
+    ps = f"p as the best of all {row['family_p_value']:.2g}"
+    if "token_q_value" not in row:  # measured without token ids
+        return claim_row(claim, measured, verdict, f"{name}, {ps}", direction)
+    by_type = row["token_q_value"]
     if by_type is None or by_type > LEVEL or row["token_estimate"] * (1 if direction == "greater" else -1) <= 0:
         why = "but over token types, taken as a sample, it does not hold"
         return claim_row(claim, measured, "undecided", f"{name}, {why}", direction)
-    ps = f"p as the best of all {row['family_p_value']:.2g}, q over token types {by_type:.2g}"
-    return claim_row(claim, measured, verdict, f"{name}, {ps}", direction)
+    return claim_row(claim, measured, verdict, f"{name}, {ps}, q over token types {by_type:.2g}", direction)
 
 
 def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict[str, Any]:
@@ -229,18 +231,21 @@ def _effect_claims(effects: pl.DataFrame, strongest: pl.DataFrame) -> Iterator[d
         "deviation of rarity, adjusted for position, token likelihood and paragraph).",
     )  # fmt: skip
     found = effects.filter(outcome="em_drop", adjustment="full", term="MP")
-    row = found.row(0, named=True) if not found.is_empty() else {}
-    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("placebo", 0.0))
-    verdict, reason = judge(measured, "greater")
-    by_type = judge(Measured(row.get("estimate"), row.get("token_lower"), row.get("token_upper"), 0.0), "greater")[0]
-    if verdict in ("supported", "contradicted") and row.get("token_lower") is not None and by_type != verdict:
-        verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
-    yield claim_row(claim, measured, verdict, reason, "greater")
+    yield _over_both(claim, found, 0.0)
     claim = Claim(
         "strongest_triggers_are_rare", _SECTION_6,
         "Tokens whose change costs memorized paragraphs most are rarer than tokens at the same positions elsewhere.",
     )  # fmt: skip
     found = strongest.filter(paragraph_group="MP", statistic="excess_over_position")
+    yield _over_both(claim, found, 0.0)
+
+
+def _over_both(claim: Claim, found: pl.DataFrame, null: float | None) -> dict[str, Any]:
+    """An effect of rarity counts where it holds over clusters and, where types are known, over token types alike."""
     row = found.row(0, named=True) if not found.is_empty() else {}
-    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("null_value", 0.0))
-    yield judged_row(claim, measured, "greater")
+    measured = Measured(row.get("estimate"), row.get("lower"), row.get("upper"), row.get("placebo", null))
+    verdict, reason = judge(measured, "greater")
+    token = Measured(row.get("token_estimate"), row.get("token_lower"), row.get("token_upper"), 0.0)
+    if verdict in ("supported", "contradicted") and token.lower is not None and judge(token, "greater")[0] != verdict:
+        verdict, reason = "undecided", f"{reason}, but over token types, taken as a sample, the effect does not hold"
+    return claim_row(claim, measured, verdict, reason, "greater")

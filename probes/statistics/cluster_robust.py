@@ -1,4 +1,4 @@
-"""Least squares with errors that clusters share, honest for few and unlike clusters (CR2 with Bell and McCaffrey's degrees).
+"""Least squares with errors that clusters share: CR2 and Bell and McCaffrey's degrees, for few and unlike clusters.
 
 The usual cluster-robust covariance with t of clusters − 1 finds effects of copies that are not there in one sample of
 five at 8 clusters, because a few clusters carry all of the contrast. CR2 takes the leverage of each cluster out of its
@@ -95,3 +95,28 @@ def _apply(half: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> np.ndarra
     """The root times [row] values."""
     directions, factor = half
     return np.asarray(values + directions @ (factor * (directions.T @ values)))
+
+
+def grouped_means(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Means whose error is shared within groups: `ClusterRobust` for an intercept alone, many columns at once.
+
+    Args:
+        values: [row, column].
+        groups: labels, [row].
+
+    Returns:
+        Means and CR2 standard errors, [column], and the degrees of freedom.
+    """
+    count = len(values)
+    _, number = np.unique(groups, return_inverse=True)
+    size = np.bincount(number).astype(np.float64)
+    mean = values.mean(axis=0)
+    if len(size) < 2:
+        return mean, np.full(mean.shape, np.nan), 0.0
+    sums = np.zeros((len(size), values.shape[1]))
+    np.add.at(sums, number, values - mean)
+    left = 1 - size / count
+    error = np.sqrt((sums**2 / left[:, None]).sum(axis=0)) / count
+    shared = size / np.sqrt(left)
+    spread = np.diag(size / left) - np.outer(shared, shared) / count
+    return mean, error, float(np.trace(spread) ** 2 / (spread**2).sum())

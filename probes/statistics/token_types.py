@@ -61,7 +61,6 @@ def token_random_effects(values: np.ndarray, x: np.ndarray, types: np.ndarray, w
         types: token ids, [token].
         weights: what each token counts, [token]; 1 / near duplicates of its paragraph.
     """
-    from scipy.stats import t
 
     of_type = WeightedTypes.of(values, x, types, weights)
     count, columns = of_type.y.shape

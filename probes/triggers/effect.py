@@ -4,7 +4,8 @@ Per outcome a linear model over prefix tokens: paragraph fixed effects, rarity s
 step by step, position effects (free at every position, separately for memorized paragraphs and the others) and the
 token's own NLL. Duplication is constant within a paragraph, so its main effect is absorbed; whether it changes the
 effect of rarity is a term of its own. Near-duplicate clusters are the unit: each weighs one, and the covariance is
-cluster-robust for few and unlike clusters. The same model on rarity shuffled within paragraphs stands beside each estimate.
+cluster-robust for few and unlike clusters. The same model on rarity shuffled within paragraphs stands beside each
+estimate.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _MODELS: dict[str, dict[str, tuple[float, ...]]] = {
 }
 TERMS = tuple(term for contrasts in _MODELS.values() for term in contrasts)
 _NUMBERS = (
-    "estimate", "standard_error", "degrees_of_freedom", "lower", "upper", "p_value", "placebo", "placebo_lower", "placebo_upper",
-    "placebo_p_value", "token_estimate", "token_lower", "token_upper", "token_p_value", "partial_r2",
-    "position_partial_r2",
-)  # fmt: skip
+    *("estimate", "standard_error", "degrees_of_freedom", "lower", "upper", "p_value"),
+    *("placebo", "placebo_lower", "placebo_upper", "placebo_p_value"),
+    *("token_estimate", "token_lower", "token_upper", "token_p_value", "partial_r2", "position_partial_r2"),
+)
 SCHEMA: dict[str, Any] = {
     "outcome": pl.String,
     "adjustment": pl.String,

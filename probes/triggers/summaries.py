@@ -11,8 +11,8 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.statistics.bounded import bounded_test
+from probes.statistics.cluster_robust import LEAST_DEGREES, grouped_means
 from probes.statistics.clusters import (
-    LEAST_CLUSTER_COUNT,
     ClusterTest,
     benjamini_hochberg,
     cluster_means,
@@ -20,12 +20,15 @@ from probes.statistics.clusters import (
     nan_mean,
 )
 from probes.statistics.rank_correlation import average_ranks, unit_features
-from probes.statistics.token_types import token_random_effects
+from probes.statistics.token_types import TokenTest, token_random_effects
 
 _TRIGGER_COLUMNS = ("paragraph_id", "position", "em_drop", "surprisal_bits", "is_memorized", "near_duplicate_cluster")
 GROUPS = ("all", "MP", "NMP")
 STATISTICS = ("rarity_percentile", "excess_over_position", "rarity_drop_correlation")
-_NUMBERS = ("estimate", "lower", "upper", "null_value", "p_value")
+_NUMBERS = (
+    *("estimate", "lower", "upper", "null_value", "p_value"),
+    *("token_estimate", "token_lower", "token_upper", "token_p_value"),
+)
 
 
 def strongest_triggers(frame: pl.DataFrame) -> pl.DataFrame:
@@ -41,12 +44,12 @@ def strongest_triggers(frame: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         One row per paragraph_group (all, MP, NMP) and statistic: rarity_percentile (of the strongest trigger among the
-        types of its prefix, 1 = rarest, ties shared; beside it the mean percentile at the same positions in other
+        types of its prefix, 1 = rarest, ties shared; its null is the mean percentile at the same positions in other
         clusters of the group), excess_over_position (the difference of the two; null 0) and rarity_drop_correlation
         (Spearman within paragraphs between surprisal and EM drop, both less their mean at the position elsewhere;
         null 0). Mean over clusters with 95 % interval: estimate, lower, upper, null_value, p_value, cluster_count,
-        paragraph_count, token_type_count. Units of excess_over_position are clusters joined by a common trigger type,
-        the correlation is tested over token types too (its p value is the larger); rarity_percentile has no test.
+        paragraph_count; for the last two also the test with token types as random effects, as a slope on rarity:
+        token_estimate, token_lower, token_upper, token_p_value, token_type_count. rarity_percentile has no test.
         Null below three clusters.
 
     Raises:
@@ -70,83 +73,90 @@ def _group_rows(grid: Grid, group: str) -> Iterator[dict[str, Any]]:
     shares = trigger_shares(np.where(grid.is_first, grid.em_drop, np.nan))
     percentile = _percentiles_of(grid.surprisal, grid.is_first)
     matched = _elsewhere(percentile[:, None], grid.clusters)[:, 0]
-    excess = np.where(shares > 0, shares * (percentile - matched), shares * 0).sum(axis=1)
-    rank = np.where(shares > 0, shares * percentile, shares * 0).sum(axis=1)
-    expected = cluster_means(np.where(shares > 0, shares * matched, shares * 0).sum(axis=1), grid.clusters)
+    rank, expected, excess = (_at_trigger(shares, values) for values in (percentile, matched, percentile - matched))
+    elsewhere = float(nan_mean(cluster_means(expected, grid.clusters)))
+    titles = shares - 1 / grid.is_first.sum(axis=1, keepdims=True)
+    correlation, left = _adjusted_correlation(grid)
     tests = (
-        (bounded_test(rank, grid.clusters, 0.0, 1.0), float(nan_mean(expected))),
-        (_by_trigger_type(excess, shares, grid), 0.0),
-        (_adjusted_correlation(grid), 0.0),
+        (bounded_test(rank, grid.clusters, 0.0, 1.0), elsewhere, None),
+        (_inside(cluster_t_test(excess, grid.clusters)), 0.0, _over_types(grid, titles, percentile - matched)),
+        (_inside(cluster_t_test(correlation, grid.clusters)), 0.0, _over_types(grid, left[:, 1], left[:, 0])),
     )
     known = {"paragraph_group": group, "paragraph_count": int((~np.isnan(excess)).sum())}
-    known["token_type_count"] = len(np.unique(grid.token_ids))
-    for name, (test, null) in zip(STATISTICS, tests, strict=True):
+    for name, (test, null, by_type) in zip(STATISTICS, tests, strict=True):
         numbers = {key: float(getattr(test, key)) for key in ("estimate", "lower", "upper", "p_value")}
-        yield known | {"statistic": name, "null_value": null, "cluster_count": int(test.cluster_count)} | numbers
+        numbers |= {f"token_{key}": float(getattr(by_type, key)[0]) for key in numbers} if by_type is not None else {}
+        counts = {"cluster_count": int(test.cluster_count), "token_type_count": len(np.unique(grid.token_ids))}
+        yield known | {"statistic": name, "null_value": null} | counts | numbers
 
 
-def _by_trigger_type(values: np.ndarray, shares: np.ndarray, grid: Grid) -> ClusterTest:
-    """Mean over clusters; those with the same strongest trigger are one unit of its error, as the type's own cost may
-    have made it the trigger in all of them.
+def _at_trigger(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of [paragraph, position] values over the strongest triggers, [paragraph]; NaN without any."""
+    return np.asarray(np.where(shares > 0, shares * values, 0 * shares).sum(axis=1))
 
-    Args:
-        values: [paragraph]; NaN where a paragraph has no trigger.
-        shares: of the strongest triggers, [paragraph, position].
-    """
-    from scipy.stats import t
 
-    means = cluster_means(values, grid.clusters)
-    kept = ~np.isnan(means)
-    count = int(kept.sum())
-    estimate = float(means[kept].mean()) if count else np.nan
+def _inside(test: ClusterTest) -> ClusterTest:
+    """Differences of percentiles and correlations lie between −1 and 1, far from which their intervals lie."""
+    return replace(test, lower=np.maximum(test.lower, -1.0), upper=np.minimum(test.upper, 1.0))
+
+
+def _over_types(grid: Grid, values: np.ndarray, rarity: np.ndarray) -> TokenTest | None:
+    """Slope of `values` on `rarity`, [paragraph, position], with token types as random effects; NaN is left out."""
     _, number = np.unique(grid.clusters, return_inverse=True)
-    types = _trigger_types(shares, grid.token_ids, number)[kept]
-    sizes, sums = np.bincount(types), np.bincount(types, means[kept] - estimate)
-    rests_on = count**2 / float(sizes @ sizes) if count else 0.0
-    if rests_on < LEAST_CLUSTER_COUNT:
-        nothing = np.asarray(np.nan)
-        return ClusterTest(np.asarray(estimate), nothing, nothing, nothing, np.asarray(count))
-    error = np.sqrt(float(sums @ sums) * rests_on / (rests_on - 1)) / count
-    half = float(t.ppf(0.975, rests_on - 1)) * error
-    p_value = 2 * t.sf(abs(estimate) / error, rests_on - 1) if error > 0 else float(estimate == 0)
-    ends = max(estimate - half, -1.0), min(estimate + half, 1.0)
-    return ClusterTest(*map(np.asarray, (estimate, *ends, p_value, count)))
+    weights = np.broadcast_to((1 / np.bincount(number)[number])[:, None], values.shape)
+    kept = ~np.isnan(values) & ~np.isnan(rarity)
+    if not kept.any():
+        return None
+    return token_random_effects(values[kept][:, None], rarity[kept], grid.token_ids[kept], weights[kept])
 
 
-def _trigger_types(shares: np.ndarray, token_ids: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """Number of the type that is the strongest trigger of most of a cluster's paragraphs, [cluster]; ties: least id."""
-    frame = pl.DataFrame(
-        {"cluster": np.repeat(cluster, shares.shape[1]), "type": token_ids.ravel(), "share": np.nan_to_num(shares).ravel()}
-    )
-    totals = frame.group_by("cluster", "type").agg(pl.col("share").sum())
-    first = totals.sort("cluster", "share", "type", descending=[False, True, False]).group_by("cluster").first()
-    return np.unique(first.sort("cluster")["type"].to_numpy(), return_inverse=True)[1]
-
-
-def _adjusted_correlation(grid: Grid) -> ClusterTest:
+def _adjusted_correlation(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Spearman between surprisal and EM drop within paragraphs, both less their mean at the position elsewhere.
 
-    The p value is the larger of two: over clusters, and with token types as random effects.
+    Returns:
+        Coefficients [paragraph], NaN where either is constant, and what is left of both, [paragraph, 2, position].
     """
     pair = np.stack([grid.surprisal, grid.em_drop], axis=1)
     left = unit_features(pair, "spearman")
     left = left - _elsewhere(left, grid.clusters)
-    norm = np.linalg.norm(left, axis=-1)
-    varies = (np.ptp(pair, axis=-1) > 0).all(axis=1) & (norm > 0).all(axis=1)
-    values = np.where(varies, (left[:, 0] * left[:, 1]).sum(axis=-1) / norm.prod(axis=1).clip(min=1e-12), np.nan)
-    test = cluster_t_test(values, grid.clusters)
-    _, number = np.unique(grid.clusters, return_inverse=True)
-    weights = np.repeat(1 / np.bincount(number)[number], grid.em_drop.shape[1])
-    kept = np.repeat(varies, grid.em_drop.shape[1])
-    scale = np.sqrt(grid.em_drop.shape[1])
-    x, y = (scale * np.nan_to_num(left[:, index]).ravel()[kept] for index in (0, 1))
-    p_value = np.asarray(test.p_value)
-    if kept.any():
-        by_type = token_random_effects(y[:, None], x, grid.token_ids.ravel()[kept], weights[kept])
-        p_value = np.maximum(p_value, by_type.p_value[0])
-    return replace(
-        test, lower=np.maximum(test.lower, -1.0), upper=np.minimum(test.upper, 1.0), p_value=p_value
+    left[(np.ptp(pair, axis=-1) == 0).any(axis=1)] = np.nan
+    norm = np.linalg.norm(left, axis=-1).prod(axis=1)
+    product = (left[:, 0] * left[:, 1]).sum(axis=-1)
+    return np.divide(product, norm, out=np.full(len(norm), np.nan), where=norm > 0), left
+
+
+def _p_by_trigger_type(values: np.ndarray, types: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """p values of [column] means over clusters being 0, where clusters with the same strongest trigger are one unit, as
+    the type's own cost may have made it the trigger in all of them; NaN where that leaves too few.
+
+    Args:
+        values: [paragraph, column].
+        types: the trigger type of each cluster, [cluster], as `_trigger_types` gives it.
+        clusters: [paragraph].
+    """
+    from scipy.stats import t
+
+    means = cluster_means(values, clusters)
+    estimate, error, degrees = grouped_means(means, types)
+    if degrees < LEAST_DEGREES:
+        return np.full(means.shape[1], np.nan)
+    ratio = np.divide(np.abs(estimate), error, out=np.where(estimate == 0, 0.0, np.inf), where=error > 0)
+    return np.asarray(2 * t.sf(ratio, degrees))
+
+
+def _trigger_types(shares: np.ndarray, token_ids: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Number of the type that is the strongest trigger of most of a cluster's paragraphs, [cluster]; ties: least id."""
+    _, cluster = np.unique(clusters, return_inverse=True)
+    frame = pl.DataFrame(
+        {
+            "cluster": np.repeat(cluster, shares.shape[1]),
+            "type": token_ids.ravel(),
+            "share": np.nan_to_num(shares).ravel(),
+        }
     )
+    totals = frame.group_by("cluster", "type").agg(pl.col("share").sum())
+    first = totals.sort("cluster", "share", "type", descending=[False, True, False]).group_by("cluster").first()
+    return np.unique(first.sort("cluster")["type"].to_numpy(), return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,9 @@ class Grid:
     def chosen(self, group: str) -> Grid:
         """The paragraphs of a group."""
         kept = {"MP": self.memorized, "NMP": ~self.memorized}.get(group, np.ones(len(self.memorized), dtype=bool))
-        return Grid(*(values[kept] for values in (self.em_drop, self.surprisal, self.token_ids, self.memorized, self.clusters)))
+        return Grid(
+            *(values[kept] for values in (self.em_drop, self.surprisal, self.token_ids, self.memorized, self.clusters))
+        )
 
     @property
     def is_first(self) -> np.ndarray:
@@ -193,7 +205,9 @@ class Grid:
 def _percentiles_of(values: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
     """Rank of each kept value among the kept ones of its row, 0 (smallest) to 1, ties at their mean; NaN elsewhere."""
     known = np.where(is_kept, values, np.nan)
-    below = (known[:, None, :] < known[:, :, None]).sum(axis=2) + (known[:, None, :] == known[:, :, None]).sum(axis=2) / 2
+    below = (known[:, None, :] < known[:, :, None]).sum(axis=2) + (known[:, None, :] == known[:, :, None]).sum(
+        axis=2
+    ) / 2
     count = is_kept.sum(axis=1, keepdims=True)
     return np.where(is_kept & (count > 1), (below - 0.5) / np.maximum(count - 1, 1), np.nan)
 
@@ -228,7 +242,13 @@ def _elsewhere(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def head_pointing(
-    attention: np.ndarray, em_drop: np.ndarray, clusters: np.ndarray, *, seed: int, permutations: int = 1000
+    attention: np.ndarray,
+    em_drop: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    seed: int,
+    permutations: int = 1000,
+    token_ids: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Does a head's attention point at the strongest trigger more often than chance?
 
@@ -238,6 +258,9 @@ def head_pointing(
         clusters: near-duplicate cluster, [paragraph].
         seed: seed of the permutations.
         permutations: re-pairings of attention and triggers of different clusters.
+        token_ids: the prefix tokens, [paragraph, position]; clusters whose strongest trigger is the same type are then
+            one unit, too, and the larger of both p values counts: a head's taste for a type that costs much for
+            reasons of its own is no pointing.
 
     Returns:
         One row per layer, head and statistic: top_hit (does the most attended perturbed token belong to the strongest
@@ -263,8 +286,10 @@ def head_pointing(
         .reshape(len(shares), attention.shape[1] * attention.shape[2], shares.shape[1])
         .astype(np.float64)
     )
+    ids = np.arange(em_drop.size).reshape(em_drop.shape) if token_ids is None else np.asarray(token_ids)
+    types = _trigger_types(shares, ids[kept][:, measured], clusters) if len(shares) else np.empty(0, dtype=np.int64)
     tables = [
-        _pointing(name, points, shares, clusters, np.random.default_rng(seed), permutations)
+        _pointing(name, points, shares, clusters, types, np.random.default_rng(seed), permutations)
         for name, points in (("top_hit", _top(weights)), ("attention_percentile", _percentiles(weights)))
         if len(shares)
     ]
@@ -278,19 +303,28 @@ def _top(weights: np.ndarray) -> np.ndarray:
 
 
 def _pointing(
-    name: str, points: np.ndarray, shares: np.ndarray, clusters: np.ndarray, rng: np.random.Generator, count: int
+    name: str,
+    points: np.ndarray,
+    shares: np.ndarray,
+    clusters: np.ndarray,
+    types: np.ndarray,
+    rng: np.random.Generator,
+    count: int,
 ) -> dict[str, Any]:
-    """Numbers of one statistic; `points` is [paragraph, head, position], `shares` [paragraph, position]."""
+    """Numbers of one statistic; `points` is [paragraph, head, position], `shares` [paragraph, position], `types` the
+    strongest trigger's type, [cluster]."""
     if name == "top_hit":
         shares = (shares > 0).astype(np.float64)  # any of the strongest counts as hit
     hits = np.einsum("ihl,il->ih", points, shares)
     test = bounded_test(hits.clip(0.0, 1.0), clusters, 0.0, 1.0)
     chance = float(cluster_means(shares.mean(axis=1), clusters).mean()) if name == "top_hit" else 0.5
-    matched = cluster_means(np.einsum("ihl,il->ih", _elsewhere(points, clusters), shares), clusters).mean(axis=0)
+    elsewhere = np.einsum("ihl,il->ih", _elsewhere(points, clusters), shares)
+    matched = cluster_means(elsewhere, clusters).mean(axis=0)
     placebo = _repaired(cluster_means(points, clusters), cluster_means(shares, clusters), rng, count)
     centre = placebo.mean(axis=0)
     beyond = (np.abs(placebo - centre) >= np.abs(test.estimate - centre) - 1e-12).sum(axis=0)
-    p_value = np.where(np.isnan(test.lower), np.nan, (beyond + 1) / (count + 1))
+    by_type = _p_by_trigger_type(hits - elsewhere, types, clusters)
+    p_value = np.where(np.isnan(test.lower), np.nan, np.maximum((beyond + 1) / (count + 1), by_type))
     return {
         "statistic": name, "estimate": test.estimate, "lower": test.lower, "upper": test.upper, "chance": chance,
         "position_matched": matched, "p_value": p_value, "q_value": benjamini_hochberg(p_value),
@@ -322,50 +356,3 @@ def _pointing_frame(tables: list[dict[str, Any]], heads: int) -> pl.DataFrame:
         frame = pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None))
         frames.append(frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()))
     return pl.concat(frames)
-
-
-def head_correlations(attention: np.ndarray, clusters: np.ndarray) -> pl.DataFrame:
-    """Do two heads look at the same tokens? Spearman correlation of their attention rows within each paragraph.
-
-    Args:
-        attention: weights on the prefix, [paragraph, layer, head, position].
-        clusters: near-duplicate cluster, [paragraph].
-
-    Returns:
-        One row per pair of heads, each pair once: layer_a, head_a, layer_b, head_b, estimate, lower, upper (mean over
-        clusters, 95 % t interval), position_null (the same between paragraphs of different clusters: what sharing a
-        taste for positions alone gives), cluster_count. Null where a head is constant everywhere, and intervals below
-        three clusters.
-
-    Raises:
-        ProbeError: the arrays do not fit each other.
-    """
-    if attention.ndim != 4 or len(attention) != len(clusters) or not len(attention):
-        raise ProbeError(f"attention {attention.shape} and {len(clusters)} clusters do not fit; give one label each.")
-    heads = attention.shape[2]
-    flat = attention.reshape(len(attention), -1, attention.shape[3])
-    features = unit_features(flat.astype(np.float64), "spearman")
-    first, second = np.triu_indices(flat.shape[1], k=1)
-    values = np.stack([(one @ one.T)[first, second] for one in features])
-    constant = np.asarray(~features.any(axis=-1))
-    values[constant[:, first] | constant[:, second]] = np.nan
-    test = cluster_t_test(values, clusters)
-    lower, upper = np.maximum(test.lower, -1.0), np.minimum(test.upper, 1.0)
-    null = _between_clusters(cluster_means(features, clusters))[first, second]
-    return pl.DataFrame(
-        {
-            "layer_a": first // heads, "head_a": first % heads, "layer_b": second // heads, "head_b": second % heads,
-            "estimate": test.estimate, "lower": lower, "upper": upper,
-            "position_null": np.where(np.isnan(test.estimate), np.nan, null), "cluster_count": test.cluster_count,
-        }
-    ).with_columns(pl.selectors.float().fill_nan(None), pl.selectors.integer().cast(pl.Int32))  # fmt: skip
-
-
-def _between_clusters(means: np.ndarray) -> np.ndarray:
-    """Mean inner product over pairs of different clusters, [head, head]; NaN for fewer than two clusters."""
-    count = len(means)
-    if count < 2:
-        return np.full((means.shape[1],) * 2, np.nan)
-    total = means.sum(axis=0)
-    own = np.einsum("chf,cgf->hg", means, means, optimize=True)
-    return (total @ total.T - own) / (count * (count - 1))

@@ -1,7 +1,7 @@
 """Worlds in which rarity does nothing, though much else goes on: what a test must not mistake for an effect of rarity.
 
-One sample is what the tests of rarity read: prefix tokens with their rarity, attention of several heads, and what changing
-each token costs. docs/false_positives.md has the table of what every test finds in them.
+One sample is what the tests of rarity read: prefix tokens with their rarity, attention of several heads, and what
+changing each token costs. docs/false_positives.md has the table of what every test finds in them.
 """
 
 from __future__ import annotations
