@@ -28,6 +28,8 @@ from probes.statistics.token_types import TokenTest, token_random_effects
 _LEAST_EXCEEDANCES = 10
 _CLUSTERS_FOR_NORMAL_TAIL = 30
 _KENDALL_PERMUTATIONS = 200
+# A head that looks at the same places in every text gives every re-pairing the same number, up to rounding.
+_ROUNDING = 1e-6
 _CHUNK = 2**23  # floats of the largest temporary array
 
 
@@ -189,17 +191,19 @@ def _of_the_best(
     re-pairing: max |z| over heads, z in standard deviations of the head's placebo. The interval is wider by the 95 %
     quantile of that maximum; its error is the placebo's or the bootstrap's, whichever is larger.
     """
+    from scipy.special import ndtri
+
     known = ~np.isnan(estimate)
     centre, spread = nan_mean(placebo), np.std(placebo, axis=0, ddof=1)
-    usable = known & (spread > 0)
+    usable = known & (spread > _ROUNDING)
     if not usable.any():
         nothing = np.full_like(estimate, np.nan)
         return nothing, nothing, nothing
     largest = np.abs((placebo - centre)[:, usable] / spread[usable]).max(axis=1)
-    z = np.where(usable, np.abs(estimate - centre) / np.where(spread > 0, spread, 1.0), 0.0)
+    z = np.where(usable, np.abs(estimate - centre) / np.where(usable, spread, 1.0), 0.0)
     beyond = (largest[:, None] >= z[None] - 1e-12).sum(axis=0)
     far, half = float(np.quantile(largest, 0.95)), (interval[1] - interval[0]) / 2
-    wide = np.maximum(far * spread, far / 1.96 * half)
+    wide = np.maximum(far * spread, far / ndtri(0.975) * half)
     return (beyond + 1) / (len(placebo) + 1), estimate - wide, estimate + wide
 
 
@@ -214,11 +218,11 @@ def permutation_p(estimate: np.ndarray, placebo: np.ndarray, *, normal_tail: boo
 
     centre, spread = nan_mean(placebo), np.std(placebo, axis=0, ddof=1)
     distance = np.abs(estimate - centre)
-    exceedances = (np.abs(placebo - centre) >= distance - 1e-12).sum(axis=0)
+    exceedances = (np.abs(placebo - centre) >= distance - _ROUNDING).sum(axis=0)
     p_value = (exceedances + 1) / (len(placebo) + 1)
     if normal_tail:
-        z = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
-        p_value = np.where((exceedances < _LEAST_EXCEEDANCES) & (spread > 0), 2 * ndtr(-z), p_value)
+        z = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > _ROUNDING)
+        p_value = np.where((exceedances < _LEAST_EXCEEDANCES) & (spread > _ROUNDING), 2 * ndtr(-z), p_value)
     return np.where(np.isnan(estimate), np.nan, p_value)
 
 

@@ -286,8 +286,9 @@ def head_pointing(
         .reshape(len(shares), attention.shape[1] * attention.shape[2], shares.shape[1])
         .astype(np.float64)
     )
-    ids = np.arange(em_drop.size).reshape(em_drop.shape) if token_ids is None else np.asarray(token_ids)
-    types = _trigger_types(shares, ids[kept][:, measured], clusters) if len(shares) else np.empty(0, dtype=np.int64)
+    types = None
+    if token_ids is not None and len(shares):
+        types = _trigger_types(shares, np.asarray(token_ids)[kept][:, measured], clusters)
     tables = [
         _pointing(name, points, shares, clusters, types, np.random.default_rng(seed), permutations)
         for name, points in (("top_hit", _top(weights)), ("attention_percentile", _percentiles(weights)))
@@ -307,12 +308,12 @@ def _pointing(
     points: np.ndarray,
     shares: np.ndarray,
     clusters: np.ndarray,
-    types: np.ndarray,
+    types: np.ndarray | None,
     rng: np.random.Generator,
     count: int,
 ) -> dict[str, Any]:
     """Numbers of one statistic; `points` is [paragraph, head, position], `shares` [paragraph, position], `types` the
-    strongest trigger's type, [cluster]."""
+    strongest trigger's type, [cluster], where known."""
     if name == "top_hit":
         shares = (shares > 0).astype(np.float64)  # any of the strongest counts as hit
     hits = np.einsum("ihl,il->ih", points, shares)
@@ -323,8 +324,10 @@ def _pointing(
     placebo = _repaired(cluster_means(points, clusters), cluster_means(shares, clusters), rng, count)
     centre = placebo.mean(axis=0)
     beyond = (np.abs(placebo - centre) >= np.abs(test.estimate - centre) - 1e-12).sum(axis=0)
-    by_type = _p_by_trigger_type(hits - elsewhere, types, clusters)
-    p_value = np.where(np.isnan(test.lower), np.nan, np.maximum((beyond + 1) / (count + 1), by_type))
+    p_value = (beyond + 1) / (count + 1)
+    if types is not None:
+        p_value = np.maximum(p_value, _p_by_trigger_type(hits - elsewhere, types, clusters))
+    p_value = np.where(np.isnan(test.lower), np.nan, p_value)
     return {
         "statistic": name, "estimate": test.estimate, "lower": test.lower, "upper": test.upper, "chance": chance,
         "position_matched": matched, "p_value": p_value, "q_value": benjamini_hochberg(p_value),
