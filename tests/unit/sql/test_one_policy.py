@@ -78,7 +78,13 @@ def test_what_positions_predict_for_a_trigger_comes_from_other_clusters():
     frame = triggers()
     rank = pl.col("surprisal_bits").rank().over("paragraph_id") - 1
     frame = frame.with_columns(prefix_rarity_percentile=rank / (pl.len().over("paragraph_id") - 1))
-    frame = frame.with_columns(matched=pl.Series(expected_elsewhere(frame, "prefix_rarity_percentile")))
+    # Copies weigh as one: the mean over other clusters is that of their own means.
+    of_cluster = pl.col("prefix_rarity_percentile").mean().over("near_duplicate_cluster", "position")
+    once = frame.with_columns(prefix_rarity_percentile=of_cluster).filter(pl.col("paragraph") != 0)
+    once = once.with_columns(matched=pl.Series(expected_elsewhere(once, "prefix_rarity_percentile")))
+    frame = frame.join(
+        once.select("near_duplicate_cluster", "position", "matched"), on=["near_duplicate_cluster", "position"]
+    )
     top = frame.filter(pl.col("em_drop") == pl.col("em_drop").max().over("paragraph_id"))
     by_cluster = top.group_by("near_duplicate_cluster").agg(pl.col("matched").mean())
     tested = strongest_triggers(frame.drop("matched")).with_columns(checkpoint_id=pl.lit("c"))
