@@ -100,6 +100,8 @@ def _position(frame: pl.DataFrame) -> str:
 
 def _trigger(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
+    if row["position_matched"] is None or row["excess_over_position"] is None:
+        return "Not testable here: too few paragraphs to compare with."
     verdict = _direction(row["excess_lower"], row["excess_upper"], "rarer", "more common")
     if row["token_p_value"] is not None and row["token_p_value"] > 0.05:
         verdict = _direction(None, None, "rarer", "more common")
