@@ -3,8 +3,8 @@
     python benchmarks/false_positives.py                    # 200 samples a cell, half an hour of one core
     python benchmarks/false_positives.py --repetitions 20   # a look
 
-Writes docs/false_positives.md. The worlds are those of tests/support/null_worlds.py; tests/validity holds CI to the
-same numbers with fewer samples.
+Writes docs/false_positives.md. The worlds are those of tests/support/worlds/null_worlds.py; tests/validity holds CI to
+the same numbers with fewer samples.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.null_findings import FOOLED_BY_TASTE, PARTS, VERDICTS, findings
-from tests.support.null_worlds import WORLDS
+from tests.support.worlds.null_findings import FOOLED_BY_TASTE, PARTS, VERDICTS, findings
+from tests.support.worlds.null_worlds import WORLDS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "false_positives.md"
 CLUSTERS = (8, 30, 100)

@@ -11,7 +11,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from probes.attention.rarity import head_rarity
 from probes.statistics.token_types import WeightedTypes, token_random_effects, variance_between
 from probes.triggers.effect import trigger_effect
-from tests.support.triggers_worlds import token_world
+from tests.support.worlds.triggers_worlds import token_world
 
 
 def rows(seed: int, spread: float, slope: float = 0.0, types: int = 60, count: int = 900):

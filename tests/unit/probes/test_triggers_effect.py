@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 
 from probes.errors import ProbeError
 from probes.triggers.effect import ADJUSTMENTS, OUTCOMES, trigger_effect
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 
 FORMULAS = {
     "paragraph": "C(paragraph_id)",

@@ -11,7 +11,7 @@ from probes.errors import ProbeError
 from probes.statistics.clusters import cluster_t_test
 from probes.triggers.head_correlations import head_correlations
 from probes.triggers.summaries import head_pointing, strongest_triggers, trigger_shares
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 
 
 def pick(frame: pl.DataFrame, **where) -> dict:

@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 from scipy.stats import binom
 
-from tests.support.null_findings import FOOLED_BY_TASTE, PARTS, VERDICTS, findings
-from tests.support.null_worlds import WORLDS
+from tests.support.worlds.null_findings import FOOLED_BY_TASTE, PARTS, VERDICTS, findings
+from tests.support.worlds.null_worlds import WORLDS
 
 SAMPLES = {8: 30, 30: 12}
 

@@ -12,7 +12,7 @@ from probes.perturbation.sweep import sweep
 from probes.triggers.effect import trigger_effect
 from probes.triggers.summaries import head_pointing, strongest_triggers
 from tests.support.models.triggers_planted import FIRST_DECOY, FIRST_KEY, PREFIX, planted_world
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 
 REPETITIONS = 300
 

@@ -13,7 +13,7 @@ from probes.claims.triggers import trigger_claims
 from probes.triggers.effect import trigger_effect
 from probes.triggers.head_correlations import head_correlations
 from probes.triggers.summaries import head_pointing, strongest_triggers
-from tests.support.null_worlds import Sample, World, draw
+from tests.support.worlds.null_worlds import Sample, World, draw
 
 LEVEL = 0.05
 VERDICTS = (

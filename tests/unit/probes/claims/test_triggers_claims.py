@@ -14,7 +14,7 @@ from probes.claims.triggers import trigger_claims
 from probes.triggers.effect import trigger_effect
 from probes.triggers.head_correlations import head_correlations
 from probes.triggers.summaries import strongest_triggers
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 from warehouse.registry import TABLES
 
 
