@@ -99,6 +99,11 @@ def _of_nobody(home: Home) -> Iterator[Garbage]:
         for folder in (home.tables / name).glob("checkpoint=*"):
             if folder.name.partition("=")[2] not in known:
                 yield _garbage(folder, "results of a checkpoint that is no longer registered")
+    for store, partition in partitions(home):
+        manifest = store.any_manifest(partition)
+        owner = manifest.inputs.get("checkpoint_id", partition) if manifest is not None else None
+        if store.table.partition == "scan" and owner is not None and owner not in known:
+            yield _garbage(store.folder(partition), "scan by a checkpoint that is no longer registered")
 
 
 def _outdated(home: Home) -> Iterator[Garbage]:

@@ -46,7 +46,7 @@ def mark(token_ids: np.ndarray, text: str, before: str) -> str | None:
         before: the prefix in front of it.
 
     Returns:
-        counting, repetition, few different tokens or copied from its prefix.
+        counting, repetition, few different tokens or copied prefix.
     """
     if is_counting(text):
         return "counting"
@@ -55,7 +55,7 @@ def mark(token_ids: np.ndarray, text: str, before: str) -> str | None:
     if len(np.unique(token_ids)) < FEW_DIFFERENT * len(token_ids):
         return "few different tokens"
     if surprise_bits(text, before) < LEAST_BITS_PER_TOKEN * len(token_ids):
-        return "copied from its prefix"
+        return "copied prefix"
     return None
 
 

@@ -47,7 +47,7 @@ def reach(frame: pl.DataFrame, token_count: int, plan: ScanPlan) -> pl.DataFrame
         plan: lengths.
 
     Returns:
-        One row per level: match, share, lower, upper (null where there is no interval), start_count.
+        One row per level: match, share, share_lower, share_upper (null where there is no interval), start_count.
     """
     known = frame.filter(pl.col("exact_match").is_not_null())
     match = known["exact_match"].to_numpy()
@@ -64,9 +64,13 @@ def reach(frame: pl.DataFrame, token_count: int, plan: ScanPlan) -> pl.DataFrame
         if len(match):
             found = bounded_test((match >= level).astype(np.float64), blocks, 0.0, 1.0)
             ends = [None if np.isnan(end) else float(end) for end in (found.lower, found.upper)]
-            row |= {"share": float(found.estimate), "lower": ends[0], "upper": ends[1]}
+            row |= {"share": float(found.estimate), "share_lower": ends[0], "share_upper": ends[1]}
         rows.append(row)
-    kinds = {"match": pl.Int32, **dict.fromkeys(("share", "lower", "upper"), pl.Float64), "start_count": pl.Int64}
+    kinds = {
+        "match": pl.Int32,
+        **dict.fromkeys(("share", "share_lower", "share_upper"), pl.Float64),
+        "start_count": pl.Int64,
+    }
     return pl.DataFrame(rows, schema=kinds)
 
 
