@@ -29,19 +29,27 @@ class PlantedText:
 
 
 @functools.cache
-def planted_text(architecture: str = "llama", steps: int = 250) -> PlantedText:
-    """Trained on rows in which the stretch begins at a random place, after other tokens."""
-    generator = torch.Generator().manual_seed(7)
-    ids = torch.randint(VOCABULARY, (TOKENS,), generator=generator)
-    model = random_model(architecture, seed=3).train().requires_grad_(True)
+def planted_text(architecture: str = "llama", steps: int = 350) -> PlantedText:
+    """A model that was shown the stretch at random places, after other tokens."""
+    ids = torch.randint(VOCABULARY, (TOKENS,), generator=torch.Generator().manual_seed(7))
+    model = random_model(architecture, seed=3)
+    learn(model, ids[FIRST:STOP], VOCABULARY, steps)
+    return PlantedText(model, ids.numpy())
+
+
+def learn(model: PreTrainedModel, stretch: torch.Tensor, vocabulary: int, steps: int, length: int = 60) -> None:
+    """Train on rows of random tokens in which the stretch, or what fits of it, begins at a random place."""
+    generator = torch.Generator().manual_seed(8)
+    model.train().requires_grad_(True)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     for _ in range(steps):
-        rows = torch.randint(VOCABULARY, (8, 60), generator=generator)
-        for row, offset in zip(rows, torch.randint(-30, 45, (8,), generator=generator).tolist(), strict=True):
-            piece = ids[FIRST + max(0, -offset) : STOP]
+        rows = torch.randint(vocabulary, (8, length), generator=generator)
+        offsets = torch.randint(12 - len(stretch), length - 12, (8,), generator=generator).tolist()
+        for row, offset in zip(rows, offsets, strict=True):
+            piece = stretch[max(0, -offset) :]
             room = row[max(0, offset) : max(0, offset) + len(piece)]
             room.copy_(piece[: len(room)])
         model(input_ids=rows, labels=rows).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return PlantedText(model.eval().requires_grad_(False), ids.numpy())
+    model.eval().requires_grad_(False)

@@ -77,7 +77,7 @@ def test_every_way_finds_the_planted_stretch_and_nothing_else(method):
     frame = scan_range(world.models, world.ids, 0, TOKENS, plan)
     (passage,) = merged(recited_starts(frame, plan)).to_dicts()
     assert (passage["first_position"], passage["token_count"]) == (FIRST, STOP - FIRST)
-    assert passage["longest_match"] == 8 and passage["start_count"] == passage["memorized_start_count"] > 5
+    assert passage["longest_match"] == 8 and passage["start_count"] >= passage["memorized_start_count"] > 5
     assert passage["continuation_logprob_nats"] > -0.5
 
 
