@@ -101,8 +101,9 @@ def _of_nobody(home: Home) -> Iterator[Garbage]:
                 yield _garbage(folder, "results of a checkpoint that is no longer registered")
     for store, partition in partitions(home):
         manifest = store.any_manifest(partition)
-        owner = manifest.inputs.get("checkpoint_id", partition) if manifest is not None else None
-        if store.table.partition == "scan" and owner is not None and owner not in known:
+        if store.table.partition != "scan" or manifest is None or not manifest.inputs.get("is_registered", True):
+            continue  # a scan by a checkpoint that was only named on the command line stays
+        if manifest.inputs.get("checkpoint_id", partition) not in known:
             yield _garbage(store.folder(partition), "scan by a checkpoint that is no longer registered")
 
 

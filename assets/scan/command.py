@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class ScanRequest:
         encoding: of the files; None reads UTF-8, or what a byte order mark says.
         device, dtype: as in [probes].
         engine: where shards run.
+        unregistered: registrations of checkpoints that are asked but not registered, by the id they go by here.
     """
 
     source: str
@@ -55,6 +56,15 @@ class ScanRequest:
     device: str = "auto"
     dtype: str = "float32"
     engine: EngineSettings | None = None
+    unregistered: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def facts(self, home: Home, checkpoint_id: str) -> dict[str, Any]:
+        """Registration of a checkpoint.
+
+        Raises:
+            RefusedError: it is not registered, and nobody said where it lies.
+        """
+        return self.unregistered.get(checkpoint_id) or registration(home, "checkpoints", checkpoint_id)
 
 
 @dataclass(frozen=True)
@@ -71,19 +81,25 @@ class Scanned:
         return TableStore.of(home, table).read(self.scan_id)
 
 
-def scan(home: Home, request: ScanRequest, on_skipped: Callable[[str], None] = lambda said: None) -> list[Scanned]:
+def scan(
+    home: Home,
+    request: ScanRequest,
+    on_skipped: Callable[[str], None] = lambda said: None,
+    on_scanned: Callable[[Scanned, ScanWork], None] | None = None,
+) -> list[Scanned]:
     """Scan every document with every checkpoint; what was scanned before with the same inputs is left as it is.
 
     Args:
         home: where checkpoints are registered and tables are written.
         request: what to do.
         on_skipped: told in one sentence of each file of a folder that is no text or too short.
+        on_scanned: called with each scan and its texts while they are there.
 
     Raises:
         RequestError: the request cannot be met; of a folder only when none of its files can be scanned.
     """
     for checkpoint_id in request.checkpoint_ids:
-        registration(home, "checkpoints", checkpoint_id)
+        request.facts(home, checkpoint_id)
     done: list[Scanned] = []
     with scratch_folder(home) as scratch, progress.shown_by_command():
         documents = source_files(request.source, Path(scratch), request.encoding)
@@ -91,7 +107,7 @@ def scan(home: Home, request: ScanRequest, on_skipped: Callable[[str], None] = l
         for document in documents:
             for checkpoint_id in request.checkpoint_ids:
                 try:
-                    done.append(_scan_document(home, request, checkpoint_id, document, scratch))
+                    done.append(_scan_document(home, request, checkpoint_id, document, scratch, on_scanned))
                 except RequestError as error:
                     refused.setdefault(document.name, error)
         if not done:
@@ -101,8 +117,15 @@ def scan(home: Home, request: ScanRequest, on_skipped: Callable[[str], None] = l
     return done
 
 
-def _scan_document(home: Home, request: ScanRequest, checkpoint_id: str, document: SourceFile, scratch: str) -> Scanned:
-    facts = registration(home, "checkpoints", checkpoint_id)
+def _scan_document(
+    home: Home,
+    request: ScanRequest,
+    checkpoint_id: str,
+    document: SourceFile,
+    scratch: str,
+    on_scanned: Callable[[Scanned, ScanWork], None] | None,
+) -> Scanned:
+    facts = request.facts(home, checkpoint_id)
     extras = _extras(home, request, checkpoint_id, facts)
     inputs = _inputs(home, request, checkpoint_id, facts, document)
     scan_id = f"{_slug(document.name)}-{digest(inputs)[:12]}"
@@ -112,13 +135,28 @@ def _scan_document(home: Home, request: ScanRequest, checkpoint_id: str, documen
         checkpoint_id, facts["source"], facts.get("revision"), (document,), request.plan, request.device, request.dtype,
         scratch=scratch,
     )  # fmt: skip
+    work = _Lazily(subject)
     with partition_lock(stores["scan_positions"], scan_id):
         is_new = not all(stores[name].is_current(scan_id, final) for name in RESULT_TABLES)
         if is_new or not stores["scan_positions"].is_current(scan_id, inputs):
-            work = ScanWork(subject)
-            _write_positions(work, stores["scan_positions"], scan_id, inputs, request.engine)
-            _write_results(work, stores, scan_id, final, extras)
-    return Scanned(scan_id, checkpoint_id, document.name, is_new)
+            _write_positions(work.made, stores["scan_positions"], scan_id, inputs, request.engine)
+            _write_results(work.made, stores, scan_id, final, extras)
+    scanned = Scanned(scan_id, checkpoint_id, document.name, is_new)
+    if on_scanned is not None:
+        on_scanned(scanned, work.made)
+    return scanned
+
+
+@dataclass
+class _Lazily:
+    """The work of a subject, made when somebody needs it."""
+
+    subject: ScanSubject
+
+    @cached_property
+    def made(self) -> ScanWork:
+        """The work; tokenizes the text."""
+        return ScanWork(self.subject)
 
 
 def _write_positions(
@@ -157,6 +195,7 @@ def _inputs(
     content = content_of(home, checkpoint_id, Path(facts["source"]))
     return {
         "checkpoint_id": checkpoint_id,
+        "is_registered": checkpoint_id not in request.unregistered,
         "checkpoint": content or [facts["source"], facts.get("revision")],
         "document": [document.name, document.content(), document.encoding],
         "plan": asdict(request.plan),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def scan(
     source: Annotated[str, typer.Argument(help="A text file, a folder of them, or - for standard input.")],
-    checkpoint: Annotated[list[str], typer.Option(help="A registered checkpoint; two of them are compared.")],
+    checkpoint: Annotated[list[str], typer.Option(help="Registered, or a folder or hub id; two are compared.")],
     prefix: Annotated[int, typer.Option(min=2, help="Tokens that are shown.")] = 50,
     continuation: Annotated[int, typer.Option(min=1, help="Tokens that are to be recited.")] = 50,
     stride: Annotated[int, typer.Option(min=1, help="Tokens between two starts.")] = 1,
@@ -42,6 +42,7 @@ def scan(
     from assets.framework.errors import RequestError
     from assets.scan.command import ScanRequest
     from assets.scan.command import scan as scan_documents
+    from assets.scan.page import ScanPage
     from orchestration.run.interruption import Interruption
     from orchestration.run.progress_display import reporter
     from probes.errors import ProbeError
@@ -53,15 +54,36 @@ def scan(
         plan = ScanPlan(prefix, continuation, stride, method, least_match=least)  # type: ignore[arg-type]
     except ProbeError as error:
         raise RequestError(str(error)) from error
-    request = ScanRequest(
-        source, tuple(dict.fromkeys(checkpoint)), plan, triggers, null, encoding, device, dtype, _engine(workers)
+    ids, unregistered = _checkpoints(home, checkpoint)
+    request = ScanRequest(source, ids, plan, triggers, null, encoding, device, dtype, _engine(workers), unregistered)
+    page = ScanPage(home, redact) if output is not None else None
+    scanned = scan_documents(
+        home, request, lambda said: typer.echo(f"Left out: {said}", err=True), page.add if page else None
     )
-    scanned = scan_documents(home, request, lambda said: typer.echo(f"Left out: {said}", err=True))
     _publish(home, scanned)
     _show(home, request, scanned, redact)
-    if output is not None:
-        _write_page(home, scanned, output, redact)
+    if page is not None and output is not None:
+        page.write(output)
+        typer.echo(f"page {output}")
     _fail_over(home, scanned, fail_over)
+
+
+def _checkpoints(home: Home, names: list[str]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Ids of the checkpoints, and what would be registered of those that are only named: folders and hub ids."""
+    from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
+    from orchestration.sources.named import pinned, registration_of
+    from warehouse.registrations import registered
+
+    known, ids, facts = registered(home, "checkpoints"), [], {}
+    for name in names:
+        if name in known or not (Path(name).is_dir() or "/" in name):
+            ids.append(name)
+            continue
+        source, revision = split_revision(name)
+        ids.append(checkpoint_id_of(source, revision))
+        if ids[-1] not in known:
+            facts[ids[-1]] = pinned({**registration_of(source, revision, ""), "corpus_id": None})
+    return tuple(dict.fromkeys(ids)), facts
 
 
 def _engine(workers: int) -> Any:
@@ -97,13 +119,6 @@ def _show(home: Home, request: ScanRequest, scanned: list[Scanned], is_redacted:
         write_answer([summary.comparison(home, scanned)], "table", None)
     ids = ", ".join(one.scan_id for one in scanned[:3]) + (" …" if len(scanned) > 3 else "")
     typer.echo(f"\nTables scans, scan_positions, scan_passages, scan_reach, scan_triggers: scan_id {ids}.")
-
-
-def _write_page(home: Home, scanned: list[Scanned], output: Path, is_redacted: bool) -> None:
-    from assets.scan.page import write_page
-
-    write_page(home, scanned, output, is_redacted)
-    typer.echo(f"page {output}")
 
 
 def _fail_over(home: Home, scanned: list[Scanned], most: int | None) -> None:
