@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from assets.corpus.paragraphs import paragraphs
-from assets.corpus.text import corpora, files_signature
+from assets.corpus.text import corpora, forget_contents
 from assets.corpus.unigrams import subset_unigrams, unigrams, words
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
@@ -217,7 +217,7 @@ def refuses_truncated_files(scope: Scope, folder: Path, run: Callable[[], Scope]
     before = {table: scope.content(table) for stage in CORPUS_STAGES for table in stage.tables}
     last = max(folder.iterdir())
     last.write_bytes(last.read_bytes()[:-1])
-    files_signature.cache_clear()
+    forget_contents()
     assert corpus_steps(scope) == [Step("corpus")], "the change is seen"
     with pytest.raises(CorpusError, match=r"00002-of-00003\.bin has \d+ bytes, no multiple of 2; it is truncated"):
         run()
