@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.framework import progress, workers
 from assets.framework.errors import RequestError
-from assets.scan.documents import SourceFile, scratch_folder, source_files
+from assets.scan.documents import ScanText, scratch_folder, source_files
 from assets.scan.results import RESULT_TABLES, ScanExtras, results
 from assets.scan.work import ScanSubject, ScanWork
 from warehouse.files import digest
@@ -121,7 +121,7 @@ def _scan_document(
     home: Home,
     request: ScanRequest,
     checkpoint_id: str,
-    document: SourceFile,
+    document: ScanText,
     scratch: str,
     on_scanned: Callable[[Scanned, ScanWork], None] | None,
 ) -> Scanned:
@@ -189,7 +189,7 @@ def _parts(store: TableStore, scan_id: str) -> Iterator[pl.DataFrame]:
 
 
 def _inputs(
-    home: Home, request: ScanRequest, checkpoint_id: str, facts: dict[str, Any], document: SourceFile
+    home: Home, request: ScanRequest, checkpoint_id: str, facts: dict[str, Any], document: ScanText
 ) -> dict[str, Any]:
     """Everything the positions depend on; the content of files, not where they lie."""
     content = content_of(home, checkpoint_id, Path(facts["source"]))
@@ -205,9 +205,7 @@ def _inputs(
 
 def _extras(home: Home, request: ScanRequest, checkpoint_id: str, facts: dict[str, Any]) -> ScanExtras:
     null = (
-        SourceFile(Path(request.null).name, str(Path(request.null).resolve()), request.encoding)
-        if request.null
-        else None
+        ScanText(Path(request.null).name, str(Path(request.null).resolve()), request.encoding) if request.null else None
     )
     if null is not None and not Path(null.path).is_file():
         raise RequestError(f"there is no file {request.null} to measure the null on; check the path.")

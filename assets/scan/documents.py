@@ -21,7 +21,7 @@ STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
-class SourceFile:
+class ScanText:
     """One text to scan: its name, the file it lies in, and its encoding where somebody said it."""
 
     name: str
@@ -38,30 +38,28 @@ def scratch_folder(home: Home) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=home.root, prefix=".scan-", suffix=f".{process_mark()}.tmp")
 
 
-def source_files(source: str, scratch: Path, encoding: str | None = None) -> list[SourceFile]:
+def source_files(source: str, scratch: Path, encoding: str | None = None) -> list[ScanText]:
     """The texts behind a path, in order of their names; standard input is written into `scratch` first.
 
     Raises:
         RequestError: there is nothing, or nothing but folders and links that lead nowhere.
     """
-    from corpus_stats.readers.base import files_below
+    from corpus_stats.readers.files import list_files
 
     if source == STANDARD_INPUT:
         kept = scratch / "standard-input"
         kept.write_bytes(sys.stdin.buffer.read())
-        return [SourceFile("standard input", str(kept), encoding)]
+        return [ScanText("standard input", str(kept), encoding)]
     path = Path(source).expanduser()
     if not path.exists():
         raise RequestError(f"there is no file or folder {source}; check the path, or pass - for standard input.")
-    root = path.resolve()
-    files = files_below(root)
+    files = list_files(path.resolve()).files
     if not files:
         raise RequestError(f"the folder {source} holds no file; name one that holds text.")
-    named = [(path.name if root.is_file() else file.relative_to(root).as_posix(), file) for file in files]
-    return [SourceFile(name, str(file), encoding) for name, file in named]
+    return [ScanText(name, str(file), encoding) for name, file in files]
 
 
-def placed(document: SourceFile, encode: Tokenizer, folder: Path) -> PlacedTokens:
+def placed(document: ScanText, encode: Tokenizer, folder: Path) -> PlacedTokens:
     """Tokens of a document with their places.
 
     Raises:

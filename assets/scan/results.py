@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from assets.framework.stage import Frames
-from assets.scan.documents import SourceFile, placed
+from assets.scan.documents import ScanText, placed
 from assets.scan.passages import described, trigger_rows
 from assets.scan.work import ScanWork, no_scan_rows
 
@@ -35,7 +35,7 @@ class ScanExtras:
     """
 
     triggers: bool = False
-    null: SourceFile | None = None
+    null: ScanText | None = None
     home: Any = None
     corpus_id: str | None = None
 

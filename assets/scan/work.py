@@ -13,7 +13,7 @@ import polars as pl
 
 from assets.framework.errors import RequestError
 from assets.framework.stage import Frames
-from assets.scan.documents import SourceFile, placed
+from assets.scan.documents import ScanText, placed
 
 if TYPE_CHECKING:
     from corpus_stats.tokens.placed import PlacedTokens
@@ -39,7 +39,7 @@ class ScanSubject:
     checkpoint_id: str
     source: str
     revision: str | None
-    documents: tuple[SourceFile, ...]
+    documents: tuple[ScanText, ...]
     plan: ScanPlan
     device: str = "auto"
     dtype: str = "float32"
