@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def _legend(facts: dict[str, Any]) -> tuple[str, str, str, str]:
     """Ranges of recitals of the four shades, in tokens."""
     least, whole = facts["least_match"], facts["continuation_length"]
     middle = max(least, whole * 3 // 5)
-    return f"{least}–{middle - 1}", f"{middle}–{whole - 1}", f"{whole}–{2 * whole - 1}", f"{2 * whole} or more"
+    edges = (least, middle, whole, 2 * whole)
+    ranges = [f"{low}–{high - 1}" if low < high - 1 else str(low) for low, high in pairwise(edges)]
+    return ranges[0], ranges[1], ranges[2], f"{2 * whole} or more"
 
 
 @cache

@@ -25,7 +25,7 @@ def sentences(home: Home, scanned: Scanned) -> list[str]:
         share = row["recited_token_count"] / row["token_count"]
         first = (
             f"{what}: {row['recited_token_count']:,} of {row['token_count']:,} tokens ({share:.1%}) are recited in "
-            f"{row['passage_count']} passages, the longest of {row['longest_passage_count']} tokens; "
+            f"{_counted(row['passage_count'], 'passage')}, the longest of {row['longest_passage_count']} tokens; "
             f"{row['memorized_token_count']:,} tokens lie in windows recited in full."
         )
     return [first, *_finder(row), *_null(scanned.rows(home, "scan_reach"))]
@@ -39,11 +39,17 @@ def _finder(row: dict[str, Any]) -> list[str]:
             f"Finder: of {row['sampled_start_count']} random windows none is recited in full, so nothing is known of "
             "what it misses beyond that."
         ]
-    interval = (
-        "" if row["recall_lower"] is None else f", 95 % interval {row['recall_lower']:.0%} to {row['recall_upper']:.0%}"
-    )
-    found = f"{row['recall']:.0%} of {row['sampled_recited_count']} recited windows"
-    return [f"Finder: a random sample of {row['sampled_start_count']} windows holds {found} it led to{interval}."]
+    ends = (row["recall_lower"], row["recall_upper"])
+    interval = "" if None in ends else f" (95 % interval {ends[0]:.0%} to {ends[1]:.0%})"
+    count = row["sampled_recited_count"]
+    return [
+        f"Finder: of {row['sampled_start_count']} random windows {count} {'is' if count == 1 else 'are'} recited in "
+        f"full; {row['recall']:.0%} of them lie in passages that it led to{interval}."
+    ]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _null(reach: pl.DataFrame) -> list[str]:

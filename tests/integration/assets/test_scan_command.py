@@ -84,7 +84,7 @@ def test_the_planted_passage_is_found_with_its_place_in_the_file(here):
     assert facts["longest_passage_count"] == row["token_count"] and facts["recall"] == 1.0
     reach = {(r["reach_text"], r["match"]): r["share"] for r in query(here.home, "from scan_reach").to_dicts()}
     assert reach["document", 16] > 0.03 and reach["null", 16] < 0.02
-    assert f"textwrap.txt:{row['first_line']}" in result.output and "recited in 1 passages" in result.output
+    assert f"textwrap.txt:{row['first_line']}" in result.output and "recited in 1 passage," in result.output
 
 
 def test_positions_say_where_each_start_stands_in_the_text(here):
