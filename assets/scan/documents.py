@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ def source_files(source: str, scratch: Path, encoding: str | None = None) -> lis
 
     if source == STANDARD_INPUT:
         kept = scratch / "standard-input"
-        kept.write_bytes(sys.stdin.buffer.read())
+        with kept.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
         return [ScanText("standard input", str(kept), encoding)]
     path = Path(source).expanduser()
     if not path.exists():
