@@ -99,6 +99,12 @@ def _of_nobody(home: Home) -> Iterator[Garbage]:
         for folder in (home.tables / name).glob("checkpoint=*"):
             if folder.name.partition("=")[2] not in known:
                 yield _garbage(folder, "results of a checkpoint that is no longer registered")
+    for store, partition in partitions(home):
+        manifest = store.any_manifest(partition)
+        if store.table.partition != "scan" or manifest is None or not manifest.inputs.get("is_registered", True):
+            continue  # a scan by a checkpoint that was only named on the command line stays
+        if manifest.inputs.get("checkpoint_id", partition) not in known:
+            yield _garbage(store.folder(partition), "scan by a checkpoint that is no longer registered")
 
 
 def _outdated(home: Home) -> Iterator[Garbage]:

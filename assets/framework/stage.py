@@ -35,7 +35,7 @@ class Scope:
             return self.profile.corpus_id
         if self.checkpoint_id is None:
             raise KeyError(f"table {table} is partitioned by checkpoint and no checkpoint is in scope")
-        return self.checkpoint_id
+        return self.checkpoint_id  # the scan of a profile's documents goes by the checkpoint's name
 
     def store(self, table: str) -> TableStore:
         """Store of a table."""
@@ -142,7 +142,7 @@ class Stage:
     @property
     def is_per_checkpoint(self) -> bool:
         """Whether it is partitioned by checkpoint."""
-        return TABLES[self.name].partition == "checkpoint"
+        return TABLES[self.name].partition != "corpus"
 
     def shards_of(self, scope: Scope) -> Shards:
         """The work of a scope, cut into shards: none where the stage takes apart what nobody can take apart.

@@ -16,6 +16,7 @@ from orchestration.cli import (
     query_command,
     registry_commands,
     run_commands,
+    scan_command,
 )
 from orchestration.cli.examples import give_examples
 from orchestration.run.failures import INTERRUPTED, say, say_failure
@@ -41,6 +42,7 @@ for command in (run_commands.run, run_commands.ui, run_commands.report, run_comm
     app.command()(command)
 app.command(cls=query_command.SqlCommand)(query_command.query)
 app.command()(edit_command.edit)
+app.command()(scan_command.scan)
 app.command()(housekeeping_commands.gc)
 app.command()(housekeeping_commands.relocate)
 give_examples(app)
