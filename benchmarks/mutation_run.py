@@ -1,0 +1,225 @@
+"""How many changed lines do the tests notice? A seeded sample of cosmic-ray's mutants of `warehouse/` and `probes/scoring`.
+
+    python -m venv /tmp/mutation && /tmp/mutation/bin/pip install cosmic-ray coverage
+    PYTHONPATH=/tmp/mutation/lib/python3.11/site-packages python benchmarks/mutation_run.py WORK --count 320
+
+WORK gets a copy of the committed checkout, the only one that is changed. A run with coverage tells which tests pass by
+each line; a mutant is asked only of those, shortest first, in a process forked from one that has imported torch and the
+like, since that import would cost more than most tests. Outcomes are noted as they come, so that it can be continued.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ROOMS = {
+    "warehouse": ["tests/unit/warehouse"],
+    "probes/scoring": [
+        *("tests/integration/probes/scoring", "tests/integration/probes/test_preceding_text.py"),
+        *("tests/unit/probes/test_metrics.py", "tests/validity/probes/test_scoring_worlds.py"),
+    ],
+}
+NO_FAULT = ("NumberReplacer",)
+"""Numbers are replaced by the next and the one before; of the two only one is drawn, sizes and limits are many."""
+LIMIT_S = 150.0
+Mutant = dict[str, Any]
+
+
+def main() -> None:
+    """Sample, ask the tests, note the outcomes."""
+    options = _options()
+    copy, noted = options.work / "repository", options.work / "outcomes.json"
+    if not copy.exists():
+        options.work.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["git", "worktree", "prune"], cwd=REPOSITORY, check=True)
+        subprocess.run(["git", "clone", "-q", "--shared", REPOSITORY, copy], check=True)
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    sys.dont_write_bytecode = True
+    tests = _tests_by_line(options.work)
+    outcomes: list[Mutant] = json.loads(noted.read_text()) if noted.exists() else []
+    _import_what_is_heavy()
+    for mutant in _sample(options.count, options.seed)[len(outcomes) :]:
+        outcomes.append(mutant | _outcome(mutant, _asked(mutant, tests)))
+        noted.write_text(json.dumps(outcomes, indent=1))
+        found = outcomes[-1]
+        print(f"{len(outcomes)} {found['outcome']} {found['seconds']:.0f} s {_place(found)}", flush=True)
+    print(Counter(mutant["outcome"] for mutant in outcomes))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=lambda text: Path(text).resolve())
+    parser.add_argument("--count", type=int, default=320)
+    parser.add_argument("--seed", type=int, default=22)
+    return parser.parse_args()
+
+
+def _sample(count: int, seed: int) -> list[Mutant]:
+    """Mutants of both rooms at random; annotations, which nothing reads at run time, are left out."""
+    from cosmic_ray.ast import get_ast, ast_nodes
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    found: list[Mutant] = []
+    files = sorted(file for room in ROOMS for file in Path(room).rglob("*.py"))
+    for file in files:
+        annotated = _annotated(file)
+        for name in sorted(operator_names()):
+            operator, occurrence = get_operator(name)(), -1
+            for node in ast_nodes(get_ast(file.read_text())):
+                for start, end in operator.mutation_positions(node):
+                    occurrence += 1
+                    if not any(low <= start <= high for low, high in annotated):
+                        place = {"file": str(file), "operator": name, "occurrence": occurrence}
+                        found.append(place | {"line": start[0], "end_line": end[0], "column": start[1]})
+    print(f"{len(found)} mutants in {len(files)} files", flush=True)
+    random.Random(seed).shuffle(found)
+    return found[:count]
+
+
+def _annotated(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Places of annotations and docstrings: (line, column) of their begin and end."""
+    import ast
+
+    spans = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if part is not None:
+                spans.append(((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)))
+    return spans
+
+
+def _tests_by_line(work: Path) -> dict[str, dict[int, list[str]]]:
+    """By file and line the tests that pass by it, shortest first; tests of a room that import it for line 0."""
+    noted = work / "tests.json"
+    if not noted.exists():
+        noted.write_text(json.dumps(_traced(work)))
+    return {
+        file: {int(line): names for line, names in lines.items()} for file, lines in json.loads(noted.read_text()).items()
+    }
+
+
+def _traced(work: Path) -> dict[str, dict[int, list[str]]]:
+    import coverage
+
+    result: dict[str, dict[int, list[str]]] = {}
+    for room, tests in ROOMS.items():
+        data, times = work / f"coverage-{room.replace('/', '-')}", work / f"times-{room.replace('/', '-')}.json"
+        if not times.exists():
+            _run_traced(room, tests, data, times)
+        seconds = json.loads(times.read_text())
+        by_length = sorted(seconds, key=lambda name: seconds[name])
+        read = coverage.CoverageData(str(data))
+        read.read()
+        for file in read.measured_files():
+            lines = read.contexts_by_lineno(file)
+            passing = {line: [n for n in by_length if n in set(names)] for line, names in lines.items()}
+            result[str(Path(file).relative_to(Path.cwd()))] = {0: by_length, **passing}
+    return result
+
+
+def _run_traced(room: str, tests: list[str], data: Path, times: Path) -> None:
+    script = Path(__file__).with_name("mutation_trace.py")
+    command = [sys.executable, str(script), room, str(data), str(times), *tests]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path[2:]])})
+
+
+def _asked(mutant: Mutant, tests: dict[str, dict[int, list[str]]]) -> list[str]:
+    """The tests that pass by a mutant's lines; those of the whole room for what is done at import."""
+    lines = tests.get(mutant["file"], {})
+    around = range(mutant["line"], mutant["end_line"] + 1)
+    known = {name for line in around for name in lines.get(line, [])}
+    if known:
+        return [name for name in lines[0] if name in known]
+    return lines.get(0, []) if any(line in lines for line in around) else []
+
+
+def _outcome(mutant: Mutant, tests: list[str]) -> Mutant:
+    """killed, late (no end within the limit), survived, or unreached: no test passes by."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    file, begun = Path(mutant["file"]), time.monotonic()
+    before = file.read_text()
+    after = mutate_code(before, get_operator(mutant["operator"])(), mutant["occurrence"])
+    facts = {"change": _change(before, after), "tests": len(tests)}
+    if not tests:
+        return facts | {"outcome": "unreached", "seconds": 0.0}
+    try:
+        file.write_text(after)
+        code = _forked(tests)
+    finally:
+        file.write_text(before)
+    outcome = {0: "survived", None: "late"}.get(code, "killed")
+    return facts | {"outcome": outcome, "seconds": time.monotonic() - begun}
+
+
+def _change(before: str, after: str) -> list[str]:
+    import difflib
+
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+
+
+def _forked(tests: list[str]) -> int | None:
+    """Exit code of pytest in a child, None when its time was over."""
+    child = os.fork()
+    if child == 0:
+        _in_child(tests)
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            _end_group(child)
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    _end_group(child)
+    os.waitpid(child, 0)
+    return None
+
+
+def _end_group(number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(number, signal.SIGKILL)
+
+
+def _in_child(tests: list[str]) -> None:
+    import pytest
+
+    os.setsid()
+    log = os.open("../last.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for number in (1, 2):
+        os.dup2(log, number)
+    folder = f"--basetemp={Path('../tmp').resolve()}"
+    code = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", folder, *tests])
+    os._exit(int(code))
+
+
+def _import_what_is_heavy() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in ("torch", "transformers", "duckdb", "polars", "pyarrow.parquet", "pytest", "hypothesis", "scipy.stats"):
+        __import__(name)
+    from transformers import GPT2LMHeadModel, GPTNeoForCausalLM, GPTNeoXForCausalLM, LlamaForCausalLM  # noqa: F401
+
+    shutil.rmtree(Path("../tmp"), ignore_errors=True)
+
+
+def _place(mutant: Mutant) -> str:
+    return f"{mutant['file']}:{mutant['line']} {' | '.join(line.strip() for line in mutant['change'])[:160]}"
+
+
+if __name__ == "__main__":
+    main()
