@@ -1,7 +1,7 @@
 """How many changed lines do the tests notice? A seeded sample of cosmic-ray's mutants of `warehouse/` and `probes/scoring`.
 
     python -m venv /tmp/mutation && /tmp/mutation/bin/pip install cosmic-ray coverage
-    PYTHONPATH=/tmp/mutation/lib/python3.11/site-packages python benchmarks/mutation_run.py WORK --count 320
+    python benchmarks/mutation_run.py WORK --tools /tmp/mutation/lib/python3.11/site-packages --count 320
 
 WORK gets a copy of the committed checkout, the only one that is changed. A run with coverage tells which tests pass by
 each line; a mutant is asked only of those, shortest first, in a process forked from one that has imported torch and the
@@ -32,8 +32,6 @@ ROOMS = {
         *("tests/unit/probes/test_metrics.py", "tests/validity/probes/test_scoring_worlds.py"),
     ],
 }
-NO_FAULT = ("NumberReplacer",)
-"""Numbers are replaced by the next and the one before; of the two only one is drawn, sizes and limits are many."""
 LIMIT_S = 150.0
 Mutant = dict[str, Any]
 
@@ -48,6 +46,7 @@ def main() -> None:
         subprocess.run(["git", "clone", "-q", "--shared", REPOSITORY, copy], check=True)
     os.chdir(copy)
     sys.path.insert(0, str(copy))
+    sys.path.append(str(options.tools))  # last, so that its packages take no place of ours
     sys.dont_write_bytecode = True
     tests = _tests_by_line(options.work)
     outcomes: list[Mutant] = json.loads(noted.read_text()) if noted.exists() else []
@@ -63,6 +62,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=lambda text: Path(text).resolve())
+    parser.add_argument("--tools", type=Path, required=True, help="site-packages with cosmic-ray and coverage")
     parser.add_argument("--count", type=int, default=320)
     parser.add_argument("--seed", type=int, default=22)
     return parser.parse_args()
@@ -133,8 +133,8 @@ def _traced(work: Path) -> dict[str, dict[int, list[str]]]:
 
 def _run_traced(room: str, tests: list[str], data: Path, times: Path) -> None:
     script = Path(__file__).with_name("mutation_trace.py")
-    command = [sys.executable, str(script), room, str(data), str(times), *tests]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path[2:]])})
+    command = [sys.executable, str(script), room, str(data), str(times), sys.path[-1], *tests]
+    subprocess.run(command, check=True)
 
 
 def _asked(mutant: Mutant, tests: dict[str, dict[int, list[str]]]) -> list[str]:
