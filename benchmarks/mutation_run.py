@@ -1,9 +1,9 @@
-"""How many changed lines do the tests notice? A seeded sample of cosmic-ray's mutants of `warehouse/` and `probes/scoring`.
+"""How many changed lines do the tests notice? A seeded sample of mutants of `warehouse/` and `probes/scoring`.
 
     python -m venv /tmp/mutation && /tmp/mutation/bin/pip install cosmic-ray coverage
     python benchmarks/mutation_run.py WORK --tools /tmp/mutation/lib/python3.11/site-packages --count 320
 
-WORK gets a copy of the committed checkout, the only one that is changed. A run with coverage tells which tests pass by
+cosmic-ray makes the mutants. WORK gets a copy of the committed checkout, the only one that is changed. A run with coverage tells which tests pass by
 each line; a mutant is asked only of those, shortest first, in a process forked from one that has imported torch and the
 like, since that import would cost more than most tests. Outcomes are noted as they come, so that it can be continued.
 """
@@ -32,6 +32,7 @@ ROOMS = {
         *("tests/unit/probes/test_metrics.py", "tests/validity/probes/test_scoring_worlds.py"),
     ],
 }
+NEED_ARGUMENTS = {"core/NoOp", "core/VariableInserter", "core/VariableReplacer"}
 LIMIT_S = 150.0
 Mutant = dict[str, Any]
 
@@ -70,14 +71,14 @@ def _options() -> argparse.Namespace:
 
 def _sample(count: int, seed: int) -> list[Mutant]:
     """Mutants of both rooms at random; annotations, which nothing reads at run time, are left out."""
-    from cosmic_ray.ast import get_ast, ast_nodes
+    from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
     found: list[Mutant] = []
     files = sorted(file for room in ROOMS for file in Path(room).rglob("*.py"))
     for file in files:
         annotated = _annotated(file)
-        for name in sorted(operator_names()):
+        for name in sorted(set(operator_names()) - NEED_ARGUMENTS):
             operator, occurrence = get_operator(name)(), -1
             for node in ast_nodes(get_ast(file.read_text())):
                 for start, end in operator.mutation_positions(node):
@@ -91,15 +92,12 @@ def _sample(count: int, seed: int) -> list[Mutant]:
 
 
 def _annotated(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Places of annotations and docstrings: (line, column) of their begin and end."""
+    """Places of annotations: (line, column) of their begin and end."""
     import ast
 
-    spans = []
-    for node in ast.walk(ast.parse(file.read_text())):
-        for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):
-            if part is not None:
-                spans.append(((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)))
-    return spans
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    parts = [getattr(node, name, None) for node in nodes for name in ("annotation", "returns")]
+    return [((p.lineno, p.col_offset), (p.end_lineno, p.end_col_offset)) for p in parts if p is not None]
 
 
 def _tests_by_line(work: Path) -> dict[str, dict[int, list[str]]]:
@@ -108,7 +106,8 @@ def _tests_by_line(work: Path) -> dict[str, dict[int, list[str]]]:
     if not noted.exists():
         noted.write_text(json.dumps(_traced(work)))
     return {
-        file: {int(line): names for line, names in lines.items()} for file, lines in json.loads(noted.read_text()).items()
+        file: {int(line): names for line, names in lines.items()}
+        for file, lines in json.loads(noted.read_text()).items()
     }
 
 

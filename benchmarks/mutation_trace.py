@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 sys.path.append(sys.argv[4])  # last, so that its packages take no place of ours
-import coverage  # noqa: E402
+import coverage
 
 
 class Noting:
@@ -34,7 +34,7 @@ class Noting:
 def main(room: str, data: str, times: str, tests: list[str]) -> None:
     """Trace a room while its tests run."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     sys.dont_write_bytecode = True
     tracer = coverage.Coverage(data_file=data, source=[room], config_file=False, concurrency=["thread"])
     tracer.start()

@@ -17,6 +17,7 @@ from orchestration.cli import (
     run_commands,
 )
 from orchestration.run.failures import INTERRUPTED, say, say_failure
+from orchestration.run.interruption import signals_interrupt
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
 # training on two busy cores several times slower; sleeping costs little on idle ones and changes no number.
@@ -54,7 +55,8 @@ def _work() -> int:
     """Run the command and get rid of its output; errors of both are of one kind."""
     if sys.stdout is None:
         raise RequestError("standard output is closed; send it to a file, or to /dev/null to see nothing.")
-    code = app(standalone_mode=False, prog_name="rarecall") or 0
+    with signals_interrupt():
+        code = app(standalone_mode=False, prog_name="rarecall") or 0
     try:
         sys.stdout.flush()
     except OSError:
