@@ -113,7 +113,7 @@ class Ground:
         """Whether a stage has begun: its lock is there, or its first file."""
         patterns = {
             "start": ".", "dagster": "dagster/*", "catalog": ".rarecall.duckdb.*.tmp", "figures": "report/figures/*",
-            "report": "report/.*.tmp",
+            "report": "report/.*.tmp", "checkpoint-files": "checkpoints/*",
         }  # fmt: skip
         folder, pattern = self.home, patterns.get(name, f"tables/{name}/*/.lock")
         if name == "start":

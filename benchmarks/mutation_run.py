@@ -3,9 +3,10 @@
     python -m venv /tmp/mutation && /tmp/mutation/bin/pip install cosmic-ray coverage
     python benchmarks/mutation_run.py WORK --tools /tmp/mutation/lib/python3.11/site-packages --count 320
 
-cosmic-ray makes the mutants. WORK gets a copy of the committed checkout, the only one that is changed. A run with coverage tells which tests pass by
-each line; a mutant is asked only of those, shortest first, in a process forked from one that has imported torch and the
-like, since that import would cost more than most tests. Outcomes are noted as they come, so that it can be continued.
+cosmic-ray makes the mutants. WORK gets a copy of the committed checkout, the only one that is changed. A run with
+coverage tells which tests pass by each line; a mutant is asked only of those, shortest first, in a process forked from
+one that has imported torch and the like, since that import would cost more than most tests. Outcomes are noted as they
+come, so that it can be continued.
 """
 
 from __future__ import annotations
