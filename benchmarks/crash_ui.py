@@ -1,4 +1,4 @@
-"""Trials of the crash campaign on the UI: a run launched in it, then the whole tree is ended, then it is started again."""
+"""Trials of the crash campaign on the UI: a run is launched in it, the whole tree is ended, and it is started again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trial of the crash campaign with two users: one works in the home, the other may only read it and tries everything."""
+"""Trial of the crash campaign with two users: the home is one's, the other may only read it and tries everything."""
 
 from __future__ import annotations
 
