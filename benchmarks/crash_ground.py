@@ -43,14 +43,14 @@ class Ground:
 
     def keep(self, name: str) -> None:
         """Keep a copy of the home as it is now."""
-        shutil.rmtree(self.root / name, ignore_errors=True)
-        shutil.copytree(self.home, self.root / name, symlinks=True)
+        shutil.rmtree(self.root / "kept" / name, ignore_errors=True)
+        shutil.copytree(self.home, self.root / "kept" / name, symlinks=True)
 
     def restore(self, name: str) -> None:
         """Make the home what it was when a copy of this name was kept; times of files, too."""
         self.clear()
         if name != EMPTY:
-            shutil.copytree(self.root / name, self.home, symlinks=True)
+            shutil.copytree(self.root / "kept" / name, self.home, symlinks=True)
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """`rarecall run` to its end."""

@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 
 def make_places(ground: Ground) -> None:
     """Homes to start from: without training, without measurements, without catalog and report."""
-    if (ground.root / "measured").exists():
+    if (ground.root / "kept" / "measured").exists():
         return
     ground.clear()
     for name, reached in (("corpus", "training_steps"), ("trained", "checkpoints")):
@@ -189,14 +189,18 @@ def full_disk(ground: Ground, reference: Contents, place: str, room_kilobytes: i
     """A home on a disk that is too small; then the disk grows and the run goes on."""
     ground.clear()
     ground.home.mkdir()
-    held = sum(f.stat().st_size // 4096 * 4 + 4 for f in (ground.root / place).rglob("*")) if place != EMPTY else 0
+    held = (
+        sum(f.stat().st_size // 4096 * 4 + 4 for f in (ground.root / "kept" / place).rglob("*"))
+        if place != EMPTY
+        else 0
+    )
     size = f"size={held + room_kilobytes}k"
     name = f"disk with {room_kilobytes} KB of room, {place} home"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", ground.home]).returncode:
         return {"trial": name, "ok": None, "said": "mounting needs root"}
     try:
         if place != EMPTY:
-            shutil.copytree(ground.root / place, ground.home, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(ground.root / "kept" / place, ground.home, symlinks=True, dirs_exist_ok=True)
         first = ground.run()
         torn = ground.torn()
         subprocess.run(["mount", "-o", "remount,size=1g", ground.home], check=True)

@@ -42,7 +42,7 @@ def trials_of_users(ground: Ground) -> list[dict[str, Any]]:
     """Every command of somebody who may read only; then in a home that this user may not even read."""
     home = ground.root / "others" / "home"
     shutil.rmtree(home.parent, ignore_errors=True)
-    shutil.copytree(ground.root / "finished", home, symlinks=True)
+    shutil.copytree(ground.root / "kept" / "finished", home, symlinks=True)
     rarecall(home, "relocate")
     give_away(home)
     before = _facts(home)
