@@ -87,12 +87,8 @@ def _trials(piece: str, options: argparse.Namespace, ground: Ground, reference: 
     chance = random.Random(options.seed)
     if piece == "ui":
         trials.make_places(ground)
-        return [
-            lambda place=p, launches=ls, c=random.Random(chance.random()): ui_round(
-                ground, reference, place, launches, c
-            )
-            for p, ls in UI_ROUNDS
-        ]
+        seeded = [(place, launches, random.Random(chance.random())) for place, launches in UI_ROUNDS]
+        return [partial(ui_round, ground, reference, *one) for one in seeded]
     if piece == "kills":
         return _kill_rounds(options, ground, reference)
     if piece == "users":

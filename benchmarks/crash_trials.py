@@ -200,7 +200,7 @@ def full_disk(ground: Ground, reference: Contents, place: str, room_kilobytes: i
         return {"trial": name, "ok": None, "said": "mounting needs root"}
     try:
         if place != EMPTY:
-            shutil.copytree(ground.root / "kept" / place, ground.home, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(kept, ground.home, symlinks=True, dirs_exist_ok=True)
         first = ground.run()
         torn = ground.torn()
         subprocess.run(["mount", "-o", "remount,size=1g", ground.home], check=True)

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def main() -> None:
     tests = _tests_by_line(options.work)
     outcomes: list[Mutant] = json.loads(noted.read_text()) if noted.exists() else []
     _import_what_is_heavy()
-    for mutant in _sample(options.count, options.seed)[len(outcomes) :]:
+    for mutant in _sample(options.work / "sample.json", options.seed)[len(outcomes) : options.count]:
         outcomes.append(mutant | _outcome(mutant, _asked(mutant, tests)))
         noted.write_text(json.dumps(outcomes, indent=1))
         found = outcomes[-1]
@@ -71,26 +72,28 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _sample(count: int, seed: int) -> list[Mutant]:
-    """Mutants of both rooms at random; annotations, which nothing reads at run time, are left out."""
+def _sample(noted: Path, seed: int) -> list[Mutant]:
+    """All mutants of both rooms in a seeded order; annotations, which nothing reads at run time, are left out."""
+    if not noted.exists():
+        files = sorted(file for room in ROOMS for file in Path(room).rglob("*.py"))
+        found = [mutant for file in files for mutant in _mutants(file)]
+        random.Random(seed).shuffle(found)
+        noted.write_text(json.dumps(found))
+    return list(json.loads(noted.read_text()))
+
+
+def _mutants(file: Path) -> Iterator[Mutant]:
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
-    found: list[Mutant] = []
-    files = sorted(file for room in ROOMS for file in Path(room).rglob("*.py"))
-    for file in files:
-        annotated = _annotated(file)
-        for name in sorted(set(operator_names()) - NEED_ARGUMENTS):
-            operator, occurrence = get_operator(name)(), -1
-            for node in ast_nodes(get_ast(file.read_text())):
-                for start, end in operator.mutation_positions(node):
-                    occurrence += 1
-                    if not any(low <= start <= high for low, high in annotated):
-                        place = {"file": str(file), "operator": name, "occurrence": occurrence}
-                        found.append(place | {"line": start[0], "end_line": end[0], "column": start[1]})
-    print(f"{len(found)} mutants in {len(files)} files", flush=True)
-    random.Random(seed).shuffle(found)
-    return found[:count]
+    annotated, nodes = _annotated(file), list(ast_nodes(get_ast(file.read_text())))
+    for name in sorted(set(operator_names()) - NEED_ARGUMENTS):
+        operator = get_operator(name)()
+        places = [place for node in nodes for place in operator.mutation_positions(node)]
+        for occurrence, (start, end) in enumerate(places):
+            if not any(low <= start <= high for low, high in annotated):
+                where = {"line": start[0], "end_line": end[0], "column": start[1]}
+                yield {"file": str(file), "operator": name, "occurrence": occurrence} | where
 
 
 def _annotated(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
