@@ -189,11 +189,8 @@ def full_disk(ground: Ground, reference: Contents, place: str, room_kilobytes: i
     """A home on a disk that is too small; then the disk grows and the run goes on."""
     ground.clear()
     ground.home.mkdir()
-    held = (
-        sum(f.stat().st_size // 4096 * 4 + 4 for f in (ground.root / "kept" / place).rglob("*"))
-        if place != EMPTY
-        else 0
-    )
+    kept = ground.root / "kept" / place
+    held = sum(f.stat().st_size // 4096 * 4 + 4 for f in kept.rglob("*")) if kept.exists() else 0
     size = f"size={held + room_kilobytes}k"
     name = f"disk with {room_kilobytes} KB of room, {place} home"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", ground.home]).returncode:
