@@ -137,20 +137,9 @@ def targets_of(home: Path, outside: Path) -> Targets:
     manifests = sorted((home / "tables" / "scores").rglob("_manifest.json"))
     known = sorted((home / "sources" / "checkpoints").glob("*.json"))
     files = (
-        *(parts[0], parts[0].with_name("new.parquet"), manifests[0], home / "rarecall.duckdb"),
-        *(
-            home / "rarecall.duckdb.wal",
-            home / "catalog.json",
-            home / "home.json",
-            known[0],
-            home / "tables" / "new.csv",
-        ),
-        *(
-            home / "tables" / "new.csv",
-            outside / "outside.txt",
-            outside / "new.parquet",
-            home / "tables" / ".." / "home.json",
-        ),
+        *(parts[0], parts[0].with_name("new.parquet"), manifests[0], home / "tables" / "new.csv"),
+        *(home / "rarecall.duckdb", home / "rarecall.duckdb.wal", home / "catalog.json", home / "home.json", known[0]),
+        *(outside / "outside.txt", outside / "new.parquet", home / "tables" / ".." / "home.json"),
     )
     folders = (parts[0].parent, home / "tables", home / "tables" / "new", home, outside, outside / "new")
     return Targets(files, folders)
