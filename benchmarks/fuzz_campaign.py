@@ -46,7 +46,8 @@ def main() -> None:
         f"* {options.cases:,} cases, a third each over profiles, files and SQL at random.",
         f"* {options.statements:,} statements over DuckDB's grammar: {len(fuzz_sql.WRITERS)} kinds in "
         f"{len(set(fuzz_sql.PLACES))} places, {len(fuzz_sql.functions())} functions, "
-        f"{len(fuzz_sql.settings())} settings on a part, a manifest, the catalog and its neighbours, a registration, a file outside and files that do not "
+        f"{len(fuzz_sql.settings())} settings on a part, a manifest, the catalog and its neighbours, a registration, "
+        "a file outside and files that do not "
         "exist; a quarter through the library, without the system's confinement. After each, every file of the home's "
         "tables, registrations and top folder and of a folder beside it is compared.",
         f"* Exit codes {', '.join(f'{code}: {count:,}' for code, count in sorted(codes.items()))}.",
