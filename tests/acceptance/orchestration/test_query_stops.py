@@ -58,7 +58,7 @@ def test_an_interrupt_ends_a_question_at_once(home: Home, text: str, number: sig
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1 and said == "rarecall: the query was interrupted.\n"
-    assert time.monotonic() - sent < 3  # a second on an idle machine
+    assert time.monotonic() - sent < 10  # a second on an idle machine
     assert not is_asking(), "what did not fit into memory was left"
 
 

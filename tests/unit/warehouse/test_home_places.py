@@ -141,12 +141,12 @@ def test_what_a_killed_question_left_outside_the_home_is_found_and_removed(
     home, room = published(tmp_path / "home"), tmp_path / "system"
     room.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(room))
-    monkeypatch.setattr("os.access", lambda *_: False)
-    kept = make_spill_folder(home)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda *_: False)
+        kept, _ = make_spill_folder(home), make_spill_folder(home)  # the other stays that of this process, which lives
     assert kept.parent == room and kept.stat().st_mode & 0o777 == 0o700
     gone = kept.rename(kept.with_name(kept.name.replace(str(os.getpid()), "999999999")))
     (gone / "duckdb_temp_storage.tmp").write_bytes(b"x" * 1000)
-    make_spill_folder(home)  # of this process, which lives
     found = find_garbage(home)
     assert [(garbage.path, garbage.byte_count) for garbage in found] == [(gone, 1000)]
     monkeypatch.setenv("RARECALL_HOME", str(home.root))
