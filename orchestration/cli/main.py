@@ -20,6 +20,7 @@ from orchestration.cli import (
 )
 from orchestration.cli.examples import give_examples
 from orchestration.run.failures import INTERRUPTED, say, say_failure
+from orchestration.run.interruption import signals_interrupt
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
 # training on two busy cores several times slower; sleeping costs little on idle ones and changes no number.
@@ -62,7 +63,8 @@ def _work() -> int:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows what it can
     if sys.stdout is None:
         raise RequestError("standard output is closed; send it to a file, or to /dev/null to see nothing.")
-    code = app(standalone_mode=False, prog_name="rarecall") or 0
+    with signals_interrupt():
+        code = app(standalone_mode=False, prog_name="rarecall") or 0
     try:
         sys.stdout.flush()
     except OSError:
