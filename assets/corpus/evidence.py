@@ -105,6 +105,20 @@ def _commit(source: str, revision: str | None) -> str | None:
     return None
 
 
+def data_set_commit(source: str, revision: str | None = None) -> str | None:
+    """Commit behind a revision of a data set of the hub; None for a folder, or where the hub does not answer."""
+    from probes.checkpoints.hub import is_commit
+
+    if is_commit(revision) or Path(source).exists():
+        return revision if is_commit(revision) else None
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(source, revision=revision).sha
+    except Exception:  # the hub client raises a dozen unrelated types; the reader will say what is wrong
+        return None
+
+
 @cache
 def files_signature(source: str) -> str | None:
     """Digest over names, sizes and times below a path, the evidence of homes made before 0.3; None for no path."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from corpus_stats.errors import CorpusError
 from corpus_stats.paragraphs.facts import paragraph_ids, unique_token_count
-from corpus_stats.tokens.pretokenized import load_token_matrix
+from corpus_stats.tokens.layouts import load_token_matrix
 
 _PREFIX, _SUFFIX, _PREPREFIX = "prefix.npy", "suffix.npy", "preprefix.npy"
 

@@ -1,4 +1,4 @@
-"""`rarecall corpus`: add, list, remove; `rarecall import`: what other projects released."""
+"""`rarecall corpus`: add, inspect, list, remove; `rarecall import`: what other projects released."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def add(
     from assets.framework.errors import RequestError
     from assets.framework.profile import CorpusSettings
     from corpus_stats.errors import CorpusError
+    from orchestration.cli.corpus_look import first_look
     from warehouse.registrations import register
 
     home, options = Home.locate().prepare(), dict(_pair(text) for text in option or [])
@@ -44,7 +45,8 @@ def add(
     facts = {key: value for key, value in facts.items() if value not in (None, {})}
     try:
         settings = CorpusSettings(corpus_id=name, **facts)
-        facts["kind"], what = _inspected(settings)
+        facts["kind"], checked, what = first_look(settings)
+        facts |= {"options": checked} if checked else {}
     except CorpusError as error:
         raise RequestError(str(error)) from error
     except ValidationError as error:
@@ -52,6 +54,31 @@ def add(
         raise RequestError(f"{'.'.join(map(str, first['loc']))} is wrong ({first['msg']}); correct it.") from error
     register(home, "corpora", name, facts)
     typer.echo(f"{name}: {what}; read it with `rarecall run --profile {name}`.")
+
+
+@app.command("inspect")
+def inspect(
+    source: Annotated[str, typer.Argument(help="What `corpus add` takes.")],
+    kind: Annotated[str | None, typer.Option(help="Kind of source; default: seen from its files.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Folder or hub id; counts the tokens of a sample.")] = None,
+    documents: Annotated[int, typer.Option(help="Documents that are read for the look.", min=1)] = 1000,
+    option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE for the reader; repeatable.")] = None,
+) -> None:
+    """Look at a source: files by kind, first documents, what would be skipped, tokens estimated. Changes nothing."""
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import CorpusSettings
+    from corpus_stats.errors import CorpusError
+    from orchestration.cli.corpus_look import inspection_lines
+
+    options = dict(_pair(text) for text in option or [])
+    settings = CorpusSettings(
+        corpus_id="looked-at", source=_resolved(source) or source, kind=kind, tokenizer=tokenizer, options=options
+    )
+    try:
+        for line in inspection_lines(settings, documents):
+            typer.echo(line)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
 
 
 @app.command("list")
@@ -124,25 +151,6 @@ def _summary(frame: pl.DataFrame) -> str:
     return f"{len(frame):,} paragraphs, {distinct:,} of them distinct{written}"
 
 
-def _inspected(settings: Any) -> tuple[str, str]:
-    """Kind of a source and what was seen of it: the first document, or the number of tokens."""
-    from assets.framework.errors import RequestError
-    from corpus_stats.readers import PRETOKENIZED, detect_kind, open_source
-    from corpus_stats.tokens.pretokenized import token_file_count
-
-    kind = settings.kind or detect_kind(settings.source)
-    if kind == PRETOKENIZED:
-        if settings.tokenizer is None:
-            raise RequestError(f"{settings.source} holds token ids; say with --tokenizer which one made them.")
-        count = token_file_count(settings.source, settings.options.get("dtype", "uint16"))
-        return kind, f"token files with {count:,} tokens"
-    reader = open_source(settings.source, kind, on_bad=settings.on_bad, **settings.options)
-    first = next(iter(reader), None)
-    if first is None:
-        raise RequestError(f"{settings.source} holds no document that can be read; check it, or pass --kind.")
-    return kind, f"{kind}, first document {first.name} of {len(first.text):,} characters"
-
-
 def _read_corpora(home: Home) -> dict[str, dict[str, Any]]:
     from warehouse.record.parts import TableStore
 
@@ -172,7 +180,7 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise RequestError(f"--option {text!r} is not NAME=VALUE; write for example --option text_field=content.")
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    return name, value
 
 
 def _resolved(source: str | None) -> str | None:

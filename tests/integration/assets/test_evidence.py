@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assets.corpus import evidence
@@ -119,6 +120,23 @@ def test_homes_of_earlier_versions_are_adopted_where_their_evidence_was_sound(tm
     made_by_an_earlier_version(scope)
     train_tokenizer(TEXTS[:2], 280).save_pretrained(tmp_path / "tok")
     assert not is_current(scope), "the tokenizer is not the one of the record"
+
+
+def test_texts_that_name_a_special_token_are_read_again(tmp_path):
+    written(tmp_path / "input", [*TEXTS, "it ends with <|endoftext|> as text"])
+    scope = ready(tmp_path)
+    made_by_an_earlier_version(scope)
+    assert is_current(scope), "as text it holds no special id"
+    counts = scope.read("unigrams").with_columns(
+        token_count=pl.col("token_count") + (pl.col("token_id") == 0).cast(int)
+    )
+    manifest = scope.store("unigrams").manifest("seen")
+    assert manifest is not None
+    writer = scope.store("unigrams").writer("seen", {**manifest.inputs, "by": "an earlier version"}, 1)
+    writer.write(0, counts)
+    writer.finish()
+    made_by_an_earlier_version(scope)
+    assert not is_current(scope), "an earlier version counted the id"
 
 
 def test_homes_of_earlier_versions_are_not_believed_about_links(tmp_path):
