@@ -18,18 +18,37 @@ RELEASED = "released"
 """Kind of a corpus that is an import."""
 
 
-def write_import(home: Home, name: str, release: str, folder: Path, prefix_length: int | None = None) -> pl.DataFrame:
+def write_import(
+    home: Home,
+    name: str,
+    release: str,
+    folder: Path,
+    prefix_length: int | None = None,
+    notes: list[str] | None = None,
+    **options: Any,
+) -> pl.DataFrame:
     """Reads a release and makes it the content of `released_paragraphs` for the corpus `name`.
+
+    Args:
+        home: the home.
+        name: of the corpus.
+        release: one of `corpus_stats.importers.RELEASES`.
+        folder: where its files lie.
+        prefix_length: tokens of the prefix where the files do not say.
+        notes: gets a sentence for everything that is left out or missing.
+        **options: of the release's importer.
 
     Raises:
         CorpusError: the release cannot be read; the record is as it was.
     """
     from corpus_stats.importers import import_release
+    from corpus_stats.readers.files import list_files
 
-    frame = import_release(release, folder, prefix_length)
+    frame = import_release(release, folder, prefix_length, notes, **options)
     kinds = {Path(file).suffix for file in frame["source_file"]} | {".csv"}
-    files = {file.name: file_sha256(file) for file in sorted(folder.iterdir()) if file.suffix in kinds}
+    files = {name: file_sha256(path) for name, path in list_files(folder).files if path.suffix in kinds}
     inputs: dict[str, Any] = {"release": release, "files": files, "prefix_length": prefix_length}
+    inputs |= {key: value for key, value in options.items() if value is not None}
     store = TableStore.of(home, "released_paragraphs")
     with partition_lock(store, name):
         writer = store.writer(name, inputs, 1)

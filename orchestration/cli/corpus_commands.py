@@ -125,16 +125,49 @@ def import_localizing(
     _import("localizing-paragraph-memorization", folder, name, tokenizer, prefix_length)
 
 
-def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length: int | None) -> None:
+@import_app.command("pythia-memorized-evals")
+def import_pythia(
+    folder: Annotated[Path, typer.Argument(help="Clone of EleutherAI/pythia-memorized-evals, or some of its files.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "pythia-memorized-evals",
+    tokenizer: Annotated[str, typer.Option(help=_RELEASED_TOKENIZER)] = "EleutherAI/pythia-14m",
+) -> None:
+    """Import the 32 + 32 tokens of the Pile that Pythia models recite, with their place in the training order."""
+    _import("pythia-memorized-evals", folder, name, tokenizer, None)
+
+
+@import_app.command("texts-with-copies")
+def import_copies(
+    folder: Annotated[Path, typer.Argument(help="Parquet or JSON lines of texts, as of Hubble or Apertus.")],
+    tokenizer: Annotated[str, typer.Option(help="Folder or hub id of the models' tokenizer.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "texts-with-copies",
+    text_field: Annotated[str, typer.Option(help="Dotted path of the text.")] = "text",
+    copies_field: Annotated[str | None, typer.Option(help="Of the count; default: duplicates … or the path.")] = None,
+    prefix_length: Annotated[int, typer.Option(help="Tokens of the prefix.", min=2)] = 50,
+    continuation_length: Annotated[int, typer.Option(help="Tokens of the continuation.", min=1)] = 50,
+) -> None:
+    """Import texts whose number of copies in training is known, as a duplication ladder with a real cause."""
+    options = {"text_field": text_field, "copies_field": copies_field, "continuation_length": continuation_length}
+    _import("texts-with-copies", folder, name, tokenizer, prefix_length, options)
+
+
+def _import(
+    release: str,
+    folder: Path,
+    name: str,
+    tokenizer: str,
+    prefix_length: int | None,
+    options: dict[str, Any] | None = None,
+) -> None:
     from assets.corpus.releases import RELEASED, write_import
     from assets.framework.errors import RequestError
     from corpus_stats.errors import CorpusError
     from warehouse.catalog.publish import publish_catalog
     from warehouse.registrations import register
 
-    home = Home.locate().prepare()
+    home, notes = Home.locate().prepare(), list[str]()
+    given = {**options, "tokenizer": _resolved(tokenizer)} if options else {}
     try:
-        frame = write_import(home, name, release, folder, prefix_length)
+        frame = write_import(home, name, release, folder, prefix_length, notes, **given)
     except CorpusError as error:
         raise RequestError(str(error)) from error
     facts = {"source": str(folder.resolve()), "kind": RELEASED, "tokenizer": _resolved(tokenizer)}
@@ -142,6 +175,8 @@ def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length
     publish_catalog(home)
     typer.echo(f"{name}: {_summary(frame)}. They are in the table released_paragraphs; to measure checkpoints on them,")
     typer.echo(f"say corpus_id = {name!r} in the [corpus] of a profile, or `rarecall run --profile {name}`.")
+    for note in notes:
+        typer.echo(f"Note: {note}.")
 
 
 def _summary(frame: pl.DataFrame) -> str:

@@ -7,14 +7,13 @@ import random
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from corpus_stats import Document
-from corpus_stats.tokens import pieces, shards
+from corpus_stats.tokens import shards
 from corpus_stats.tokens.pieces import cut_pattern, encoded_long, pieces_of
 from corpus_stats.tokens.tokenizer import encoder, train_tokenizer
 
@@ -125,8 +124,3 @@ def test_the_memory_of_a_long_document_is_that_of_its_pieces(tmp_path, text):
     asked = [sys.executable, "-c", code, str(tmp_path / "tok"), str(tmp_path)]
     grown, megabytes = map(float, subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split())
     assert megabytes > 3.5 and grown < 30 * megabytes, "encoded at once it takes more than 100 bytes a character"
-
-
-def test_overlapping_pieces_join_where_both_agree():
-    here = pieces._joint(np.array([5, 6, 7, 8]), np.array([0, 2, 4, 6]), np.array([9, 7, 8]), np.array([3, 4, 6]), 5)
-    assert here == (2, 1)
