@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assets.analysis.head_rarity import head_rarity
 from assets.analysis.triggers import trigger_analysis
-from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.checkpoints.stages import checkpoints, edited_checkpoints
 from assets.corpus.paragraphs import paragraphs
 from assets.corpus.text import corpora, tokenizers
 from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words

@@ -6,7 +6,7 @@ import os
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -103,6 +103,10 @@ class ProbeSettings(Settings):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 32
+    beginning_of_sequence: Literal["auto", "never", "always"] | Annotated[int, Field(ge=0)] = Field(
+        default="auto",
+        description="Token before every paragraph: as the suite was trained, none, the tokenizer's own, or an id.",
+    )
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
     )

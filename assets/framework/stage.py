@@ -54,6 +54,13 @@ class Scope:
         manifest = self.store(table).manifest(self.partition(table))
         return manifest.content_sha256 if manifest else None
 
+    def beginning_id(self) -> int | None:
+        """Token that stands before every paragraph the scope's checkpoint reads; None for none."""
+        if self.content("vocabularies") is None:  # measured before there was a choice, which was none
+            return None
+        found = self.read("vocabularies", ["beginning_id"])["beginning_id"][0]
+        return None if found is None else int(found)
+
     def corpus_folder(self) -> Path:
         """Tokenizer and token shards."""
         return self.home.corpus_folder(self.profile.corpus_id)
@@ -179,6 +186,9 @@ class Stage:
         upstream = {name: scope.content(name) for name in self.reads}
         foreign = self._foreign_family(scope)  # once there is an adapter, the stage runs
         outside = self.outside(scope) | ({} if foreign is None else {"no_adapter_for": foreign})
+        # Of what reads no beginning, keys are what they were before there was a choice.
+        beginning = scope.beginning_id() if "checkpoints" in self.reads else None
+        outside |= {} if beginning is None else {"beginning_of_sequence": beginning}
         return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": outside}
 
     def is_current(self, scope: Scope) -> bool:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.framework.checkpoint_names import subject_checkpoint
 from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
-from assets.report.page import said
+from assets.report.headline import headline
 from assets.report.record import report_key, write_report
 from warehouse.files import write_json
 
@@ -17,7 +17,8 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     write_report(home, checkpoint_id, profile.report, home.report)
     write_json(home.report.with_name("report.json"), {"key": report_key(home, profile.corpus_id, profile.report)})
     context.log.info(f"report: {home.report}")
-    findings = "\n".join(f"* **{f.title}.** {f.sentence}" for f in said(home, checkpoint_id))
+    said = headline(home, checkpoint_id) if checkpoint_id else None
+    findings = "\n".join(f"* {line}" for line in said.lines()) if said else "Nothing has been measured yet."
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(home.report)), "findings": dg.MetadataValue.md(findings)}
     )

@@ -100,6 +100,8 @@ def _position(frame: pl.DataFrame) -> str:
 
 def _trigger(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
+    if row["position_matched"] is None or row["excess_over_position"] is None:
+        return "Not testable here: too few paragraphs to compare with."
     verdict = _direction(row["excess_lower"], row["excess_upper"], "rarer", "more common")
     return (
         f"In memorized paragraphs the token whose change costs most is {verdict} than tokens at the same positions elsewhere: "

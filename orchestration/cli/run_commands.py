@@ -23,7 +23,7 @@ def run(
     profile: ProfileOption = "",
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
 ) -> None:
-    """Materialize everything a profile asks for, then print the findings and where the report lies."""
+    """Materialize everything a profile asks for, then say in six lines what came out and where the report lies."""
     from assets.framework import progress
     from assets.framework.profile import load_profile
     from assets.framework.stage import Scope
@@ -40,26 +40,35 @@ def run(
         typer.echo(note, err=True)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
-    print_findings(scope.home, scope.profile)
+    print_answers(scope.home, scope.profile)
     _say_failed(outcome.failed)
 
 
-def print_findings(home: Home, profile: Profile | None = None) -> None:
-    """The findings of the profile's or the latest checkpoint in a few lines, and the report's path."""
+def print_answers(home: Home, profile: Profile | None = None, has_findings: bool = False) -> None:
+    """What the profile's or the latest checkpoint does in six short lines, and the two paths to open, the report first.
+
+    With `has_findings` every finding follows, with its interval and null.
+    """
     from rich.console import Console
     from rich.text import Text
 
     from assets.framework.checkpoint_names import subject_checkpoint
     from assets.report.findings import findings
+    from assets.report.headline import headline
     from warehouse.catalog.queries import latest_checkpoint
 
-    console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120)
+    console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120, highlight=False)
     checkpoint_id = subject_checkpoint(home, profile) if profile else latest_checkpoint(home)
     if checkpoint_id is None:
         console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
         return
-    console.print(f"\n[bold]{checkpoint_id}[/bold]")
-    for finding in findings(home, checkpoint_id):
+    said = headline(home, checkpoint_id)
+    first, *answers = said.lines() if said else [f"{checkpoint_id}: nothing has been scored yet."]
+    console.print(Text(f"\n{first}", style="bold"))
+    for line in answers:
+        question, mark, answer = line.partition("? ")
+        console.print(Text.assemble((f"{question}{mark}", "bold"), answer))
+    for finding in findings(home, checkpoint_id) if has_findings else []:
         console.print(Text.assemble((f"{finding.title}. ", "bold"), finding.sentence))
     print(f"\nreport    {home.report}\nwarehouse {home.database}")
 
@@ -94,14 +103,17 @@ def report(
     redact: Annotated[
         bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
     ] = False,
+    has_findings: Annotated[
+        bool, typer.Option("--findings", help="Print every finding, with its interval and null.")
+    ] = False,
 ) -> None:
-    """Print the findings and the path of the report."""
+    """Print what the checkpoint does in six lines, and the path of the report."""
     from assets.framework.errors import RequestError
 
     home = Home.locate()
     if not home.report.exists():
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
-    print_findings(home)
+    print_answers(home, has_findings=has_findings)
     shown = home.report
     if redact:
         shown = _write_redacted(home)

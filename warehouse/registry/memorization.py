@@ -24,6 +24,25 @@ CHECKPOINTS = Table(
     ),
 )
 
+VOCABULARIES = Table(
+    "vocabularies",
+    "checkpoint",
+    "one per checkpoint",
+    "What a checkpoint reads before every paragraph, and which of its tokens stand for no text.",
+    (
+        CHECKPOINT_ID,
+        Column("row_count", "INTEGER", "Rows of its token embedding.", "tokens"),
+        Column("known_count", "INTEGER", "Of these, tokens that its tokenizer knows.", "tokens"),
+        Column("beginning_id", "INTEGER", "Token before every paragraph it reads; null for none.", nullable=True),
+        Column("beginning_reason", "VARCHAR", "Why this one, or none."),
+        Column(
+            "undrawn_ids",
+            "INTEGER[]",
+            "Special tokens and rows that no text gives: never replacements, never second choices.",
+        ),
+    ),
+)
+
 SCORES = Table(
     "scores",
     "checkpoint",
@@ -179,6 +198,7 @@ RECALL_BY_OFFSET = Table(
 
 TABLES = (
     CHECKPOINTS,
+    VOCABULARIES,
     SCORES,
     TOKEN_SCORES,
     GENERATIONS,

@@ -318,6 +318,7 @@ def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_
         job = definitions.resolve_job_def("checkpoint")
         chosen = [
             dg.AssetKey("checkpoints"),
+            dg.AssetKey("vocabularies"),
             dg.AssetKey("scores"),
             dg.AssetKey("token_scores"),
             dg.AssetKey("scoring_precision"),
