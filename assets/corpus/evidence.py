@@ -121,7 +121,7 @@ def data_set_commit(source: str, revision: str | None = None) -> str | None:
 
 @cache
 def files_signature(source: str) -> str | None:
-    """Digest over names, sizes and times below a path, the evidence of homes made before 0.3; None for no path."""
+    """Digest over names, sizes and times below a path, the evidence of earlier versions; None for no path."""
     root = Path(source)
     if not root.exists():
         return None

@@ -106,7 +106,7 @@ def _corpora_evidence(scope: Scope) -> dict[str, Any]:
 
 
 def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
-    """What homes made before 0.3 hold about the source, where that saw all that is read and the tokenizer is as it was.
+    """What earlier versions hold about the source, where that saw all that is read and the tokenizer is as it was.
 
     Their evidence was names, sizes and times of files without link targets, and nothing about the tokenizer.
     """
