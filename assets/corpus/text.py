@@ -27,7 +27,15 @@ def kind_of(profile: Profile) -> str:
     """Kind of the profile's corpus: a reader's, token files, or a release."""
     from corpus_stats.readers import detect_kind
 
-    return profile.corpus.kind or detect_kind(profile.corpus.source, **profile.corpus.options)
+    settings = profile.corpus
+    key = (settings.source, repr(sorted(settings.options.items())))
+    if settings.kind is None and key not in _kinds:
+        _kinds[key] = detect_kind(settings.source, **settings.options)
+    return settings.kind or _kinds[key]
+
+
+_kinds: dict[tuple[str, str], str] = {}
+"""Kinds by source and options: files are looked at once per process."""
 
 
 def is_text(profile: Profile) -> bool:
@@ -42,7 +50,7 @@ def reader_of(profile: Profile) -> Any:
     from corpus_stats.readers import open_source
 
     settings = profile.corpus
-    return open_source(settings.source, settings.kind, on_bad=settings.on_bad, **settings.options)
+    return open_source(settings.source, kind_of(profile), on_bad=settings.on_bad, **settings.options)
 
 
 def corpus_source(profile: Profile) -> str:
@@ -77,6 +85,7 @@ _contents: dict[tuple[str, str, str], str | None] = {}
 def forget_contents() -> None:
     """Look at the source again in this process."""
     _contents.clear()
+    _kinds.clear()
 
 
 def source_files(profile: Profile) -> list[Any]:
