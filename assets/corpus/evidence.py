@@ -88,9 +88,8 @@ def _cached_commit(source: str, revision: str | None) -> str | None:
     if is_commit(revision):
         return revision
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source, repo_type="model")
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
     with suppress(OSError):
         return (folder / "refs" / (revision or "main")).read_text(encoding="utf-8").strip() or None
     return None

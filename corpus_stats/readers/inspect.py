@@ -12,9 +12,9 @@ from typing import Any
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.readers import contents
-from corpus_stats.readers.base import Reader
+from corpus_stats.readers.base import FileReader, Reader
 from corpus_stats.readers.compression import DamagedFileError, compression_of, decompressing
-from corpus_stats.readers.files import Listing
+from corpus_stats.readers.files import LeftOut, Listing
 from corpus_stats.readers.registry import ID_LINES, PRETOKENIZED, detect_kind, kind_of_listing, open_source, survey
 
 BYTES_PER_TOKEN = 4.0
@@ -32,6 +32,7 @@ class Inspection:
         files: by kind of content, the number of files and their bytes.
         splits: files of each split that names tell of.
         left_out: files that are not read: number, and the first of them, by reason.
+        left_out_files: every one of them with its reason.
         documents: the first documents.
         document_count: documents that were read for this look.
         is_whole: whether these are all.
@@ -45,6 +46,7 @@ class Inspection:
     files: dict[str, tuple[int, int]] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
+    left_out_files: list[LeftOut] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     document_count: int = 0
     is_whole: bool = False
@@ -90,13 +92,14 @@ def _describe_files(found: Inspection, listing: Listing, kinds: dict[str, str]) 
         sizes[kinds[name]].append(path.stat().st_size)
     found.files = {kind: (len(sizes[kind]), sum(sizes[kind])) for kind in sorted(sizes)}
     found.splits = listing.splits()
-    found.left_out = _by_reason(listing)
+    _leave_out(found, listing)
 
 
-def _by_reason(listing: Listing) -> dict[str, tuple[int, str]]:
+def _leave_out(found: Inspection, listing: Listing) -> None:
     counts = Counter(reason for _, reason in listing.left_out)
     first = {reason: name for name, reason in reversed(listing.left_out)}
-    return {reason: (count, first[reason]) for reason, count in counts.most_common()}
+    found.left_out = {reason: (count, first[reason]) for reason, count in counts.most_common()}
+    found.left_out_files = listing.left_out
 
 
 def _read(found: Inspection, reader: Reader, limit: int, count_tokens: Callable[[list[str]], int] | None) -> None:
@@ -115,11 +118,8 @@ def _read(found: Inspection, reader: Reader, limit: int, count_tokens: Callable[
     found.is_whole = found.document_count < limit and next(iterator, None) is None
     skipped = {reason: count for reason, count in reader.skipped.items() if not reason.startswith("file left out")}
     found.skipped = {reason: (count, reader.first_skipped[reason]) for reason, count in skipped.items()}
-    found.left_out |= {
-        reason.removeprefix("file left out: "): (count, reader.first_skipped[reason])
-        for reason, count in reader.skipped.items()
-        if reason.startswith("file left out")
-    }
+    if isinstance(reader, FileReader):
+        _leave_out(found, reader.chosen())
     found.text_bytes = read_bytes if found.is_whole else max(read_bytes, estimated_text_bytes(reader))
     found.token_count = round(found.text_bytes / bytes_per_token(texts, count_tokens))
 

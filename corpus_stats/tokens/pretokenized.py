@@ -135,10 +135,10 @@ def _scan(
 def _subsets(found: TokenFiles, path: Path, subset: str | None, subset_by: SubsetBy) -> list[str]:
     """Subset of the documents that begin in each shard."""
     if subset is not None or subset_by == "source":
-        return [subset or path.stem] * len(found.shards)
+        return [shown(subset or path.stem)] * len(found.shards)
     if subset_by == "folder":
-        return [name.split("/")[0] if "/" in name else path.stem for name in found.names]
-    return [name.rpartition("/")[2].split(".")[0] for name in found.names]
+        return [shown(name.split("/")[0] if "/" in name else path.stem) for name in found.names]
+    return [shown(name.rpartition("/")[2].split(".")[0]) for name in found.names]
 
 
 def _list_documents(
@@ -151,7 +151,7 @@ def _list_documents(
             while shard + 1 < len(stream.starts) and stream.starts[shard + 1] <= offset:
                 shard += 1
             if length:
-                ledger.add_hashed(f"{path.name}:{ledger.document_count}", subsets[shard], sha256, offset, length)
+                ledger.add_hashed(f"{shown(path.name)}:{ledger.document_count}", subsets[shard], sha256, offset, length)
             else:
                 ledger.skip("empty document", f"no token stands before the end of text at token {offset} of {path}")
         if not ledger.document_count:

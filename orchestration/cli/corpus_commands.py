@@ -62,6 +62,7 @@ def inspect(
     kind: Annotated[str | None, typer.Option(help="Kind of source; default: seen from its files.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Folder or hub id; counts the tokens of a sample.")] = None,
     documents: Annotated[int, typer.Option(help="Documents that are read for the look.", min=1)] = 1000,
+    left_out: Annotated[bool, typer.Option("--left-out", help="Name every file that is left out.")] = False,
     option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE for the reader; repeatable.")] = None,
 ) -> None:
     """Look at a source: files by kind, first documents, what would be skipped, tokens estimated. Changes nothing."""
@@ -75,7 +76,7 @@ def inspect(
         corpus_id="looked-at", source=_resolved(source) or source, kind=kind, tokenizer=tokenizer, options=options
     )
     try:
-        for line in inspection_lines(settings, documents):
+        for line in inspection_lines(settings, documents, left_out):
             typer.echo(line)
     except CorpusError as error:
         raise RequestError(str(error)) from error

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from corpus_stats.readers.inspect import Inspection
 
 
-def inspection_lines(settings: CorpusSettings, documents: int) -> Iterator[str]:
-    """The look at a source as lines of text."""
+def inspection_lines(settings: CorpusSettings, documents: int, every_name: bool = False) -> Iterator[str]:
+    """The look at a source as lines of text; with `every_name` each file that is left out has its own."""
     from corpus_stats.readers import ID_LINES, PRETOKENIZED
+    from corpus_stats.readers.files import shown
     from corpus_stats.readers.inspect import inspect_source
 
     counter = _counter(settings.tokenizer)
     found = inspect_source(settings.source, settings.kind, documents, counter, **settings.options)
     yield f"{settings.source}: {found.kind or 'cannot be read as it is'}"
     yield from _file_lines(found)
+    if every_name:
+        yield from (f"  left out: {shown(name)} ({reason})" for name, reason in found.left_out_files)
     if found.problem is None and found.kind == PRETOKENIZED:
         yield from _token_lines(settings)
     elif found.problem is None and found.kind == ID_LINES:
@@ -32,22 +35,24 @@ def inspection_lines(settings: CorpusSettings, documents: int) -> Iterator[str]:
 
 
 def _file_lines(found: Inspection) -> Iterator[str]:
+    from corpus_stats.readers.files import shown
+
     for kind, (count, size) in found.files.items():
         yield f"  {count:>8,} files   {_size(size):>9}   {kind}"
     if found.splits:
         yield "  splits by name: " + ", ".join(f"{name} {count:,}" for name, count in found.splits.items())
     for reason, (count, first) in found.left_out.items():
-        yield f"  {count:>8,} left out: {reason}, such as {first}"
+        yield f"  {count:>8,} left out: {reason}, such as {shown(first)}"
 
 
 def _document_lines(found: Inspection, tokenizer: str | None) -> Iterator[str]:
     for document in found.documents:
         begins = " ".join(document.text[:60].split())
-        yield f"  {document.name}   [{document.subset}]   {len(document.text):,} characters   {begins!r}"
+        yield f"  {_safe(document.name)}   [{_safe(document.subset)}]   {len(document.text):,} characters   {begins!r}"
     seen = "all of them" if found.is_whole else "the first"
     yield f"  {found.document_count:,} documents read ({seen})"
     for reason, (count, first) in found.skipped.items():
-        yield f"  {count:>8,} would be skipped: {reason} ({first})"
+        yield f"  {count:>8,} would be skipped: {reason} ({_safe(first)})"
     by = f"by {tokenizer}" if tokenizer else "at four bytes a token; --tokenizer counts"
     about = "" if found.is_whole else "about "
     yield f"  {about}{_size(found.text_bytes)} of text, about {found.token_count:,} tokens ({by})"
@@ -147,6 +152,11 @@ def _counter(tokenizer: str | None) -> Callable[[list[str]], int] | None:
 
     encode = encoder(load_tokenizer(tokenizer))
     return lambda texts: sum(len(e.ids) for e in encode.encode_batch_fast(texts, add_special_tokens=False))
+
+
+def _safe(text: str) -> str:
+    """A text of the corpus without what a terminal would obey."""
+    return text.encode("unicode_escape").decode() if any(not sign.isprintable() for sign in text) else text
 
 
 def _size(byte_count: int) -> str:

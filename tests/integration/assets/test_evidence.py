@@ -16,6 +16,7 @@ from assets.framework.stage import Scope, Stage
 from corpus_stats.tokens.tokenizer import train_tokenizer
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step
+from tests.support.checkpoints.hub_server import NOWHERE, Hub, point_client_at, serving
 from warehouse.home import Home
 
 PROFILE = """
@@ -156,3 +157,36 @@ def made_by_an_earlier_version(scope: Scope) -> None:
         outside = {"source": source, "files": evidence.files_signature(source)}
         for table in stage.tables:
             scope.store(table).adopt("seen", {**stage.inputs(scope), "outside": outside})
+
+
+def test_a_tokenizer_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
+    """The commit that the cache stands for; it moves when somebody fetches a newer one."""
+    from huggingface_hub import hf_hub_download
+
+    train_tokenizer(TEXTS, 300).save_pretrained(tmp_path / "first")
+    train_tokenizer(TEXTS[:2], 280).save_pretrained(tmp_path / "second")
+    with serving(Hub()) as hub:
+        point_client_at(monkeypatch, hub.url, tmp_path / "cache")
+        commit = hub.repository("owner/tok").push(tmp_path / "first")
+        home = Home(tmp_path / "home").prepare()
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == commit
+        hf_hub_download("owner/tok", "tokenizer.json")
+        asked = len(hub.asked)
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == commit and len(hub.asked) == asked
+        later = hub.repository("owner/tok").push(tmp_path / "second")
+        hf_hub_download("owner/tok", "tokenizer.json")
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == later
+    assert evidence.tokenizer_content(home, "x", str(tmp_path / "absent")) is None
+
+
+def test_a_data_set_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
+    written(tmp_path / "data", TEXTS)
+    with serving(Hub()) as hub:
+        point_client_at(monkeypatch, hub.url, tmp_path / "cache")
+        commit = hub.repository("owner/data").push(tmp_path / "data")
+        assert evidence.data_set_commit("owner/data") == commit
+        hub.repository("owner/data").push(tmp_path)
+        assert evidence.data_set_commit("owner/data", commit) == commit, "a commit cannot move"
+        assert evidence.data_set_commit("owner/data") != commit
+    point_client_at(monkeypatch, NOWHERE, tmp_path / "cache")
+    assert evidence.data_set_commit("owner/data") is None

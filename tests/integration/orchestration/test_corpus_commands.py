@@ -122,6 +122,8 @@ def test_a_look_changes_nothing(home, tmp_path):
     )
     assert "jsonl" in said and "1 files" in said and "5 documents read (all of them)" in said
     assert "left out: kind text, such as README.md" in said and "[s]" in said and "tokens (at four bytes" in said
+    named = type_in("corpus", "inspect", tmp_path / "in", "--option", "text_field=content", "--left-out")
+    assert "left out: README.md (kind text)" in named
     assert not home.root.exists()
     said = type_in("corpus", "inspect", file)
     assert "5 would be skipped: no text field" in said
