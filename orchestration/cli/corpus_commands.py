@@ -151,6 +151,36 @@ def import_copies(
     _import("texts-with-copies", folder, name, tokenizer, prefix_length, options)
 
 
+def trace(
+    text: Annotated[str | None, typer.Argument(help="Text to look for; without one it is read from stdin.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile, or name of a registered corpus.")] = None,
+    minimum: Annotated[int, typer.Option(help="Shortest stretch, in tokens.", min=2)] = 8,
+    form: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+) -> None:
+    """Find the longest stretches of a text that stand verbatim in the corpus: how often, and where first."""
+    import sys
+
+    from assets.corpus.trace import corpus_tokens, trace_text
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import load_profile
+    from assets.framework.stage import Scope
+    from corpus_stats.errors import CorpusError
+    from orchestration.cli.answers import write_answer
+
+    home = Home.locate()
+    scope = Scope(home, load_profile(profile, home))
+    given = text if text is not None else sys.stdin.read()
+    try:
+        with typer.progressbar(length=2 * corpus_tokens(scope), label="corpus", file=sys.stderr) as bar:
+            found = trace_text(scope, given, minimum, bar.update)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
+    if found.is_empty():
+        typer.echo(f"No stretch of {minimum} tokens of the text stands in the corpus {scope.profile.corpus_id}.")
+    else:
+        write_answer([found], form, None)
+
+
 def _import(
     release: str,
     folder: Path,
