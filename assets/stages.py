@@ -18,6 +18,7 @@ from assets.localization.patching import patching
 from assets.localization.perturbations import perturbations
 from assets.localization.score_card import localization_score_card
 from assets.memorization.offsets import recall_by_offset
+from assets.memorization.released import released_agreement
 from assets.memorization.stages import extractability, generations, scores
 from assets.training import training_steps
 
@@ -25,7 +26,7 @@ STAGES: tuple[Stage, ...] = (
     *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
-    *(extractability, recall_by_offset),
+    *(extractability, recall_by_offset, released_agreement),
     *(parameter_gradients, gradient_cosines, activation_gradients, patching, interventions, head_rarity),
     *(edits, edit_summaries, localization_score_card, harness_utility, trigger_analysis),
 )

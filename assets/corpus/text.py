@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from assets.corpus import evidence
-from assets.corpus.releases import RELEASED, read_released, released_content
+from assets.corpus.releases import RELEASED, counted_text, released_content
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.profile import CorpusSettings, Profile, settings_of
+from assets.framework.profile import CorpusSettings, Profile, roles_key, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ def reader_of(profile: Profile) -> Any:
 
 def corpus_source(profile: Profile) -> str:
     """Where the corpus comes from, paths resolved."""
-    return reader_of(profile).source if is_text(profile) else str(Path(profile.corpus.source).expanduser().resolve())
+    source = profile.corpus.source
+    if is_text(profile):
+        return str(reader_of(profile).source)
+    return source if profile.releases else str(Path(source).expanduser().resolve())
 
 
 def source_signature(scope: Scope) -> dict[str, Any]:
@@ -244,7 +247,7 @@ def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
 @stage(
     tables=("corpora", "documents", "skipped_documents"),
     reads=("tokenizers",),
-    settings=lambda profile: settings_of(profile.corpus),
+    settings=lambda profile: settings_of(profile.corpus) | roles_key(profile),
     outside=_corpora_evidence,
     earlier=_earlier_corpora,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
@@ -347,7 +350,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     if kind == RELEASED:
         from corpus_stats.importers.corpus_text import corpus_text_documents
 
-        documents = corpus_text_documents(read_released(scope), tokenizer.eos_token_id)
+        documents = corpus_text_documents(counted_text(scope), tokenizer.eos_token_id)
         return write_id_documents(documents, tokenizer, folder, settings.shard_tokens)
     return write_token_shards(reader_of(scope.profile), tokenizer, folder, settings.shard_tokens, advance)
 

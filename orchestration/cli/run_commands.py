@@ -22,19 +22,27 @@ ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart,
 def run(
     profile: ProfileOption = "",
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
+    size: Annotated[str, typer.Option(help="A smaller form of the profile, such as quick of paper.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds the files a profile would fetch, for work without a network.")
+    ] = None,
 ) -> None:
     """Materialize everything a profile asks for, then say in six lines what came out and where the report lies."""
     from assets.framework import progress
-    from assets.framework.profile import load_profile
+    from assets.framework.profile import default_profile, load_profile
     from assets.framework.stage import Scope
     from orchestration.run.interruption import Interruption
     from orchestration.run.progress_display import reporter
     from orchestration.run.runner import run_flow
+    from orchestration.sources.releases import provide_releases
 
+    profile = f"{profile or default_profile()}:{size}" if size else profile
     chosen = load_profile(profile or None)
     scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
+    for note in provide_releases(scope, data):
+        typer.echo(note, err=True)
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check, at_once=None)
     for note in outcome.notes:
         typer.echo(note, err=True)
