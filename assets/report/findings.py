@@ -115,6 +115,8 @@ def _trigger(frame: pl.DataFrame) -> str:
     if row["position_matched"] is None or row["excess_over_position"] is None:
         return "Not testable here: too few paragraphs to compare with."
     verdict = _direction(row["excess_lower"], row["excess_upper"], "rarer", "more common")
+    if row["token_p_value"] is not None and row["token_p_value"] > 0.05:
+        verdict = _direction(None, None, "rarer", "more common")
     return (
         f"In memorized paragraphs the token whose change costs most is {verdict} than tokens at the same positions elsewhere: "
         f"rarity percentile {row['rarity_percentile_mean']:.2f} against {row['position_matched']:.2f} "
@@ -124,20 +126,29 @@ def _trigger(frame: pl.DataFrame) -> str:
 
 def _heads(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
-    if row["spearman"] is None:
+    if row["spearman"] is None or row["family_p_value"] is None:
         return "Not testable here: too few paragraphs."
-    placebo = f"shuffled rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
+    placebo = f"with another text's rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
     summed = (
         f" Summed by rank, as in the paper, it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives "
-        f"{row['summed_uniform_null']:+.2f}."
+        f"{row['summed_uniform_null']:+.2f} and another text's rarity {row['summed_placebo'] or 0:+.2f}."
         if row["summed_by_rank"] is not None
         else ""
     )
     return (
         f"Head {row['head_ref']} looks at rare tokens most: Spearman {row['spearman']:+.2f} within paragraphs "
-        f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; {_small('q', row['q_value'])}); "
+        f"({_interval(row['family_lower'], row['family_upper'])} for the best of {row['head_count']}; {placebo}; "
+        f"{_best_of(row)}); "
         f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types.{summed}"
     )
+
+
+def _best_of(row: dict[str, Any]) -> str:
+    """p values of the head that was picked as the best: over clusters and over token types."""
+    by_type = (
+        "no test over token types" if row["token_q_value"] is None else f"q over token types {row['token_q_value']:.2g}"
+    )
+    return f"{_small('p', row['family_p_value'])} for the best, {by_type}"
 
 
 def _gradients(frame: pl.DataFrame) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -186,15 +185,6 @@ class ControlBasis:
             return False
         scaled = gram / np.sqrt(before[:, None] * before[None])
         return bool(np.linalg.eigvalsh(scaled).min() > _TINY)
-
-    def fit(self, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray) -> Any:
-        """statsmodels' least squares of [token] on [token, coefficient] and the controls, cluster-robust."""
-        from statsmodels.regression.linear_model import OLS
-
-        design = np.concatenate([columns, self.basis], axis=1)
-        if len(np.unique(cluster)) < 2:
-            return OLS(y, design).fit()
-        return OLS(y, design).fit(cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True)
 
     def coefficients(self, ys: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Least-squares coefficients of many designs at once (Frisch and Waugh).
