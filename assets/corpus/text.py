@@ -295,7 +295,8 @@ def _amount(scope: Scope) -> tuple[int, str]:
     kind = kind_of(scope.profile)
     if kind != PRETOKENIZED:
         return 0, "rows" if kind == ID_LINES else "documents"
-    return token_files_of(scope.profile.corpus).token_count, "tokens"
+    vocabulary = int(scope.read("tokenizers")["vocabulary_count"][0])
+    return token_files_of(scope.profile.corpus, vocabulary).token_count, "tokens"
 
 
 def token_files_of(settings: CorpusSettings, vocabulary_size: int | None = None) -> Any:

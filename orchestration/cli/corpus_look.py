@@ -90,8 +90,11 @@ def first_look(settings: CorpusSettings) -> tuple[str, dict[str, Any], str]:
     if kind == ID_LINES:
         row = _first_row(settings)
         return kind, options, f"{kind}, first row {row.name} of {len(row.ids):,} tokens"
-    files = token_files_of(settings, _vocabulary(settings.tokenizer))
-    documents = "" if files.lengths is None else f" in {len(files.lengths):,} documents by their index"
+    vocabulary = _vocabulary(settings.tokenizer)
+    files = token_files_of(settings, vocabulary)
+    guessed = vocabulary is None and files.layout == "raw" and "dtype" not in options
+    documents = f" (if they are {files.dtype.name})" if guessed else ""
+    documents += "" if files.lengths is None else f" in {len(files.lengths):,} documents by their index"
     layout = "" if files.layout == "raw" else f" ({files.layout}, {files.dtype.name})"
     return kind, options, f"token files with {files.token_count:,} tokens{documents}{layout}"
 

@@ -182,5 +182,11 @@ def test_texts_with_known_copies_become_a_ladder(home, tmp_path):
     scope = Scope(home, load_profile(str(profile), home))
     Executor(scope, str(profile), lambda: None).run(Step("corpus"))
     assert sorted(scope.read("paragraphs")["duplication_count"].to_list()) == [0, 0, 1, 1, 4, 4, 16, 16]
+    said = type_in("trace", f"zqx {texts[3][10:90]} zqx", "--profile", profile, "-f", "csv")
+    row = next(line for line in said.splitlines() if texts[3][15:85] in line).split(",")
+    assert row[1] == "1" and row[3] == "rep_1.jsonl:1"
+    assert "No stretch of 30 tokens" in type_in("trace", "z q x " * 40, "--profile", profile, "--minimum", 30)
+    assert "give a longer one" in refused("trace", "a", "--profile", profile)
+    assert "has not been read yet" in refused("trace", "some text", "--profile", "quickstart")
     ladder = scope.read("duplication_ladder").group_by("duplication_group").len().sort("duplication_group")
     assert dict(ladder.rows()) == {"held out": 2, "×1": 2, "×4": 2, "×16": 2}
