@@ -42,6 +42,7 @@ app.add_typer(corpus_commands.import_app, name="import")
 for command in (run_commands.run, run_commands.ui, run_commands.report, run_commands.doctor):
     app.command()(command)
 app.command(cls=query_command.SqlCommand)(query_command.query)
+app.command()(corpus_commands.trace)
 app.command()(edit_command.edit)
 app.command()(scan_command.scan)
 app.command()(housekeeping_commands.gc)
