@@ -28,7 +28,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--window-size=1500,1100"),
 )
 GROUPS = ("corpus", "training", "checkpoints", "memorization", "localization", "analysis", "marts", "report")
-WHERE = {"repositoryName": "__repository__", "repositoryLocationName": "orchestration.definitions"}
+WHERE = {"repositoryName": "__repository__", "repositoryLocationName": "rarecall"}
 LATEST = "{assetOrError(assetKey:{path:[%s]}){... on Asset{assetMaterializations(limit:1){timestamp runId}}}}"
 
 
