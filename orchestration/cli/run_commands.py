@@ -111,6 +111,12 @@ def report(
     redact: Annotated[
         bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
     ] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare", metavar="BEFORE AFTER", help="Write comparison.html about two checkpoints beside it."
+        ),
+    ] = None,
     has_findings: Annotated[
         bool, typer.Option("--findings", help="Print every finding, with its interval and null.")
     ] = False,
@@ -123,11 +129,25 @@ def report(
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
     print_answers(home, has_findings=has_findings)
     shown = home.report
-    if redact:
+    if compare:
+        shown = _write_comparison(home, *compare, redact)
+        print(f"compared  {shown}")
+    elif redact:
         shown = _write_redacted(home)
         print(f"redacted  {shown}")
     if open_browser:
         typer.launch(shown.as_uri())
+
+
+def _write_comparison(home: Home, before: str, after: str, is_redacted: bool) -> Path:
+    from assets.report.comparison import write_comparison
+    from orchestration.cli.query_command import require_known
+
+    for checkpoint_id in (before, after):
+        require_known(home, checkpoint_id, "")
+    target = home.report.with_name("comparison.html")
+    write_comparison(home, before, after, target, is_redacted)
+    return target
 
 
 def _write_redacted(home: Home) -> Path:

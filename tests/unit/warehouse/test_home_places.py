@@ -136,7 +136,6 @@ def test_what_a_killed_question_left_on_the_disk_is_found(tmp_path: Path) -> Non
     "words, streams, said",
     [
         (["query", "FROM range(3)", "-f", "csv"], {"stdout": "/dev/full"}, "standard output took no more"),
-        (["query", "-"], {"stdin": b"SELECT \xff"}, "standard input is not UTF-8"),
         (["query", b"SELECT \xff"], {}, "the query is not UTF-8"),
         (["ui", "--port", "99999"], {}, "65535"),
     ],
