@@ -158,11 +158,15 @@ class ReportSettings(Settings):
 
 
 class ClaimSettings(Settings):
-    """When an effect is too small to matter."""
+    """When an effect is too small to matter, and what counts as the papers' own model and corpus."""
 
     smallest_effects: dict[str, float] = Field(
         default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
     )
+    papers_weights: tuple[str, ...] = Field(
+        default=(), description="weights_sha256 of copies of GPT-Neo 125M on disk; the hub's id is known."
+    )
+    papers_corpus: str = Field(default="pile", description="Corpus id under which the Pile is registered.")
 
 
 class LocalizationSettings(Settings):
