@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assets.analysis.head_rarity import head_rarity
 from assets.analysis.triggers import trigger_analysis
-from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.checkpoints.stages import checkpoints, edited_checkpoints
 from assets.corpus.paragraphs import paragraphs
 from assets.corpus.text import corpora, tokenizers
 from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
@@ -18,6 +18,7 @@ from assets.localization.patching import patching
 from assets.localization.perturbations import perturbations
 from assets.localization.score_card import localization_score_card
 from assets.memorization.offsets import recall_by_offset
+from assets.memorization.released import released_agreement
 from assets.memorization.stages import extractability, generations, scores
 from assets.training import training_steps
 
@@ -25,7 +26,7 @@ STAGES: tuple[Stage, ...] = (
     *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
-    *(extractability, recall_by_offset),
+    *(extractability, recall_by_offset, released_agreement),
     *(parameter_gradients, gradient_cosines, activation_gradients, patching, interventions, head_rarity),
     *(edits, edit_summaries, localization_score_card, harness_utility, trigger_analysis),
 )

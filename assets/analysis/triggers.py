@@ -75,7 +75,8 @@ def _analyse(scope: Scope) -> Frames:
     from probes.claims.triggers import trigger_claims
     from probes.claims.verdicts import settle
     from probes.triggers.effect import trigger_effect
-    from probes.triggers.summaries import head_correlations, strongest_triggers
+    from probes.triggers.head_correlations import head_correlations
+    from probes.triggers.summaries import strongest_triggers
 
     rows, probes = trigger_rows(scope), scope.profile.probes
     effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
@@ -144,4 +145,5 @@ def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl
     return head_pointing(
         attention[chosen["place"].to_numpy()], em_drop, chosen["near_duplicate_cluster"].to_numpy(),
         seed=probes.seed, permutations=probes.permutations,
+        token_ids=model_stage.token_matrix(chosen)[:, : attention.shape[3]],
     )  # fmt: skip

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from assets.corpus.releases import RELEASED, read_released, released_content
+from assets.corpus import evidence
+from assets.corpus.releases import RELEASED, counted_text, released_content
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.profile import Profile, settings_of
+from assets.framework.profile import Profile, roles_key, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
-from warehouse.files import digest
 
 if TYPE_CHECKING:
     from corpus_stats.tokens.shards import TokenizedCorpus
+
+
+PYTHON = "python-installation"
 
 
 def kind_of(profile: Profile) -> str:
     """Kind of the profile's corpus: a reader's, token files, or a release."""
     from corpus_stats.readers import detect_kind
 
-    return profile.corpus.kind or detect_kind(profile.corpus.source)
+    return profile.corpus.kind or detect_kind(profile.corpus.source, **profile.corpus.options)
 
 
 def is_text(profile: Profile) -> bool:
     """Whether the corpus comes as text rather than as token ids."""
-    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.readers import ID_LINES, PRETOKENIZED
 
-    return kind_of(profile) not in (PRETOKENIZED, RELEASED)
+    return kind_of(profile) not in (PRETOKENIZED, ID_LINES, RELEASED)
 
 
 def reader_of(profile: Profile) -> Any:
@@ -47,34 +48,91 @@ def reader_of(profile: Profile) -> Any:
 
 def corpus_source(profile: Profile) -> str:
     """Where the corpus comes from, paths resolved."""
-    return reader_of(profile).source if is_text(profile) else str(Path(profile.corpus.source).expanduser().resolve())
+    source = profile.corpus.source
+    if is_text(profile):
+        return str(reader_of(profile).source)
+    return source if profile.releases else str(Path(source).expanduser().resolve())
 
 
 def source_signature(scope: Scope) -> dict[str, Any]:
-    """Cheap evidence that the source is unchanged: names, sizes and times of its files; content of an import."""
+    """Content of everything that is read of the source, and of the tokenizer where one is given."""
+    if kind_of(scope.profile) == RELEASED:
+        return {"released": released_content(scope), **_tokenizer_evidence(scope)}
+    source = corpus_source(scope.profile)
+    return {"source": source, "content": _source_content(scope, source), **_tokenizer_evidence(scope)}
+
+
+def _source_content(scope: Scope, source: str) -> str | None:
+    """Asked once per process: a run sees one corpus."""
+    key = (str(scope.home.root), scope.profile.corpus_id, source)
+    if key not in _contents:
+        files = [evidence.ReadFile(*file) for file in source_files(scope.profile)]
+        _contents[key] = evidence.content_of(scope.home, scope.profile.corpus_id, files) if files else None
+    return _contents[key]
+
+
+_contents: dict[tuple[str, str, str], str | None] = {}
+
+
+def forget_contents() -> None:
+    """Look at the source again in this process."""
+    _contents.clear()
+
+
+def source_files(profile: Profile) -> list[Any]:
+    """Files that are read of the source, by their name within it; none for what is no path."""
+    if is_text(profile):
+        return reader_of(profile).listing().files
+    from corpus_stats.readers.files import FileChoice, existing_path, list_files
+
+    options = profile.corpus.options
+    chosen = FileChoice(tuple(options.get("include", ())), tuple(options.get("exclude", ())), options.get("split"))
+    return list_files(existing_path(profile.corpus.source, "token"), chosen).files
+
+
+def _tokenizer_evidence(scope: Scope) -> dict[str, Any]:
+    source = scope.profile.corpus.tokenizer
+    return {} if source is None else {"tokenizer": _tokenizer_in(scope, source)}
+
+
+def _tokenizer_in(scope: Scope, source: str) -> str | None:
+    return evidence.tokenizer_content(scope.home, f"{scope.profile.corpus_id}.tokenizer", source)
+
+
+def _corpora_evidence(scope: Scope) -> dict[str, Any]:
+    """The source and the tokenizer, also one that was trained here: its files lie in the home for anybody to change."""
+    known = source_signature(scope)
+    return known if "tokenizer" in known else {**known, "tokenizer": _tokenizer_in(scope, tokenizer_source(scope))}
+
+
+def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
+    """What homes made before 0.3 hold about the source, where that saw all that is read and the tokenizer is as it was.
+
+    Their evidence was names, sizes and times of files without link targets, and nothing about the tokenizer.
+    """
+    if not _was_made_before(scope) or not _has_same_tokenizer(scope):
+        return None
     if kind_of(scope.profile) == RELEASED:
         return {"released": released_content(scope)}
     source = corpus_source(scope.profile)
-    return {"source": source, "files": files_signature(source)}
-
-
-@cache
-def files_signature(source: str) -> str | None:
-    """Digest over the files below a path; None for what is no path. Asked once per process: a run sees one corpus."""
-    root = Path(source)
-    if not root.exists():
+    if kind_of(scope.profile) != PYTHON and not evidence.signature_was_sound(Path(source)):
         return None
-    stats: list[tuple[str, int, int]] = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(set(subfolders) - {"site-packages", "dist-packages", "__pycache__"})
-        stats += [(f"{folder}/{n}", *_size_and_time(Path(folder, n))) for n in sorted(names)]
-    return digest(stats or [_size_and_time(root)])
+    return {"source": source, "files": evidence.files_signature(source)}
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    """Links that lead nowhere count as empty files."""
-    facts = path.lstat()
-    return facts.st_size, facts.st_mtime_ns
+def _was_made_before(scope: Scope) -> bool:
+    """Whether one of the two tables holds evidence of the old form."""
+    manifests = [scope.store(name).manifest(scope.profile.corpus_id) for name in ("tokenizers", "corpora")]
+    outside = [manifest.inputs.get("outside", {}) for manifest in manifests if manifest is not None]
+    return any("files" in facts or set(facts) == {"released"} for facts in outside)
+
+
+def _has_same_tokenizer(scope: Scope) -> bool:
+    """Whether the tokenizer that the record names is the one that would be loaded today."""
+    from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
+
+    facts = scope.read("tokenizers").row(0, named=True)
+    return tokenizer_sha256(load_tokenizer(facts["source"])) == facts["tokenizer_sha256"]
 
 
 def _tokenizer_settings(profile: Profile) -> dict[str, Any]:
@@ -103,6 +161,7 @@ def _local_tokenizer(scope: Scope) -> list[Path]:
     tables=("tokenizers",),
     settings=_tokenizer_settings,
     outside=source_signature,
+    earlier=_earlier_signature,
     artifacts=_local_tokenizer,
     group="corpus",
     kinds={"huggingface", "parquet"},
@@ -160,8 +219,9 @@ def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
 @stage(
     tables=("corpora", "documents", "skipped_documents"),
     reads=("tokenizers",),
-    settings=lambda profile: settings_of(profile.corpus),
-    outside=source_signature,
+    settings=lambda profile: settings_of(profile.corpus) | roles_key(profile),
+    outside=_corpora_evidence,
+    earlier=_earlier_signature,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
     checks={
         "corpora.tokens_equal_sum_of_documents": _tokens_add_up,
@@ -234,7 +294,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     if kind == RELEASED:
         from corpus_stats.importers.corpus_text import corpus_text_documents
 
-        documents = corpus_text_documents(read_released(scope), tokenizer.eos_token_id)
+        documents = corpus_text_documents(counted_text(scope), tokenizer.eos_token_id)
         return write_id_documents(documents, tokenizer, folder, settings.shard_tokens)
     return write_token_shards(reader_of(scope.profile), tokenizer, folder, settings.shard_tokens, advance)
 

@@ -83,7 +83,8 @@ def load_for_editing(scope: Scope) -> Any:
     from probes.checkpoints.load import load_model
 
     row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
-    return load_model(row["source"], row["revision"], device=scope.profile.probes.device)
+    device, beginning_id = scope.profile.probes.device, scope.beginning_id()
+    return load_model(row["source"], row["revision"], device=device, beginning_id=beginning_id)
 
 
 def _nothing() -> Frames:

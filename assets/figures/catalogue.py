@@ -1,6 +1,6 @@
 """All declared figures in the order of the report."""
 
-from assets.figures import axis, dynamics, edits, localization, memorization, series, triggers
+from assets.figures import axis, edits, localization, memorization, series, triggers
 
 FIGURES = (
     *memorization.FIGURES,
@@ -9,5 +9,7 @@ FIGURES = (
     *axis.FIGURES,
     *edits.FIGURES,
     *series.FIGURES,
-    *dynamics.FIGURES,
 )
+
+HERO = series.FIGURES[0]
+"""The figure beside the headline of the report."""

@@ -16,7 +16,9 @@ def edit_distribution(frame: pl.DataFrame, *panels: Any) -> None:
     for ax, (name, title) in zip(panels, _SETS.items(), strict=True):
         rows = frame.filter(pl.col("evaluation_set") == name)
         draw_selections(ax, rows)
-        ax.set(title=title, ylabel="exact match [tokens]")
+        ax.set(title=title, ylim=(-1.5, 51.5) if rows["exact_match"].max() == 50 else (-0.5, None))
+        ax.tick_params("x", rotation=90)
+    panels[0].set_ylabel("exact match [tokens]")
 
 
 def draw_selections(ax: Any, rows: pl.DataFrame) -> None:
@@ -39,7 +41,8 @@ def edit_front(frame: pl.DataFrame, *panels: Any) -> None:
             rows = of_objective.filter(pl.col("selection") == name).sort("step")
             style = {"color": CATEGORIES[place % len(CATEGORIES)], "marker": MARKERS[place % len(MARKERS)]}
             ax.plot(rows["target_exact_match"], rows["control_exact_match"], label=name, **style)
-        ax.set(title=objective, xlabel="exact match of targets [tokens]", ylabel="of controls [tokens]")
+        ax.set(title=objective, xlabel="targets [tokens]")
+    panels[0].set_ylabel("controls [tokens]")
     legend(panels[0], 3)
 
 
@@ -53,9 +56,11 @@ def noise_strength(frame: pl.DataFrame, *panels: Any) -> None:
             ax.plot(line["strength"], line["exact_match_mean"], color=GROUPS[group], linewidth=0.8, alpha=0.6)
         null = rows.filter(pl.col("region") == "random")
         ax.plot(null["strength"], null["exact_match_mean"], "s--", color=NULL, label="as many random weights")
-        bars(ax, null["strength"], null, NULL)
-        ax.set(title={"MP": "memorized", "NMP": "not memorized"}[group], ylabel="exact match [tokens]")
-    panels[-1].set_xlabel("noise [standard deviations of the weight]")
+        bars(ax, null["strength"], null, NULL, bounds=(0, None))
+        ax.set(
+            title={"MP": "memorized", "NMP": "not memorized"}[group], xlabel="noise [SD of the weight]", ylim=(0, None)
+        )
+    panels[0].set_ylabel("exact match [tokens]")
     legend(panels[0])
 
 
@@ -69,7 +74,6 @@ FIGURES: tuple[FigureSpec, ...] = (
         "figure_edit_distribution",
         edit_distribution,
         panels=3,
-        height=1.9,
         missing=_MISSING,
     ),
     FigureSpec(
@@ -81,7 +85,6 @@ FIGURES: tuple[FigureSpec, ...] = (
         "figure_edit_front",
         edit_front,
         panels=2,
-        height=2.4,
         missing=_MISSING,
     ),
     FigureSpec(
@@ -93,7 +96,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "figure_noise_strength",
         noise_strength,
         panels=2,
-        height=2.2,
+        is_further=True,
         missing=_MISSING,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
 import json
 import re
@@ -63,7 +64,16 @@ def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
     """Hash over everything a drawing depends on: the rows, and the code that draws them."""
     rows = io.BytesIO()
     frame.write_ipc(rows)
-    return digest([spec.name, spec.panels, spec.height, hashlib.sha256(rows.getvalue()).hexdigest(), drawing_code()])
+    return digest(
+        [
+            spec.name,
+            spec.panels,
+            spec.height,
+            spec.is_beside,
+            hashlib.sha256(rows.getvalue()).hexdigest(),
+            drawing_code(),
+        ]
+    )
 
 
 def _drawn_from(home: Home) -> dict[str, Any]:
@@ -92,13 +102,17 @@ def omissions(home: Home) -> dict[str, str]:
     return dict(json.loads(note.read_text(encoding="utf-8"))["omitted"]) if note.exists() else {}
 
 
-def inline_svg(home: Home, spec: FigureSpec) -> str:
-    """The figure as an SVG element for HTML: no prolog, ids of its own, colours of the page's theme."""
+def inline_svg(home: Home, spec: FigureSpec, alternative: str = "") -> str:
+    """The figure as an SVG element for HTML: no prolog, ids of its own, colours of the page's theme.
+
+    `alternative` is what is read aloud in its place; the title of the figure where there is none.
+    """
     text = (folder(home) / f"{spec.name}.svg").read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{spec.name}-", text)
-    label = f'role="img" aria-labelledby="title-{spec.name}"'
+    said = html.escape(alternative or spec.title, quote=True)
+    label = f'role="img" aria-label="{said}"'
     head = re.sub(r' (?:width|height|version|xmlns(?::xlink)?)="[^"]*"', "", text[: text.index(">")])
     return with_variables(f"{head} {label}{text[text.index('>') :]}")
 

@@ -71,7 +71,7 @@ def draw_short_circuit(ax: Any, rows: pl.DataFrame) -> None:
     ax.plot(blocks["layer"], blocks["recital_loss_share"], "o-", color=GROUPS["MP"], label="recital lost")
     ax.plot(blocks["layer"], blocks["null_value"], "--", color=NULL, label="null of selectivity")
     ax.plot(blocks["layer"], blocks["utility_drop_share"], "s-", color=GROUPS["NMP"], label="utility lost")
-    bars(ax, blocks["layer"], blocks, NULL)
+    bars(ax, blocks["layer"], blocks, NULL, bounds=(-1, 1))
     for collapsed, face, note in ((True, "none", " (collapsed)"), (False, ALL, "")):
         some = blocks.filter(pl.col("is_collapsed") == collapsed)
         if some.height:
@@ -97,6 +97,7 @@ FIGURES = (
         "labels dealt at random; dashed: even over layers.",
         "figure_gradient",
         gradient_by_layer,
+        is_further=True,
     ),
     FigureSpec(
         "short_circuit",
@@ -117,5 +118,7 @@ FIGURES = (
         gradient_by_component,
         panels=3,
         height=1.7,
+        is_beside=False,
+        is_further=True,
     ),
 )

@@ -38,11 +38,13 @@ def rarity_by_bin(frame: pl.DataFrame, *panels: Any) -> None:
         bars(ax, x, rows, OTHER)
         ax.plot(x, rows["surprisal_bits_mean"], "o", color=OTHER, label="measured")
         ax.plot(x, rows["placebo_bits"], "x", color=NULL, label="bins dealt at random")
-        names = [f"{name}\n(n = {count})" for name, count in rows.select("em_bin", "cluster_count").iter_rows()]
+        names = [f"{name}\nn={count}" for name, count in rows.select("em_bin", "cluster_count").iter_rows()]
         ax.set_xticks(x, names)
-        ax.set(title=part, ylabel="surprisal [bits]", xlim=(-0.5, max(x, default=0) + 0.5))
+        ax.set(
+            title=part, ylabel="surprisal [bits]" if part == "prefix" else None, xlim=(-0.5, max(x, default=0) + 0.5)
+        )
         ax.margins(y=0.15)
-    panels[-1].set_xlabel("exact match [tokens]")
+        ax.set_xlabel("exact match [tokens]")
     legend(panels[0], 2)
 
 
@@ -86,6 +88,7 @@ FIGURES = (
         "show if copies did not matter.",
         "finding_duplication",
         memorization_by_duplication,
+        is_further=True,
     ),
     FigureSpec(
         "recital_by_offset",
@@ -104,6 +107,6 @@ FIGURES = (
         "figure_rarity",
         rarity_by_bin,
         panels=2,
-        height=2.2,
+        is_further=True,
     ),
 )

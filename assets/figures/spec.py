@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 import sql
+from assets.figures.style import HEIGHT_INCHES
 from warehouse.catalog.queries import query
 from warehouse.home import Home
 
@@ -35,9 +36,11 @@ class FigureSpec:
         caption: what is drawn, the interval and the null, for a reader who sees only this figure.
         query: name of its SELECT in sql/adhoc; `$checkpoint_id` is bound.
         draw: draws the query's rows on the panels; raises NothingToShowError with a sentence.
-        panels: panels below each other.
-        height: inches of one panel.
+        panels: panels beside each other.
+        height: inches of the figure; of one panel where they stand below each other.
+        is_beside: whether panels stand beside each other.
         missing: sentence in place of the figure when the query has no rows.
+        is_further: folded away in the report, for whoever asks for more.
     """
 
     name: str
@@ -47,8 +50,10 @@ class FigureSpec:
     query: str
     draw: Callable[..., None]
     panels: int = 1
-    height: float = 2.9
+    height: float = HEIGHT_INCHES
+    is_beside: bool = True
     missing: str = "nothing has been measured for it yet."
+    is_further: bool = False
 
     def frame(self, home: Home, checkpoint_id: str) -> pl.DataFrame:
         """Rows of the figure's query."""
@@ -66,6 +71,6 @@ def drawn(spec: FigureSpec, frame: pl.DataFrame) -> Any:
 
     if frame.is_empty():
         raise NothingToShowError(spec.missing)
-    figure, panels = panel_row(spec.panels, spec.height)
+    figure, panels = panel_row(spec.panels, spec.height, spec.is_beside)
     spec.draw(frame, *panels)
     return figure

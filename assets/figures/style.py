@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-WIDTH_INCHES = 4.7
-"""Every figure is this wide: 10 pt type is then about 10 px on a phone of 390 px, and larger on a desk."""
+WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.3
+"""Every figure is this wide, and this high unless it says so: 10 pt type is then about 10 px on a phone of 390 px."""
 
 INK, SOFT, PAPER, NULL = "#1c1c1d", "#6a6a6b", "#fdfdfc", "#8a8a8b"
 BAND = "#c9c9ca"
@@ -63,12 +63,13 @@ def themed(salt: str) -> Iterator[None]:
         yield
 
 
-def panel_row(panels: int, height: float) -> tuple[Any, list[Any]]:
-    """A figure of the one width with panels below each other; `height` in inches is that of each panel."""
+def panel_row(panels: int, height: float, is_beside: bool = True) -> tuple[Any, list[Any]]:
+    """A figure of the one width; `height` [inches]: of the figure, or of each of the panels below each other."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_INCHES, height * panels), layout="constrained")
-    return figure, list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+    rows, columns = (1, panels) if is_beside else (panels, 1)
+    figure = Figure(figsize=(WIDTH_INCHES, height * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def css_variables(theme: str) -> str:
@@ -82,15 +83,36 @@ def with_variables(svg: str) -> str:
     return re.sub("|".join(_DARK), lambda match: f"var(--fig-{match[0][1:]})", svg)
 
 
-def band(ax: Any, x: Any, rows: pl.DataFrame, color: str, lower: str = "lower", upper: str = "upper") -> None:
-    """Shade the interval where there is one; positions without stay open."""
-    low, high = rows[lower].cast(pl.Float64).fill_null(float("nan")), rows[upper].cast(pl.Float64)
-    ax.fill_between(list(x), low, high.fill_null(float("nan")), color=color, alpha=0.18, linewidth=0)
+Bounds = tuple[float | None, float | None]
+"""What a quantity can be at least and at most; intervals of a normal or t distribution know nothing of it."""
 
 
-def bars(ax: Any, x: Any, rows: pl.DataFrame, color: str, lower: str = "lower", upper: str = "upper") -> None:
-    """Intervals as vertical lines; rows without an interval get none."""
-    kept = pl.DataFrame({"x": list(x), "low": rows[lower], "high": rows[upper]}).drop_nulls()
+def band(
+    ax: Any,
+    x: Any,
+    rows: pl.DataFrame,
+    color: str,
+    lower: str = "lower",
+    upper: str = "upper",
+    bounds: Bounds = (None, None),
+) -> None:
+    """Shade the interval where there is one, cut at the bounds; positions without stay open."""
+    low, high = (rows[name].cast(pl.Float64).clip(*bounds).fill_null(float("nan")) for name in (lower, upper))
+    ax.fill_between(list(x), low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def bars(
+    ax: Any,
+    x: Any,
+    rows: pl.DataFrame,
+    color: str,
+    lower: str = "lower",
+    upper: str = "upper",
+    bounds: Bounds = (None, None),
+) -> None:
+    """Intervals as vertical lines, cut at the bounds; rows without an interval get none."""
+    low, high = (rows[name].cast(pl.Float64).clip(*bounds) for name in (lower, upper))
+    kept = pl.DataFrame({"x": list(x), "low": low, "high": high}).drop_nulls()
     ax.vlines(kept["x"], kept["low"], kept["high"], color=color, linewidth=1.6)
 
 

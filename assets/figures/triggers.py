@@ -10,6 +10,7 @@ from assets.figures.style import (
     GROUPS,
     INK,
     LABELS,
+    MEMORIZED,
     NULL,
     OTHER,
     NothingToShowError,
@@ -17,7 +18,6 @@ from assets.figures.style import (
     bars,
     legend,
     name_ticks,
-    ordered,
 )
 
 
@@ -29,7 +29,7 @@ def em_drop_by_position(frame: pl.DataFrame, ax: Any) -> None:
             continue
         color, count = GROUPS[memorized], rows["cluster_count"].to_list()[0]
         ax.plot(rows["position"], rows["em_drop_mean"], style, color=color, label=f"{LABELS[memorized]} (n = {count})")
-        band(ax, rows["position"], rows, color)
+        band(ax, rows["position"], rows, color, bounds=(0, None))
         ax.plot(rows["position"], rows["flat_null"], ":", color=color, linewidth=1)
     ax.set(xlabel="changed prefix position", ylabel="EM drop [tokens]")
     legend(ax, 2)
@@ -40,14 +40,19 @@ def em_drop_by_rarity(frame: pl.DataFrame, *panels: Any) -> None:
     for ax, memorized in zip(panels, (True, False), strict=True):
         rows = frame.filter(pl.col("is_memorized") == memorized)
         x = rows["rarity_fifth"] + 1
-        bars(ax, x, rows, GROUPS[memorized])
+        bars(ax, x, rows, GROUPS[memorized], bounds=(0, None))
         ax.plot(x, rows["em_drop_mean"], "o", color=GROUPS[memorized], label="measured")
         ax.plot(x, rows["position_matched_em_drop"], "_", markersize=16, color=INK, label="position alone")
         ax.plot(x, rows["placebo_em_drop"], "x", color=NULL, label="shuffled rarity")
-        ax.set(title=LABELS[memorized], ylabel="EM drop [tokens]", xticks=range(1, 6))
+        ax.set(
+            title=LABELS[memorized],
+            ylabel="EM drop [tokens]" if memorized else None,
+            xticks=range(1, 6),
+            ylim=(0, None),
+        )
         if rows.is_empty():
             ax.text(0.5, 0.5, "none", ha="center", transform=ax.transAxes)
-    panels[-1].set_xlabel("rarity within the prefix (5 = rarest fifth)")
+        ax.set_xlabel("fifth of rarity (5 = rarest)")
     legend(panels[-1], 3)
 
 
@@ -74,35 +79,71 @@ def draw_head_ranking(ax: Any, rows: pl.DataFrame) -> None:
     ax.set(ylabel="Spearman(attention, rarity)")
 
 
-def attention_against_rarity(frame: pl.DataFrame, *panels: Any) -> None:
-    """All heads by their correlation with rarity beside the placebo band; the paper's construction below."""
+def attention_against_rarity(frame: pl.DataFrame, ax: Any) -> None:
+    """All heads by their correlation with rarity within paragraphs, beside the placebo band."""
     columns = ("estimate", "lower", "upper", "placebo_lower", "placebo_upper")
     names = {f"spearman_{column}".removesuffix("_estimate"): column for column in columns}
-    draw_head_ranking(panels[0], frame.select("layer", "head", *names).rename(names))
-    panels[0].set_title("within paragraphs")
-    panels[0].legend()
+    draw_head_ranking(ax, frame.select("layer", "head", *names).rename(names))
+    ax.set_xlabel("head (layer.head)")
+    legend(ax, 2)
+
+
+def attention_summed_by_rank(frame: pl.DataFrame, ax: Any) -> None:
+    """The construction of the paper, with what uniform attention gives under it."""
     rows = frame.filter(pl.col("summed_by_rank").is_not_null()).sort("summed_by_rank", descending=True)
-    x, ax = list(range(rows.height)), panels[1]
+    if rows.is_empty():
+        raise NothingToShowError("too few paragraphs for a correlation per head.")
+    x = list(range(rows.height))
     ax.plot(x, rows["summed_by_rank"], "o", color=OTHER, markersize=4, label="measured")
     ax.plot(x, rows["summed_uniform_null"], "--", color=NULL, label="uniform attention")
     name_ticks(ax, rows["head_ref"].to_list())
-    ax.set(
-        title="summed by rank, as in the paper", xlabel="layer.head", ylabel="Pearson(sum, rank)", ylim=(-1.05, 1.05)
-    )
-    ax.legend()
+    ax.set(xlabel="head (layer.head)", ylabel="Pearson(sum, rank)", ylim=(-1.05, 1.05))
+    legend(ax, 2)
 
 
 def attention_by_rank(frame: pl.DataFrame, ax: Any) -> None:
-    """Mean attention by rarity rank, one line per head, with the uniform null."""
-    layers = sorted(frame["layer"].unique())
-    colors = dict(zip(layers, ordered(len(layers)), strict=True))
-    for (layer, head), rows in frame.group_by("layer", "head", maintain_order=True):
-        name = f"layer {layer!s}" if head == 0 and layer in (layers[0], layers[-1]) else None
-        ax.plot(rows["prefix_rarity_rank"], rows["attention_mean"], color=colors[layer], linewidth=1, label=name)
-    null = frame.group_by("prefix_rarity_rank").agg(pl.col("uniform_null").mean()).sort("prefix_rarity_rank")
-    ax.plot(null["prefix_rarity_rank"], null["uniform_null"], "--", color=INK, label="uniform attention")
-    ax.set(xlabel="rarity rank within the prefix (0 = rarest)", ylabel="mean attention", yscale="log")
-    legend(ax, 3)
+    """Attention by tenth of rarity, in even shares: the head that leans to rare tokens most, and the others."""
+    tenths = by_tenth(frame)
+    top = rarest_head(tenths)
+    share = pl.col("times_even")
+    rest = tenths.filter(pl.col("head_ref") != top).group_by("tenth")
+    others = rest.agg(low=share.quantile(0.1), middle=share.median(), high=share.quantile(0.9)).sort("tenth")
+    own = tenths.filter(head_ref=top).sort("tenth")
+    ax.axhline(1, color=INK, linestyle="--", linewidth=1, label="attention spread evenly")
+    if others.height:
+        ax.fill_between(
+            others["tenth"],
+            others["low"],
+            others["high"],
+            color=BAND,
+            alpha=0.6,
+            linewidth=0,
+            label="eight in ten others",
+        )
+        ax.plot(others["tenth"], others["middle"], color=NULL, label="median of the others")
+    ax.plot(own["tenth"], own["times_even"], "o-", color=MEMORIZED, label=f"head {top}")
+    ax.set(
+        xlabel="tenth of rarity (1 = rarest tokens)",
+        ylabel="attention, times the even share",
+        ylim=(0, None),
+        xticks=range(1, 11),
+    )
+    legend(ax, 2)
+
+
+def by_tenth(frame: pl.DataFrame) -> pl.DataFrame:
+    """Mean attention over the even share, per head and tenth of rarity rank: head_ref, tenth, times_even."""
+    width = (pl.col("prefix_rarity_rank").max() + 1) / 10
+    return frame.group_by(
+        pl.format("{}.{}", "layer", "head").alias("head_ref"),
+        tenth=(pl.col("prefix_rarity_rank") / width).floor().cast(pl.Int32) + 1,
+    ).agg(times_even=pl.col("attention_mean").mean() / pl.col("uniform_null").mean())
+
+
+def rarest_head(tenths: pl.DataFrame) -> str:
+    """The head with most attention on the rarest fifth of tokens."""
+    rare = tenths.filter(pl.col("tenth") <= 2).group_by("head_ref").agg(pl.col("times_even").mean())
+    return str(rare.sort("times_even", "head_ref", descending=[True, False])["head_ref"][0])
 
 
 FIGURES = (
@@ -124,27 +165,33 @@ FIGURES = (
         "figure_em_drop_rarity",
         em_drop_by_rarity,
         panels=2,
-        height=2.1,
     ),
     FigureSpec(
         "attention_against_rarity",
         "triggers",
         "Attention against rarity, every head",
-        "Above: Spearman correlation within paragraphs, 95 % interval over clusters; grey band: rarity shuffled. "
-        "Below: the construction of Stoehr et al. 2024 (negative = looks at rare tokens), and what uniform attention "
-        "gives under it.",
+        "Spearman correlation of attention and rarity within paragraphs, 95 % interval over clusters (above 0: looks "
+        "at rare tokens). Grey band: rarity shuffled within each paragraph.",
         "figure_attention",
         attention_against_rarity,
-        panels=2,
-        height=2.5,
     ),
     FigureSpec(
         "attention_by_rank",
         "triggers",
         "Attention by rarity rank",
-        "Mean attention of each head on the tokens of each rarity rank; one line per head, strong colour = high layer. "
-        "Dashed: attention spread evenly.",
+        "Mean attention on the rarest tenth of a prefix's tokens, the next, and so on, divided by what each would get "
+        "if attention were spread evenly (dashed). Orange: the head with most on the rarest fifth; grey: the others.",
         "figure_attention_rank",
         attention_by_rank,
+    ),
+    FigureSpec(
+        "attention_summed_by_rank",
+        "triggers",
+        "Attention summed by rarity rank, as in the paper",
+        "The construction of Stoehr et al. 2024 (negative = looks at rare tokens), and what uniform attention gives "
+        "under it (dashed): the number alone is no evidence.",
+        "figure_attention",
+        attention_summed_by_rank,
+        is_further=True,
     ),
 )

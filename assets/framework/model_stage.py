@@ -7,19 +7,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assets.framework.profile import Profile, settings_named
+from assets.framework.profile import Profile, roles_key, settings_named
 from assets.framework.stage import Scope
-
-"""Non-memorized: exact match at most a fifth of the continuation (0-10 of 50; Stoehr et al. 2024, section 3)."""
 
 
 def load_scoped_model(scope: Scope, **options: Any) -> Any:
     """The scope's checkpoint as a transformers model in eval mode."""
     from probes.checkpoints.load import load_model
 
-    row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
-    probes = scope.profile.probes
-    return load_model(row["source"], row["revision"], **{"device": probes.device, "dtype": probes.dtype, **options})
+    row, probes = scope.read("checkpoints", ["source", "revision"]).row(0, named=True), scope.profile.probes
+    known = {"device": probes.device, "dtype": probes.dtype, "beginning_id": scope.beginning_id()}
+    return load_model(row["source"], row["revision"], **{**known, **options})
 
 
 def lazy_model(scope: Scope, **options: Any) -> Callable[[], Any]:
@@ -31,7 +29,7 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
     window = {"prefix_length": profile.paragraphs.prefix_length}
     kept = {"device", "dtype", "batch_size", "shard_size", *names}
-    return window | settings_named(profile.probes, kept)
+    return window | settings_named(profile.probes, kept) | roles_key(profile)
 
 
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:

@@ -54,6 +54,13 @@ class Scope:
         manifest = self.store(table).manifest(self.partition(table))
         return manifest.content_sha256 if manifest else None
 
+    def beginning_id(self) -> int | None:
+        """Token that stands before every paragraph the scope's checkpoint reads; None for none."""
+        if self.content("vocabularies") is None:  # measured before there was a choice, which was none
+            return None
+        found = self.read("vocabularies", ["beginning_id"])["beginning_id"][0]
+        return None if found is None else int(found)
+
     def corpus_folder(self) -> Path:
         """Tokenizer and token shards."""
         return self.home.corpus_folder(self.profile.corpus_id)
@@ -86,6 +93,8 @@ class Stage:
         reads: upstream tables, which enter its key by their content.
         settings: what of the profile its rows depend on, as JSON for the key.
         outside: evidence about inputs outside the warehouse.
+        earlier: the evidence that an earlier version would take today, or None where it did not see all that is read.
+            Tables made from exactly that are current and get today's evidence in their manifests.
         artifacts: files made beside the tables; a missing one makes the stage run again.
         checks: `table.label` → function that names violating rows before they count.
         takes_apart: whether it looks into attention heads and weights; such a stage gives no rows for a family that
@@ -104,6 +113,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     settings: Callable[[Profile], dict[str, Any]] = _nothing
     outside: Callable[[Scope], dict[str, Any]] = _nothing
+    earlier: Callable[[Scope], dict[str, Any] | None] | None = None
     artifacts: Callable[[Scope], list[Path]] = _no_files
     checks: dict[str, Check] = field(default_factory=dict)
     takes_apart: bool = False
@@ -176,6 +186,9 @@ class Stage:
         upstream = {name: scope.content(name) for name in self.reads}
         foreign = self._foreign_family(scope)  # once there is an adapter, the stage runs
         outside = self.outside(scope) | ({} if foreign is None else {"no_adapter_for": foreign})
+        # Of what reads no beginning, keys are what they were before there was a choice.
+        beginning = scope.beginning_id() if "checkpoints" in self.reads else None
+        outside |= {} if beginning is None else {"beginning_of_sequence": beginning}
         return {"upstream": upstream, "settings": self.settings(scope.profile), "outside": outside}
 
     def is_current(self, scope: Scope) -> bool:
@@ -183,8 +196,22 @@ class Stage:
         if any(scope.content(name) is None for name in self.reads):
             return False
         inputs = self.inputs(scope)
-        done = all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
+        done = self._is_made_from(scope, inputs) or self._is_adopted(scope, inputs)
         return done and all(path.exists() for path in self.artifacts(scope))
+
+    def _is_made_from(self, scope: Scope, inputs: dict[str, Any]) -> bool:
+        return all(scope.store(name).is_current(scope.partition(name), inputs) for name in self.tables)
+
+    def _is_adopted(self, scope: Scope, inputs: dict[str, Any]) -> bool:
+        """Whether the tables were made from the same inputs by an earlier version, which saw less of them."""
+        if self.earlier is None or any(scope.content(name) is None for name in self.tables):
+            return False
+        outside = self.earlier(scope)
+        if outside is None or not self._is_made_from(scope, {**inputs, "outside": outside}):
+            return False
+        for name in self.tables:
+            scope.store(name).adopt(scope.partition(name), inputs)
+        return True
 
 
 _MAKERS: dict[str, Stage] = {}

@@ -28,7 +28,7 @@ def _replacement_differs(_: Scope, frames: Frames) -> list[str]:
 
 @stage(
     tables=("perturbations", "minimal_perturbations"),
-    reads=("checkpoints", "paragraphs", "scores", "generations", "unigrams"),
+    reads=("checkpoints", "vocabularies", "paragraphs", "scores", "generations", "unigrams"),
     settings=_settings,
     spreads=True,
     checks={"perturbations.replacement_differs_from_original": _replacement_differs},
@@ -66,11 +66,12 @@ def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> 
 
     probes, prefix = scope.profile.probes, scope.profile.paragraphs.prefix_length
     ids, reference = model_stage.token_matrix(rows), reference_ids(scope, rows)
+    undrawn = scope.read("vocabularies", ["undrawn_ids"])["undrawn_ids"][0].to_list()
     main = next(iter(probes.perturbation_draws))
     frames = [
         sweep(
             model, ids, reference, positions=range(1, prefix), policy=policy, draws=draws,
-            seed=probes.seed, prefix_length=prefix, token_counts=counts,
+            seed=probes.seed, prefix_length=prefix, token_counts=counts, excluded_ids=undrawn,
         ).with_columns(is_main_policy=pl.lit(policy == main))
         for policy, draws in probes.perturbation_draws.items()
     ]  # fmt: skip

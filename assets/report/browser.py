@@ -2,7 +2,8 @@
 
 Arrays are base64 of little-endian integers, because JSON numbers would take five times the room:
 `t` token index (uint32), `n` NLL in thousandths of a nat (uint16), `d` EM drop in hundredths of a token
-(int16, −32768 = not perturbed), `a` attention as 255·√weight, head after head (uint8), `g` generated token index.
+(int16, −32768 = not perturbed), `e` change of NLL in thousandths of a nat (likewise),
+`a` attention as 255·√weight, head after head (uint8), `g` generated token index.
 """
 
 from __future__ import annotations
@@ -48,11 +49,14 @@ def browser_data(home: Home, checkpoint_id: str, limit: int, is_redacted: bool) 
         drop = drops.get((name,))
         packed = {
             "n": _nll(nll.get(name)),
-            "d": _drops(drop, row["prefix_length"]) if drop is not None else None,
+            "d": _packed(drop, "em_drop", 100, row["prefix_length"]),
+            "e": _packed(drop, "delta_nll_nats", 1000, row["prefix_length"]),
             "a": attention.get(name),
         }
         paragraphs.append({**_facts(row, is_redacted), **tokens.of(row), **packed})
-    return {"heads": heads, **tokens.vocabulary(), "paragraphs": paragraphs}
+    names = [f"{layer}.{head}" for layer, head in heads.select("layer", "head").iter_rows()]
+    leans = [None if value is None else round(value, 3) for value in heads["spearman"]]
+    return {"heads": names, "leans": leans, **tokens.vocabulary(), "paragraphs": paragraphs}
 
 
 def as_script(data: dict[str, Any]) -> str:
@@ -134,19 +138,25 @@ def _nll(values: list[float] | None) -> str | None:
     return None if values is None else pack(np.clip(np.round(np.array(values) * 1000), 0, 65535), "u2")
 
 
-def _drops(rows: pl.DataFrame, prefix_length: int) -> str:
-    drops = np.full(prefix_length, NOT_PERTURBED)
-    drops[rows["position"].to_numpy()] = np.round(rows["em_drop"].to_numpy() * 100)
-    return pack(drops, "i2")
+def _packed(rows: pl.DataFrame | None, column: str, scale: int, prefix_length: int) -> str | None:
+    """What replacing each prefix token did, as whole numbers after scaling; None where nothing was tried."""
+    if rows is None:
+        return None
+    values = np.full(prefix_length, NOT_PERTURBED)
+    scaled = np.round(rows[column].cast(pl.Float64).fill_null(0.0).to_numpy() * scale)
+    values[rows["position"].to_numpy()] = np.clip(scaled, NOT_PERTURBED + 1, -NOT_PERTURBED - 1)
+    return pack(values, "i2")
 
 
-def _attention(home: Home, checkpoint_id: str, kept: pl.DataFrame, width: int) -> tuple[list[str], dict[str, str]]:
-    """Names of the heads that fit, and per paragraph their attention, [head, prefix position], packed."""
+def _attention(home: Home, checkpoint_id: str, kept: pl.DataFrame, width: int) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The heads that fit, and per paragraph their attention, [head, prefix position], packed."""
     most = max(1, ATTENTION_BYTES // max(1, kept.height * width))
-    heads = _ask(home, "browser_heads", checkpoint_id).head(most).select("layer", "head").sort("layer", "head")
-    rows = _of(home, "browser_attention", checkpoint_id, kept).join(heads, on=["layer", "head"], how="semi")
+    heads = _ask(home, "browser_heads", checkpoint_id).head(most).sort("layer", "head")
+    rows = _of(home, "browser_attention", checkpoint_id, kept).join(
+        heads.select("layer", "head"), on=["layer", "head"], how="semi"
+    )
     packed = {}
     for name, some in rows.sort("layer", "head").group_by("paragraph_id", maintain_order=True):
         weights = np.vstack(some["attention"].to_list())
         packed[str(name[0])] = pack(np.round(255 * np.sqrt(np.clip(weights, 0, 1))), "u1")
-    return [f"{layer}.{head}" for layer, head in heads.iter_rows()], packed
+    return heads, packed

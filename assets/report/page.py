@@ -5,28 +5,48 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections import Counter
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import sql
-from assets.figures.catalogue import FIGURES
+from assets.figures.catalogue import FIGURES, HERO
 from assets.figures.files import folder, inline_svg
-from assets.figures.spec import SECTIONS, FigureSpec
+from assets.figures.spec import SECTIONS, FigureSpec, Section
 from assets.figures.style import css_variables
+from assets.figures.words import answer_of
 from assets.framework.profile import ReportSettings
+from assets.report import claims as of_papers
 from assets.report.browser import as_script, browser_data, shown_token
-from assets.report.findings import Finding, findings
+from assets.report.drawings import multiples
+from assets.report.headline import headline
 from assets.report.provenance import tables_of, versions
 from warehouse.catalog.queries import mapping, query
 from warehouse.home import Home
 
-_VERDICTS = ("supported", "contradicted", "no effect of interest", "undecided", "not testable here")
 _NOT_DRAWN = "it has not been drawn since it was declared; `rarecall run` draws it."
 
 
-def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings) -> str:
+class Drawn(NamedTuple):
+    """A figure of the page: its declaration, its SVG, and its answer in words."""
+
+    spec: FigureSpec
+    image: str
+    answer: str
+
+
+class FigureSection(NamedTuple):
+    """Figures of one section: those shown, those folded away, and those left out with the reason."""
+
+    title: str
+    main: list[Drawn]
+    further: list[Drawn]
+    left_out: list[tuple[FigureSpec, str]]
+
+
+def render(
+    home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings, compared_with: str = ""
+) -> str:
     """The report about a checkpoint.
 
     Args:
@@ -34,43 +54,50 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
         checkpoint_id: what it is about; empty when nothing has been measured.
         omitted: figures that were not drawn, by name, with the sentence that says why.
         settings: how many paragraphs it shows, and whether what looks personal or secret is hidden.
+        compared_with: the checkpoint that the page of two beside the report compares it with, if there is one.
     """
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     facts, claims = _rows(home, "report_facts", checkpoint_id), _rows(home, "report_claims", checkpoint_id)
     browser = browser_data(home, checkpoint_id, settings.browser_paragraphs, settings.redact)
-    script = _file("browser.js")
-    return environment.from_string(_file("report.html")).render(
-        checkpoint_id=checkpoint_id,
-        facts=facts,
-        findings=said(home, checkpoint_id),
-        queries=_Queries(checkpoint_id),
-        sections=[(title, *_section(home, name, omitted)) for name, title in SECTIONS.items()],
-        triggers=_trigger_rows(home, checkpoint_id, browser if settings.redact else None),
-        browser=as_script(browser) if browser else "",
-        is_redacted=settings.redact,
-        script=script,
-        script_hash=_script_hash(script),
-        checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
-        claims=claims,
-        verdicts=_verdicts(claims),
-        tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
-        versions=versions(),
-        database=str(home.database),
-        style=_style(),
-        to_json=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
+    checkpoints, script = _rows(home, "report_checkpoints", checkpoint_id), _file("browser.js")
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            checkpoint_id=checkpoint_id,
+            facts=facts,
+            headline=headline(home, checkpoint_id) if checkpoint_id else None,
+            hero=_hero(home, checkpoint_id, omitted),
+            queries=_Queries(checkpoint_id),
+            sections=[_section(home, checkpoint_id, name, omitted) for name in SECTIONS],
+            triggers=_trigger_rows(home, checkpoint_id, browser if settings.redact else None),
+            browser=as_script(browser) if browser else "",
+            is_redacted=settings.redact,
+            script=script,
+            script_hash=_script_hash(script),
+            checkpoints=checkpoints,
+            multiples=multiples(_rows(home, HERO.query, checkpoint_id), checkpoints),
+            **_claims(claims),
+            compared_with=compared_with,
+            tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
+            versions=versions(),
+            database=str(home.database),
+            style=style(),
+            to_json=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
+        )
     )
+
+
+def environment() -> Any:
+    """The templates; every text that they fill in is escaped."""
+    from jinja2 import Environment, FunctionLoader
+
+    return Environment(loader=FunctionLoader(_file), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def template() -> str:
     """Everything the look of the report depends on."""
-    return _file("report.html") + _style() + _file("browser.js")
-
-
-def said(home: Home, checkpoint_id: str) -> list[Finding]:
-    """The findings about a checkpoint."""
-    return findings(home, checkpoint_id) if checkpoint_id else []
+    names = sorted(f.name for f in files("assets").joinpath("report", "templates").iterdir())
+    return "".join(_file(name) for name in names) + style()
 
 
 @cache
@@ -78,7 +105,8 @@ def _file(name: str) -> str:
     return files("assets").joinpath("report", "templates", name).read_text(encoding="utf-8")
 
 
-def _style() -> str:
+def style() -> str:
+    """The look of every page, in light, dark and print."""
     dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {css_variables('dark')} }} }}"
     paper = f"@media print {{ :root {{ {css_variables('light')} }} }}"
     return f":root {{ {css_variables('light')} }}\n{dark}\n{paper}\n{_file('report.css')}"
@@ -95,26 +123,41 @@ class _Queries:
         return self.texts[name].replace("$checkpoint_id", "'" + self.checkpoint_id.replace("'", "''") + "'")
 
 
-def _section(
-    home: Home, section: str, omitted: dict[str, str]
-) -> tuple[list[tuple[FigureSpec, str]], list[tuple[FigureSpec, str]]]:
-    """Figures drawn, with their SVG, and figures left out, with the reason."""
-    specs = [spec for spec in FIGURES if spec.section == section]
+def _hero(home: Home, checkpoint_id: str, omitted: dict[str, str]) -> Drawn | None:
+    is_there = HERO.name not in omitted and (folder(home) / f"{HERO.name}.svg").exists()
+    return _drawn(home, checkpoint_id, HERO) if is_there else None
+
+
+def _drawn(home: Home, checkpoint_id: str, spec: FigureSpec) -> Drawn:
+    answer = answer_of(spec, spec.frame(home, checkpoint_id))
+    return Drawn(spec, inline_svg(home, spec, f"{spec.title}. {answer or spec.caption}"), answer)
+
+
+def _section(home: Home, checkpoint_id: str, section: Section, omitted: dict[str, str]) -> FigureSection:
+    specs = [spec for spec in FIGURES if spec.section == section and spec != HERO]
     missing = {s.name: _NOT_DRAWN for s in specs if not (folder(home) / f"{s.name}.svg").exists()} | omitted
-    drawn = [(spec, inline_svg(home, spec)) for spec in specs if spec.name not in missing]
-    return drawn, [(spec, missing[spec.name]) for spec in specs if spec.name in missing]
+    drawn = [_drawn(home, checkpoint_id, spec) for spec in specs if spec.name not in missing]
+    return FigureSection(
+        SECTIONS[section],
+        [pair for pair in drawn if not pair.spec.is_further],
+        [pair for pair in drawn if pair.spec.is_further],
+        [(spec, missing[spec.name]) for spec in specs if spec.name in missing],
+    )
+
+
+def _claims(claims: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "claims": claims,
+        "claim_groups": of_papers.grouped(claims),
+        "untestable": of_papers.untestable(claims),
+        "verdicts": of_papers.counts(claims) if claims else "",
+        "measured_on": of_papers.measured_on(claims),
+    }
 
 
 def _rows(home: Home, name: str, checkpoint_id: str) -> list[dict[str, Any]]:
     text = sql.load_one("adhoc", name).text
     return query(home, text, {"checkpoint_id": checkpoint_id} if "$checkpoint_id" in text else None).to_dicts()
-
-
-def _verdicts(claims: list[dict[str, Any]]) -> str:
-    """How many claims got which verdict, in one sentence."""
-    counts = Counter(claim["verdict"] for claim in claims)
-    said = [f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict]]
-    return f"Of {len(claims)} claims: {', '.join(said)}."
 
 
 def _trigger_rows(home: Home, checkpoint_id: str, redacted: dict[str, Any] | None) -> list[dict[str, Any]]:

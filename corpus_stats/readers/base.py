@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
+from corpus_stats.readers import contents
+from corpus_stats.readers.files import (
+    FileChoice,
+    Listing,
+    SourceFile,
+    existing_path,
+    list_files,
+    refuse_mixed_splits,
+    shown,
+)
 
 OnBad = Literal["fail", "skip"]
+SubsetBy = Literal["file", "folder", "source"]
+Split = Literal["train", "validation", "test", "all"]
 
 
 class Reader(ABC):
@@ -20,8 +32,9 @@ class Reader(ABC):
     Attributes:
         kind: name of the reader.
         source: where the documents come from, resolved.
-        skipped: documents left out by the latest iteration, counted by reason. Empty documents hold nothing that
-            could be lost and are always counted here; broken ones only with `on_bad="skip"`, else they raise.
+        skipped: documents left out by the latest iteration, counted by reason, and files that are not read. Empty
+            documents hold nothing that could be lost and are always counted here; broken ones only with
+            `on_bad="skip"`, else they raise.
         first_skipped: by reason, what was wrong with the first of them and where.
     """
 
@@ -45,14 +58,20 @@ class Reader(ABC):
         for document in self._documents():
             if not document.text:
                 self._skip("empty document", f"{document.name} of {self.source} is empty")
-            elif not _is_encodable(document.text):
+            elif not is_encodable(document.text):
                 self._bad("lone surrogate", f"{document.name} of {self.source} holds half a surrogate pair")
+            elif not is_encodable(document.subset):
+                self._bad("lone surrogate", f"the subset of {document.name} of {self.source} holds half a surrogate")
             else:
                 yield document
 
     @abstractmethod
     def _documents(self) -> Iterator[Document]:
         """Yields every document of the source in order; broken ones go through `_bad`."""
+
+    def listing(self) -> Listing:
+        """Files that may be read: the evidence about the source. None for what is no path."""
+        return Listing(Path(self.source))
 
     def _bad(self, reason: str, what: str, cause: Exception | None = None) -> None:
         """Counts a broken document or raises, as the user chose."""
@@ -73,13 +92,83 @@ class Reader(ABC):
             return None
 
 
-class RecordFileReader(Reader):
-    """A file of records, or all such files below a folder in order of their relative path.
+class FileReader(Reader):
+    """A file, or the files of one kind below a folder in order of their path within it."""
 
-    Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
+    file_kinds: ClassVar[frozenset[str]]
+    """Kinds of `contents` that it reads; files of others are left out and named."""
+
+    def __init__(
+        self,
+        source: str,
+        on_bad: OnBad = "fail",
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        split: Split | None = None,
+        subset_by: SubsetBy = "file",
+    ) -> None:
+        self._root = existing_path(source, self.kind)
+        super().__init__(str(self._root), on_bad)
+        self._selection = FileChoice(tuple(include), tuple(exclude), split)
+        self._subset_by = subset_by
+
+    def listing(self) -> Listing:
+        """Files that the globs and the split choose, whatever they hold."""
+        return list_files(self._root, self._selection)
+
+    def chosen(self) -> Listing:
+        """Files that are read: of the right kind, with names that can be stored. The rest is left out.
+
+        Raises:
+            CorpusError: nothing is left, the files name several splits, or a name is not UTF-8 and `on_bad` is "fail".
+        """
+        listing = self.listing()
+        kinds = {name: self._file_kind(path) for name, path in listing.files}
+        wrong = {} if self._root.is_file() else {n: f"kind {k}" for n, k in kinds.items() if k not in self.file_kinds}
+        listing = listing.leave_out(wrong)
+        if not listing.files:
+            found = ", ".join(f"{count} {kind}" for kind, count in Counter(kinds.values()).most_common())
+            raise CorpusError(
+                f"There is no {self.kind} file in {self.source}{f' but {found}' if found else ''}; check the folder, "
+                "include, exclude and split."
+            )
+        refuse_mixed_splits(listing, self._selection.split)
+        return listing
+
+    def _file_kind(self, path: Path) -> str:
+        return contents.kind_of_file(path)
+
+    def _documents(self) -> Iterator[Document]:
+        listing = self.chosen()
+        for name, reason in listing.left_out:
+            self._skip(f"file left out: {reason}", f"{shown(name)} of {self.source}")
+        for file in listing.files:
+            if is_encodable(file.name):
+                yield from self._records(file)
+            else:
+                self._bad("file name is not UTF-8", f"the name of {shown(file.path)} is not UTF-8")
+
+    @abstractmethod
+    def _records(self, file: SourceFile) -> Iterator[Document]:
+        """Documents of one file."""
+
+    def _subset(self, name: str) -> str:
+        """Subset of a file whose documents name none."""
+        base = self._root.name if self._root.is_dir() else self._root.parent.name
+        if self._subset_by == "folder":
+            return name.split("/")[0] if "/" in name else base
+        return base if self._subset_by == "source" else self._file_subset(name.rpartition("/")[2])
+
+    def _file_subset(self, file_name: str) -> str:
+        return file_name.split(".")[0]
+
+
+class RecordFileReader(FileReader):
+    """Files of records. Fields are dotted paths.
+
+    A record without the subset field belongs to the subset named like its file, its folder or its source, as
+    `subset_by` says.
     """
-
-    suffixes: ClassVar[tuple[str, ...]]
 
     def __init__(
         self,
@@ -87,57 +176,21 @@ class RecordFileReader(Reader):
         on_bad: OnBad = "fail",
         text_field: str = "text",
         subset_field: str = "meta.pile_set_name",
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        split: Split | None = None,
+        subset_by: SubsetBy = "file",
     ) -> None:
-        self._root = existing_path(source, self.kind)
-        super().__init__(str(self._root), on_bad)
+        super().__init__(source, on_bad, include, exclude, split, subset_by)
         self._text_field = text_field
         self._subset_field = subset_field
 
-    def _documents(self) -> Iterator[Document]:
-        files = files_below(self._root, self.suffixes)
-        if not files:
-            raise CorpusError(f"There is no {' or '.join(self.suffixes)} file in {self.source}; check the folder.")
-        base = self._root if self._root.is_dir() else self._root.parent
-        for path in files:
-            yield from self._records(path, path.relative_to(base).as_posix())
-
-    @abstractmethod
-    def _records(self, path: Path, name: str) -> Iterator[Document]:
-        """Documents of one file; `name` is its path within the source."""
+    def _file_kind(self, path: Path) -> str:
+        return contents.kind_of_file(path, self._text_field)
 
 
-def existing_path(source: str, kind: str) -> Path:
-    """Resolved path of a source.
-
-    Raises:
-        CorpusError: there is nothing at `source`.
-    """
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise CorpusError(f"The {kind} source {source} does not exist; check the path.")
-    return path.resolve()
-
-
-def files_below(root: Path, suffixes: tuple[str, ...] | None = None) -> list[Path]:
-    """Regular files of a file or folder in posix order of their relative path, hidden ones left out.
-
-    Args:
-        root: a file (returned alone) or a folder.
-        suffixes: endings such as ".jsonl"; None takes every file.
-    """
-    if root.is_file():
-        return [root]
-    found = []
-    for path in root.rglob("*"):
-        relative = path.relative_to(root)
-        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
-            continue
-        if suffixes is None or path.name.endswith(suffixes):
-            found.append((relative.as_posix(), path))
-    return [path for _, path in sorted(found)]
-
-
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
     if text.isascii():
         return True
     try:

@@ -9,9 +9,10 @@ from typing import Any
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.readers.base import OnBad, Reader
-from corpus_stats.readers.jsonl import field_of
-from corpus_stats.readers.parquet import first_line
+from corpus_stats.readers.files import Listing, list_files
+from corpus_stats.readers.tables import bytes_of, first_line
 
+_BATCH_ROWS = 256
 _SAVED_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")
 
 
@@ -40,17 +41,29 @@ class HuggingFaceReader(Reader):
         self._split, self._name, self._revision = split, name, revision
         self._text_field, self._subset_field = text_field, subset_field
 
+    def listing(self) -> Listing:
+        """Files of a saved data set; none of a hub name, whose commit is the evidence."""
+        return super().listing() if self._folder is None else list_files(self._folder)
+
     def _documents(self) -> Iterator[Document]:
-        for row, record in enumerate(self._records()):
-            text = field_of(record, self._text_field)
-            if not isinstance(text, str):
-                fields = ", ".join(list(record)[:8])
-                self._bad(
-                    "no text field", f"record {row} of {self.source} has no text in {self._text_field!r} but {fields}"
-                )
-                continue
-            subset = field_of(record, self._subset_field)
-            yield Document(f"{self._split}:{row}", subset if isinstance(subset, str) and subset else self._split, text)
+        row = 0
+        for table in self._records().with_format("arrow").iter(batch_size=_BATCH_ROWS):
+            for batch in table.combine_chunks().to_batches():
+                fields = ", ".join(batch.schema.names[:8])
+                cells = zip(bytes_of(batch, self._text_field), bytes_of(batch, self._subset_field), strict=True)
+                for text, named in cells:
+                    yield from self._document(text, named, row, fields)
+                    row += 1
+
+    def _document(self, text: bytes | None, named: bytes | None, row: int, fields: str) -> Iterator[Document]:
+        where = f"record {row} of {self.source}"
+        if text is None:
+            self._bad("no text field", f"{where} has no text in {self._text_field!r} but {fields}")
+            return
+        decoded = self._decoded(text, where)
+        subset = self._decoded(named, f"the subset of {where}") if named else self._split
+        if decoded is not None and subset is not None:
+            yield Document(f"{self._split}:{row}", subset, decoded)
 
     def _records(self) -> Any:
         try:

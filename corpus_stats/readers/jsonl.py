@@ -4,63 +4,77 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from corpus_stats.documents import Document
+from corpus_stats.readers import contents
 from corpus_stats.readers.base import RecordFileReader
-from corpus_stats.readers.compression import COMPRESSED_SUFFIXES, DamagedFileError, opened
+from corpus_stats.readers.compression import DamagedFileError, opened
+from corpus_stats.readers.contents import field_of
+from corpus_stats.readers.files import SourceFile
 
-_PLAIN_SUFFIXES = (".jsonl", ".ndjson")
-JSONL_SUFFIXES = tuple(plain + packed for plain in _PLAIN_SUFFIXES for packed in ("", *COMPRESSED_SUFFIXES))
+_WHOLE_BYTES = 1 << 28
+_BROKEN: Any = object()
 
 
 class JsonlReader(RecordFileReader):
-    """Lines of a JSONL file (plain, .zst or .gz), or of all such files below a folder in order of their relative path.
-
-    Fields are dotted paths. A record without the subset field belongs to the subset named like its file.
-    """
+    """Lines of JSON files, plain or compressed, whatever their suffix; .json files that are one object or one array of
+    objects are read as a whole, up to 256 MiB."""
 
     kind = "jsonl"
-    suffixes = JSONL_SUFFIXES
+    file_kinds = frozenset({contents.JSON_LINES, contents.JSON_WHOLE})
 
-    def _records(self, path: Path, name: str) -> Iterator[Document]:
-        number = 0
+    def _records(self, file: SourceFile) -> Iterator[Document]:
+        place = 0
         try:
-            with opened(path) as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line.isspace():
-                        continue
-                    document = self._parsed(line, f"{name}:{number}", path.name.split(".")[0])
-                    if document is not None:
-                        yield document
+            for place, document in self._found(file):  # noqa: B007 (the place is for what is caught below)
+                if document is not None:
+                    yield document
         except DamagedFileError as error:
-            self._bad("damaged file", f"{path} is damaged after line {number} ({error})", error)
+            self._bad("damaged file", f"{file.path} is damaged after line {place} ({error})", error)
         except OSError as error:
-            self._bad("unreadable file", f"{path} cannot be read after line {number} ({error.strerror})", error)
+            self._bad("unreadable file", f"{file.path} cannot be read after line {place} ({error.strerror})", error)
 
-    def _parsed(self, line: bytes, name: str, file_subset: str) -> Document | None:
-        where = f"line {name} of {self.source}"
-        decoded = self._decoded(line, where)
+    def _found(self, file: SourceFile) -> Iterator[tuple[int, Document | None]]:
+        """Documents with the number of their line, from 1; None for lines without one."""
+        subset = self._subset(file.name)
+        if self._file_kind(file.path) == contents.JSON_WHOLE:
+            for number, record in enumerate(self._whole(file), start=1):
+                yield number, self._document(record, f"{file.name}:{number}", subset)
+            return
+        with opened(file.path) as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, None if line.isspace() else self._parsed(line, f"{file.name}:{number}", subset)
+
+    def _whole(self, file: SourceFile) -> list[Any]:
+        with opened(file.path) as content:
+            data = content.read(_WHOLE_BYTES + 1)
+        if len(data) > _WHOLE_BYTES:
+            self._bad("too large", f"{file.path} is one JSON value of more than 256 MiB; write one object a line")
+            return []
+        loaded = self._loaded(data, str(file.path))
+        return loaded if isinstance(loaded, list) else [] if loaded is _BROKEN else [loaded]
+
+    def _parsed(self, line: bytes, name: str, subset: str) -> Document | None:
+        record = self._loaded(line, f"line {name} of {self.source}")
+        return None if record is _BROKEN else self._document(record, name, subset)
+
+    def _loaded(self, data: bytes, where: str) -> Any:
+        """The JSON value, or `_BROKEN` after a counted skip."""
+        decoded = self._decoded(data, where)
         if decoded is None:
-            return None
+            return _BROKEN
         try:
-            record = json.loads(decoded)
+            return json.loads(decoded)
         except (ValueError, RecursionError) as error:
             self._bad("broken JSON", f"{where} is not JSON ({error})", error)
-            return None
+            return _BROKEN
+
+    def _document(self, record: Any, name: str, file_subset: str) -> Document | None:
         text = field_of(record, self._text_field)
         if not isinstance(text, str):
+            where = f"line {name} of {self.source}"
             self._bad("no text field", f"{where} has no text in the field {self._text_field!r}")
             return None
         subset = field_of(record, self._subset_field)
         return Document(name, subset if isinstance(subset, str) and subset else file_subset, text)
-
-
-def field_of(record: Any, dotted: str) -> Any:
-    """Value at a dotted path, or None where the path ends early."""
-    for key in dotted.split("."):
-        if not isinstance(record, dict):
-            return None
-        record = record.get(key)
-    return record

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
-from corpus_stats.readers.base import OnBad, Reader, existing_path
+from corpus_stats.readers.base import OnBad, Reader
+from corpus_stats.readers.files import Listing, SourceFile, existing_path
 
 _SKIPPED_FOLDERS = frozenset(
     {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib-dynload"}
@@ -40,12 +41,16 @@ class PythonInstallationReader(Reader):
         self._library = library.resolve()
         self._licence = _find_licence(self._library) if source == "python" else None
 
-    def _documents(self) -> Iterator[Document]:
+    def listing(self) -> Listing:
+        """Modules and texts of the library, and the licence."""
         files = {path.relative_to(self._library).as_posix(): path for path in _library_files(self._library)}
         if self._licence is not None:
             files.setdefault(_LICENCE, self._licence)
-        for name in sorted(files):
-            text = _decoded_source(files[name])
+        return Listing(self._library, [SourceFile(name, files[name]) for name in sorted(files)])
+
+    def _documents(self) -> Iterator[Document]:
+        for name, path in self.listing().files:
+            text = _decoded_source(path)
             if text is None:
                 self._skip("undecodable file", f"{name} of {self.source} is not in the encoding it declares")
             else:

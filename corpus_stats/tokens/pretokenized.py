@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from corpus_stats.errors import CorpusError
-from corpus_stats.readers.base import existing_path, files_below
+from corpus_stats.readers.files import existing_path, list_files
 from corpus_stats.tokens.ledger import DOCUMENTS_FILE, DocumentLedger
 from corpus_stats.tokens.shard_writer import write_description
 from corpus_stats.tokens.shards import TokenizedCorpus
@@ -130,7 +130,7 @@ def _list_documents(
 
 def _entries(path: Path, raw_dtype: np.dtype) -> tuple[list[dict[str, Any]], np.dtype, int | None]:
     """Shard entries, their integers, and the row length of matrices (None for streams)."""
-    files = files_below(path, (_RAW_SUFFIX, _MATRIX_SUFFIX))
+    files = [f.path for f in list_files(path).files if f.path.suffix in (_RAW_SUFFIX, _MATRIX_SUFFIX)]
     if not files:
         raise CorpusError(f"There is no .bin or .npy file in {path}; check the folder.")
     if len({file.suffix for file in files}) > 1:

@@ -99,6 +99,24 @@ def vocabulary_count(tokenizer: PreTrainedTokenizerFast) -> int:
     return max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
 
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids that stand for no text: beginning and end of text, padding, unknown and all that are marked as special."""
+    marked = {i for i, added in tokenizer.added_tokens_decoder.items() if added.special}
+    return sorted(marked | {int(i) for i in tokenizer.all_special_ids})
+
+
+def beginning_added(tokenizer: PreTrainedTokenizerFast) -> int | None:
+    """The special id that the tokenizer puts before a text by itself, as Llama's does; None where it adds none.
+
+    `add_bos_token` in its configuration counts as well, which not every file's post-processor follows.
+    """
+    plain, whole = (tokenizer.encode("a", add_special_tokens=added) for added in (False, True))
+    if len(whole) > len(plain) and whole[: len(plain)] != plain and whole[0] in special_ids(tokenizer):
+        return int(whole[0])
+    asked = tokenizer.init_kwargs.get("add_bos_token") is True
+    return tokenizer.bos_token_id if asked else None
+
+
 def token_strings(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int] | np.ndarray) -> list[str]:
     """Each id decoded alone; bytes that are no UTF-8 become U+FFFD, ids without a token the empty string."""
     return tokenizer.backend_tokenizer.decode_batch([[int(i)] for i in ids], skip_special_tokens=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -16,6 +17,7 @@ from orchestration.cli import (
     registry_commands,
     run_commands,
 )
+from orchestration.cli.examples import give_examples
 from orchestration.run.failures import INTERRUPTED, say, say_failure
 from orchestration.run.interruption import signals_interrupt
 
@@ -42,6 +44,7 @@ app.command(cls=query_command.SqlCommand)(query_command.query)
 app.command()(edit_command.edit)
 app.command()(housekeeping_commands.gc)
 app.command()(housekeeping_commands.relocate)
+give_examples(app)
 
 
 @app.callback()
@@ -53,6 +56,9 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show tracebacks.
 
 def _work() -> int:
     """Run the command and get rid of its output; errors of both are of one kind."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows what it can
     if sys.stdout is None:
         raise RequestError("standard output is closed; send it to a file, or to /dev/null to see nothing.")
     with signals_interrupt():

@@ -21,8 +21,8 @@ def add(
     profile: Annotated[str, typer.Option("--profile", "-p", help="Profile whose corpus it is measured against.")] = "",
 ) -> None:
     """Register a checkpoint after a look at its files; what `run` would refuse is refused here."""
+    from assets.checkpoints.preflight import refuse_unfit
     from assets.framework.checkpoint_names import checkpoint_id_of, split_revision
-    from assets.framework.preflight import refuse_unfit
     from assets.framework.profile import load_profile
     from assets.framework.stage import Scope
     from orchestration.sources.named import pinned, registration_of

@@ -22,44 +22,61 @@ ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart,
 def run(
     profile: ProfileOption = "",
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
+    size: Annotated[str, typer.Option(help="A smaller form of the profile, such as quick of paper.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds the files a profile would fetch, for work without a network.")
+    ] = None,
 ) -> None:
-    """Materialize everything a profile asks for, then print the findings and where the report lies."""
+    """Materialize everything a profile asks for, then say in six lines what came out and where the report lies."""
     from assets.framework import progress
-    from assets.framework.profile import load_profile
+    from assets.framework.profile import default_profile, load_profile
     from assets.framework.stage import Scope
     from orchestration.run.interruption import Interruption
     from orchestration.run.progress_display import reporter
     from orchestration.run.runner import run_flow
+    from orchestration.sources.releases import provide_releases
 
+    profile = f"{profile or default_profile()}:{size}" if size else profile
     chosen = load_profile(profile or None)
     scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
+    for note in provide_releases(scope, data):
+        typer.echo(note, err=True)
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check, at_once=None)
     for note in outcome.notes:
         typer.echo(note, err=True)
     if not outcome.done and not outcome.failed:
         typer.echo("Nothing changed since the last run; every table is current.", err=True)
-    print_findings(scope.home, scope.profile)
+    print_answers(scope.home, scope.profile)
     _say_failed(outcome.failed)
 
 
-def print_findings(home: Home, profile: Profile | None = None) -> None:
-    """The findings of the profile's or the latest checkpoint in a few lines, and the report's path."""
+def print_answers(home: Home, profile: Profile | None = None, has_findings: bool = False) -> None:
+    """What the profile's or the latest checkpoint does in six short lines, and the two paths to open, the report first.
+
+    With `has_findings` every finding follows, with its interval and null.
+    """
     from rich.console import Console
     from rich.text import Text
 
     from assets.framework.checkpoint_names import subject_checkpoint
     from assets.report.findings import findings
+    from assets.report.headline import headline
     from warehouse.catalog.queries import latest_checkpoint
 
-    console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120)
+    console = Console(width=min(120, Console().width) if sys.stdout.isatty() else 120, highlight=False)
     checkpoint_id = subject_checkpoint(home, profile) if profile else latest_checkpoint(home)
     if checkpoint_id is None:
         console.print("No checkpoint is registered yet; add one with `rarecall checkpoints add FOLDER`.")
         return
-    console.print(f"\n[bold]{checkpoint_id}[/bold]")
-    for finding in findings(home, checkpoint_id):
+    said = headline(home, checkpoint_id)
+    first, *answers = said.lines() if said else [f"{checkpoint_id}: nothing has been scored yet."]
+    console.print(Text(f"\n{first}", style="bold"))
+    for line in answers:
+        question, mark, answer = line.partition("? ")
+        console.print(Text.assemble((f"{question}{mark}", "bold"), answer))
+    for finding in findings(home, checkpoint_id) if has_findings else []:
         console.print(Text.assemble((f"{finding.title}. ", "bold"), finding.sentence))
     print(f"\nreport    {home.report}\nwarehouse {home.database}")
 
@@ -94,20 +111,43 @@ def report(
     redact: Annotated[
         bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
     ] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare", metavar="BEFORE AFTER", help="Write comparison.html about two checkpoints beside it."
+        ),
+    ] = None,
+    has_findings: Annotated[
+        bool, typer.Option("--findings", help="Print every finding, with its interval and null.")
+    ] = False,
 ) -> None:
-    """Print the findings and the path of the report."""
+    """Print what the checkpoint does in six lines, and the path of the report."""
     from assets.framework.errors import RequestError
 
     home = Home.locate()
     if not home.report.exists():
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
-    print_findings(home)
+    print_answers(home, has_findings=has_findings)
     shown = home.report
-    if redact:
+    if compare:
+        shown = _write_comparison(home, *compare, redact)
+        print(f"compared  {shown}")
+    elif redact:
         shown = _write_redacted(home)
         print(f"redacted  {shown}")
     if open_browser:
         typer.launch(shown.as_uri())
+
+
+def _write_comparison(home: Home, before: str, after: str, is_redacted: bool) -> Path:
+    from assets.report.comparison import write_comparison
+    from orchestration.cli.query_command import require_known
+
+    for checkpoint_id in (before, after):
+        require_known(home, checkpoint_id, "")
+    target = home.report.with_name("comparison.html")
+    write_comparison(home, before, after, target, is_redacted)
+    return target
 
 
 def _write_redacted(home: Home) -> Path:

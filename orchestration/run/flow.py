@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.checkpoints import checkpoints, registered_source
+from assets.checkpoints.stages import checkpoints, registered_source
 from assets.framework.stage import Scope
 from assets.report import is_written
 from assets.stages import CORPUS_STAGES, is_measured

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from assets.checkpoints.preflight import refuse_unfit
 from assets.framework.cores import parallel_checkpoints
 from assets.framework.errors import RequestError
-from assets.framework.preflight import refuse_unfit
 from assets.framework.stage import Scope
 from assets.stages import is_measured
 from orchestration.run.executor import Executor

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.checkpoints import registered_source
+from assets.checkpoints.stages import registered_source
 from assets.framework.cores import (
     PARALLEL_CHECKPOINTS,
     available_memory_bytes,

@@ -11,6 +11,7 @@ import polars as pl
 
 from probes.architectures import adapter_for
 from probes.errors import ProbeError
+from probes.forward.beginning import lead, with_beginning
 from probes.forward.inputs import as_paragraphs, refuse_unreadable
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _collect(
     """Attention over the prefix [paragraph, layer, head, query, key] and on itself [paragraph, layer, head, query]."""
     import torch
 
-    adapter = adapter_for(model)
+    adapter, before = adapter_for(model), lead(model)
     modules = [adapter.attention(layer) for layer in range(adapter.layer_count)]
     shape = (len(ids), len(modules), adapter.head_count, len(queries))
     attention, self_share = np.empty((*shape, prefix_length), np.float32), np.empty(shape, np.float32)
@@ -98,12 +99,13 @@ def _collect(
             rows = slice(start, start + batch_size)
 
             def _keep(layer: int, weights: Tensor, rows: slice = rows) -> None:
-                asked = weights[:, :, queries]
+                asked = weights[:, :, before:, before:][:, :, queries]
                 attention[rows, layer] = asked[..., :prefix_length].float().cpu().numpy()
                 self_share[rows, layer] = asked[..., range(len(queries)), queries].float().cpu().numpy()
 
             with watched(modules, _keep):
-                model.base_model(input_ids=ids[rows, : max(queries) + 1].to(model.device), use_cache=False)
+                read = with_beginning(model, ids[rows, : max(queries) + 1].to(model.device))
+                model.base_model(input_ids=read, use_cache=False)
     return attention, self_share
 
 

@@ -12,6 +12,7 @@ from probes.checkpoints.hub import resolve_folder
 from probes.checkpoints.inspect import read_config
 from probes.checkpoints.placement import hollow_model, is_old_buffer, place_tensors
 from probes.errors import ProbeError
+from probes.forward.beginning import begin_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,7 @@ def load_model(
     dtype: str = "float32",
     attention: str = "eager",
     allow_pickle: bool = False,
+    beginning_id: int | None = None,
 ) -> PreTrainedModel:
     """The checkpoint as an ordinary transformers model, in eval mode with gradients off.
 
@@ -59,6 +61,7 @@ def load_model(
         dtype: float32, bfloat16 or float16.
         attention: eager (attention weights can be read) or sdpa (faster where the architecture has it).
         allow_pickle: also read weights that are a pickle; only for files whose author you trust.
+        beginning_id: token that every measurement puts before a paragraph (`probes.forward.beginning`).
 
     Raises:
         ProbeError: the folder is missing or incomplete, its architecture unknown, its weights a pickle, or they
@@ -75,6 +78,7 @@ def load_model(
     if weight_files(folder):  # the headers of pickles cannot be read without opening them
         place_tensors(folder, hollow_model(folder, config))
     model: Any = _read_weights(folder, dtype, attention, allow_pickle)  # transformers' `to` loses its type
+    begin_with(model, beginning_id)
     return model.to(target).eval().requires_grad_(False)
 
 

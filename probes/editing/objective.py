@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from probes.errors import ProbeError
+from probes.forward.logits import logits_of
 from probes.forward.unembedding import hidden_states
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Frozen:
 def continuation_logits(model: PreTrainedModel, token_ids: Tensor, prefix_length: int) -> Tensor:
     """Logits that predict the continuation: [paragraph, position] ids to [paragraph, continuation, token], float32."""
     hidden = hidden_states(model, token_ids[:, :-1])
-    return model.get_output_embeddings()(hidden[:, prefix_length - 1 :]).float()
+    return logits_of(model, hidden[:, prefix_length - 1 :])
 
 
 def freeze(model: PreTrainedModel, control_ids: Tensor, prefix_length: int) -> Frozen:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
+from probes.forward.beginning import lead, with_beginning
 from probes.forward.fused import fused
 from probes.forward.unembedding import nll_gradient
 
@@ -144,6 +145,8 @@ def capture(
 ) -> dict[nn.Module, Capture]:
     """Inputs and output gradients of `modules` for L = Σ loss_weights · NLL of the continuation tokens.
 
+    Positions are the model's own: a beginning of sequence, which weights work on as well, comes first (`lead`).
+
     Args:
         adapter: of the model.
         token_ids: [paragraph, position], one batch.
@@ -159,16 +162,15 @@ def capture(
 
     modules = list(dict.fromkeys(modules))
     ids = token_ids.to(adapter.embedding.weight.device)
+    first = lead(adapter.model) + prefix_length - 1  # the first that predicts a token of the continuation
     with undisturbed(adapter.model), fused(adapter.model):
         # Embeddings that ask for a gradient keep the graph alive even where every parameter is frozen.
-        embeddings = adapter.embedding(ids[:, :-1]).detach().requires_grad_()
+        embeddings = adapter.embedding(with_beginning(adapter.model, ids[:, :-1])).detach().requires_grad_()
         last = adapter.mlp(adapter.layer_count - 1)
-        with recorded(modules, adapter.writes_in_place) as seen, skipping(last, 0 if is_whole else prefix_length - 1):
+        with recorded(modules, adapter.writes_in_place) as seen, skipping(last, 0 if is_whole else first):
             hidden = adapter.model.base_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
         at_hidden = torch.zeros_like(hidden)
-        at_hidden[:, prefix_length - 1 :] = _loss_gradient(
-            adapter, hidden.detach()[:, prefix_length - 1 :], ids[:, prefix_length:], loss_weights
-        )
+        at_hidden[:, first:] = _loss_gradient(adapter, hidden.detach()[:, first:], ids[:, prefix_length:], loss_weights)
         outputs = [seen[module][1] for module in modules]
         gradients = torch.autograd.grad(hidden, outputs, at_hidden, materialize_grads=True)
     reads = {id(seen[m][0]): seen[m][0].detach() for m in modules}  # one object for maps that read the same tensor

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from probes.errors import ProbeError
+from probes.forward.beginning import lead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,7 +68,7 @@ def refuse_unreadable(model: PreTrainedModel, token_ids: Tensor, read_length: in
     Args:
         model: the model that is to read them.
         token_ids: [paragraph, position].
-        read_length: tokens that go through the model at most.
+        read_length: tokens of a paragraph that go through the model at most.
 
     Raises:
         ProbeError: names the paragraph and the id, or both lengths.
@@ -80,7 +81,7 @@ def refuse_unreadable(model: PreTrainedModel, token_ids: Tensor, read_length: in
             f"paragraph {row} has token id {token_ids[row, position]} at position {position}, but the model knows "
             f"0..{vocabulary - 1}; were the paragraphs cut with another tokenizer?"
         )
-    context = getattr(model.config, "max_position_embeddings", None)
+    context, read_length = getattr(model.config, "max_position_embeddings", None), read_length + lead(model)
     if context is not None and read_length > context:
         raise ProbeError(
             f"paragraphs put {read_length} tokens into the model, but its context is {context}; sample shorter windows."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter
+from probes.forward.beginning import lead, with_beginning
 from probes.forward.capture import recorded, skipping, undisturbed
 from probes.forward.unembedding import token_scores
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanAttention:
-    """One block's attention in a clean forward.
+    """One block's attention in a clean forward; positions are the model's own, a beginning of sequence included.
 
     values: what W_V wrote, [paragraph, position, key/value head, size].
     z: what W_O read, and written: what it wrote, both [paragraph, position, feature].
@@ -44,6 +45,8 @@ class Trunk:
     def resume(self, layer: int, first_position: int = 0) -> Tensor:
         """Hidden states after the final norm, [paragraph, position from first_position, hidden], from block `layer` on.
 
+        Positions are the paragraph's: a beginning of sequence is run through the blocks and left out of the result.
+
         Hooks on that block and those above take effect. Without any, the result is bit-equal to a whole forward. The
         last MLP, two thirds of the last block's work, computes only the positions that are asked for.
         """
@@ -51,21 +54,21 @@ class Trunk:
 
         if layer == self.adapter.layer_count:
             return self.hidden[:, first_position:]
-        last = self.adapter.mlp(self.adapter.layer_count - 1)
-        with undisturbed(self.adapter.model), torch.no_grad(), skipping(last, first_position):
+        last, first = self.adapter.mlp(self.adapter.layer_count - 1), lead(self.adapter.model) + first_position
+        with undisturbed(self.adapter.model), torch.no_grad(), skipping(last, first):
             hidden: Tensor = self.calls[layer][0][0]
             for index in range(layer, self.adapter.layer_count):
                 (_, *others), keywords = self.calls[index]
                 output = self.adapter.block(index)(hidden, *others, **keywords)
                 hidden = output[0] if isinstance(output, tuple) else output
-            return self.adapter.final_norm(hidden[:, first_position:])
+            return self.adapter.final_norm(hidden[:, first:])
 
 
 def clean_trunk(adapter: Adapter, token_ids: Tensor, layers: Iterable[int] = ()) -> Trunk:
     """Run the model once over [paragraph, position] and keep what each block read, and the attention of `layers`."""
     import torch
 
-    ids = token_ids.to(adapter.embedding.weight.device)
+    ids = with_beginning(adapter.model, token_ids.to(adapter.embedding.weight.device))
     maps = {layer: [adapter.component(layer, name)[0] for name in ("W_V", "W_O")] for layer in layers}
     modules = list({part.module for parts in maps.values() for part in parts})
     with undisturbed(adapter.model), torch.no_grad(), _calls(adapter) as calls, recorded(modules) as seen:
@@ -74,7 +77,7 @@ def clean_trunk(adapter: Adapter, token_ids: Tensor, layers: Iterable[int] = ())
         layer: CleanAttention(values.split(seen[values.module][1]).contiguous(), *seen[output.module])
         for layer, (values, output) in maps.items()
     }
-    return Trunk(adapter, tuple(calls), hidden, attention)
+    return Trunk(adapter, tuple(calls), hidden[:, lead(adapter.model) :], attention)
 
 
 @contextmanager

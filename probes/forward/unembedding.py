@@ -7,23 +7,20 @@ Gimelshein 2018 (arXiv 1805.02867).
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
+from probes.forward.beginning import lead, with_beginning
+from probes.forward.body import body
 from probes.forward.fused import fused
+from probes.forward.logits import HeadRule, logit_tiles
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-# Logits of a tile of 1,024 tokens: 2 MB in float32 on a processor (its cache), 32 MB on an accelerator.
-VOCABULARY_TILES = {"cpu": 512}
-VOCABULARY_TILE_ELSEWHERE = 8192
 LOGIT_TOLERANCE = 1e-4
-COMPARED_POSITIONS = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,8 @@ class TokenFacts:
 
 def hidden_states(model: PreTrainedModel, input_ids: Tensor) -> Tensor:
     """Input of the output head: [paragraph, position] ids to [paragraph, position, hidden]."""
-    return model.base_model(input_ids=input_ids, use_cache=False)[0]
+    hidden: Tensor = body(model)(input_ids=with_beginning(model, input_ids), use_cache=False)[0]
+    return hidden[:, lead(model) :]
 
 
 def token_facts(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor, tile: int) -> TokenFacts:
@@ -163,62 +161,6 @@ def nll_gradient(model: PreTrainedModel, hidden: Tensor, target_ids: Tensor) -> 
         p = p if slope is None else p.mul_(slope)
         mean.mul_(scale[:, None]).add_(p.to(weight.dtype) @ weight[first_id : first_id + logits.shape[1]])
     return mean.div_(total[:, None]).sub_(rule.target_rows(head, hidden, target_ids)).to(hidden.dtype)
-
-
-def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """First token id and logits [token, id] of each stretch of the vocabulary.
-
-    Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does; families that
-    scale or cap them do so tile by tile (`HeadRule`).
-    """
-    import torch
-
-    head, rule = model.get_output_embeddings(), HeadRule.of(model)
-    weight, bias = head.weight, getattr(head, "bias", None)
-    size = VOCABULARY_TILES.get(hidden.device.type, VOCABULARY_TILE_ELSEWHERE)
-    for first_id in range(0, len(weight), size):
-        stretch = slice(first_id, first_id + size)
-        logits = torch.nn.functional.linear(hidden, weight[stretch], None if bias is None else bias[stretch])
-        yield first_id, rule.applied(logits).float()
-
-
-@dataclass(frozen=True)
-class HeadRule:
-    """What a family does to its logits after the output head: multiply them, then cap them with a tanh."""
-
-    factor: float = 1.0
-    cap: float | None = None
-
-    @classmethod
-    def of(cls, model: PreTrainedModel) -> HeadRule:
-        """From the configuration: Granite divides, Cohere multiplies, Gemma caps."""
-        config = model.config
-        divisor = float(getattr(config, "logits_scaling", None) or 1.0)
-        factor = float(getattr(config, "logit_scale", None) or 1.0) / divisor
-        cap = getattr(config, "final_logit_softcapping", None)
-        return cls(factor, None if cap is None else float(cap))
-
-    def applied(self, logits: Tensor) -> Tensor:
-        """Logits as the model gives them, in the dtype they come in."""
-        scaled = logits if self.factor == 1.0 else logits * self.factor
-        return scaled if self.cap is None else (scaled / self.cap).tanh() * self.cap
-
-    def slope(self, logits: Tensor) -> Tensor | None:
-        """Derivative of the model's logits by the head's output, same shape; None where the two are one."""
-        import torch
-
-        if self.cap is None:
-            return None if self.factor == 1.0 else torch.full_like(logits, self.factor)
-        return (1 - (logits / self.cap).square()) * self.factor
-
-    def target_rows(self, head: Any, hidden: Tensor, target_ids: Tensor) -> Tensor:
-        """Rows of the output head at the targets, each times the slope of its logit, [token, hidden]."""
-        rows = head.weight[target_ids]
-        plain = (hidden * rows).sum(dim=-1, keepdim=True)
-        bias = getattr(head, "bias", None)
-        logits = plain if bias is None else plain + bias[target_ids][:, None]
-        slope = self.slope(self.applied(logits).float())
-        return rows if slope is None else rows * slope.to(rows.dtype)
 
 
 class _Top:
@@ -357,7 +299,7 @@ def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
     """Refuse an architecture that does more to its logits than our head in tiles does.
 
     A multiplication or a cap that was missed would be silently wrong, so the model's own logits are compared with ours
-    once, over a whole paragraph, at places all over it, with the kernels and the dtype that are used.
+    once, at every position of a whole paragraph, with the kernels and the dtype that are used.
 
     Args:
         model: the model to be measured.
@@ -370,25 +312,21 @@ def refuse_unusual_head(model: PreTrainedModel, token_ids: Tensor) -> None:
     import torch
 
     probe = token_ids[:1, : max(1, token_ids.shape[1] - 1)].to(model.device)  # the last token is never read
-    places = _spread(probe.shape[1], model)
-    keep = {} if places is None else {"logits_to_keep": places}
-    reference = model(input_ids=probe, use_cache=False, **keep).logits[0].float()
+    reference = model(input_ids=with_beginning(model, probe), use_cache=False).logits[0, lead(model) :].float()
     with fused(model):
         hidden = hidden_states(model, probe)[0]
-    ours = torch.cat([logits for _, logits in logit_tiles(model, hidden if places is None else hidden[places])], dim=-1)
     largest = float(reference.abs().nan_to_num().amax()) if reference.numel() else 0.0
     tolerance = max(LOGIT_TOLERANCE * max(1.0, largest / 10), 4 * torch.finfo(model.dtype).eps * largest)
-    if reference.shape != ours.shape or not torch.allclose(reference, ours, rtol=0, atol=tolerance, equal_nan=True):
+    if not all(_is_same(reference, *stretch, tolerance) for stretch in logit_tiles(model, hidden)):
         raise ProbeError(
             f"{type(model).__name__} changes its logits after the output head in a way that scoring in tiles would "
             "miss; no number of it would be right, so it is not measured."
         )
 
 
-def _spread(length: int, model: PreTrainedModel) -> Tensor | None:
-    """Some positions from the first to the last; None, all of them, where a family cannot give fewer logits."""
+def _is_same(reference: Tensor, first_id: int, logits: Tensor, tolerance: float) -> bool:
+    """Whether [position, id] logits from `first_id` on are those of the model, [position, token]."""
     import torch
 
-    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
-        return None
-    return torch.linspace(0, length - 1, min(length, COMPARED_POSITIONS)).round().long().to(model.device)
+    theirs = reference[:, first_id : first_id + logits.shape[1]]
+    return theirs.shape == logits.shape and torch.allclose(theirs, logits, rtol=0, atol=tolerance, equal_nan=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
+from probes.forward.beginning import lead
 from probes.forward.capture import capture, continuation_weights, impact_weights, rows_per_pass
 from probes.forward.inputs import readable_paragraphs
 
@@ -68,7 +69,8 @@ def activation_gradients(
         captures = capture(
             adapter, ids[batch], prefix_length, weights[batch], [p.module for layer in pieces for _, p in layer]
         )
-        scores = [[_scores(c, p, captures[p.module].gradient, prefix_length) for c, p in layer] for layer in pieces]
+        at = {module: kept.gradient[:, lead(model) :] for module, kept in captures.items()}
+        scores = [[_scores(c, p, at[p.module], prefix_length) for c, p in layer] for layer in pieces]
         frames.append(_frame(start, pieces, scores))
     return pl.concat(frames)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
+from probes.forward.beginning import lead
 from probes.forward.capture import batches, capture, continuation_weights, rows_per_pass
 from probes.forward.inputs import readable_paragraphs
 from probes.gradients.parameters import all_maps, components, entries_of, weight_gradient
@@ -108,12 +109,13 @@ def _vectors(adapter: Adapter, sums: list[dict[nn.Module, _Sums]], prefix_length
     """Weights of every component, then what q, k, v, attention and MLP write at the prefix positions."""
     import torch
 
+    before = lead(adapter.model)
     for layer in range(adapter.layer_count):
         for name, parts in components(adapter, layer):
             of_weights = [entries_of([(part, one[part.module].weight) for part in parts]) for one in sums]
             yield _Vectors(("parameter", layer, name), parts[0].is_per_head, torch.stack(of_weights))
             if name in _WRITTEN:
-                outputs = torch.stack([one[parts[0].module].output[:prefix_length] for one in sums])
+                outputs = torch.stack([one[parts[0].module].output[before : before + prefix_length] for one in sums])
                 has_heads = parts[0].heads_on == "output" and parts[0].is_per_head
                 heads = parts[0].split(outputs) if has_heads else outputs[:, :, None]
                 yield _Vectors(("activation", layer, _WRITTEN[name]), has_heads, heads.transpose(1, 2).flatten(2))

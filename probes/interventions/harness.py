@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import ProbeError
+from probes.forward.beginning import lead
 from probes.interventions.hooks import NOTHING, Intervention, Means, intervened
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def harness_utility(
         raise ProbeError(f"the harness knows no task {unknown[0]!r}; list its tasks with `lm-eval ls tasks`.")
     with intervened(model, intervention, means):
         results = lm_eval.simple_evaluate(
-            model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size),
+            # its tokenizer puts the beginning there, so that its own padding and masks stay right
+            model=HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, add_bos_token=bool(lead(model))),
             tasks=list(tasks),
             task_manager=manager,
             limit=document_limit,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from probes.architectures import Adapter, adapter_for
 from probes.errors import ProbeError
+from probes.forward.beginning import lead, with_beginning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -145,9 +146,10 @@ def hooks(adapter: Adapter, layer: int, intervention: Intervention, means: Means
     """Hook handles of an intervention at one of its layers; whoever asks for them removes them."""
     if intervention.part == "mlp":
         level = means.mlp[layer] if means is not None and intervention.kind == "mean" else 0.0
+        before = lead(adapter.model)
 
         def _replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            return (output * 0) + level
+            return _behind(output, (output * 0) + level, before)
 
         return [adapter.mlp(layer).register_forward_hook(_replace)]
     return _attention_hooks(adapter, layer, intervention.head, new_z(adapter, layer, intervention.kind, means))
@@ -177,8 +179,23 @@ def shared_heads(adapter: Adapter, values: Tensor) -> Tensor:
     return values.repeat_interleave(adapter.head_count // adapter.key_value_head_count, dim=-2)
 
 
+def _behind(known: Tensor, changed: Tensor, before: int) -> Tensor:
+    """What is changed, but for the first `before` positions, a beginning of sequence, which stay; axis 1: position."""
+    import torch
+
+    return torch.cat([known[:, :before], changed[:, before:]], dim=1) if before else changed
+
+
 def new_z(adapter: Adapter, layer: int, kind: Kind, means: Means | None) -> Callable[[Tensor], Tensor]:
-    """The function from values, [paragraph, position, head, size], to what the heads shall write."""
+    """The function from values, [paragraph, position, head, size], to what the heads shall write.
+
+    A beginning of sequence sees nothing but itself, so what its heads write anyway are its own values.
+    """
+    change, before = _new_z(adapter, layer, kind, means), lead(adapter.model)
+    return lambda values: _behind(values, change(values), before)
+
+
+def _new_z(adapter: Adapter, layer: int, kind: Kind, means: Means | None) -> Callable[[Tensor], Tensor]:
     if kind == "identity":
         return lambda values: values
     if kind == "uniform":
@@ -203,6 +220,8 @@ def visible_mean(values: Tensor, window: int | None) -> Tensor:
 def activation_means(model: nn.Module, token_ids: Any, batch_size: int = 32) -> Means:
     """Mean over all positions and paragraphs of what each head and each MLP writes, for mean ablation.
 
+    A beginning of sequence is left out: what is written there is unlike text and tens to thousands of times as large.
+
     Args:
         model: causal language model of a supported architecture.
         token_ids: reference text, [paragraph, position].
@@ -217,11 +236,13 @@ def activation_means(model: nn.Module, token_ids: Any, batch_size: int = 32) -> 
     layers = range(adapter.layer_count)
     outputs = [adapter.component(layer, "W_O")[0].module for layer in layers]
     mlps = [adapter.mlp(layer) for layer in layers]
-    sums = [[torch.zeros(())] * len(outputs), [torch.zeros(())] * len(mlps)]
+    sums, before = [[torch.zeros(())] * len(outputs), [torch.zeros(())] * len(mlps)], lead(model)
     for batch in batches(ids, batch_size):
         with undisturbed(model), torch.no_grad(), recorded([*outputs, *mlps]) as seen:
-            adapter.model.base_model(input_ids=batch.to(adapter.embedding.weight.device), use_cache=False)
-        sums[0] = [s.to(seen[m][0]) + seen[m][0].sum((0, 1)) for s, m in zip(sums[0], outputs, strict=True)]
-        sums[1] = [s.to(seen[m][1]) + seen[m][1].sum((0, 1)) for s, m in zip(sums[1], mlps, strict=True)]
+            read = with_beginning(model, batch.to(adapter.embedding.weight.device))
+            adapter.model.base_model(input_ids=read, use_cache=False)
+        for total, modules, side in ((sums[0], outputs, 0), (sums[1], mlps, 1)):  # heads: what W_O reads
+            written = [seen[module][side][:, before:].sum((0, 1)) for module in modules]
+            total[:] = [known.to(new) + new for known, new in zip(total, written, strict=True)]
     z, mlp = (tuple(s / ids.numel() for s in group) for group in sums)
     return Means(z, mlp)

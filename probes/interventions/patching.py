@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, Projection, adapter_for
 from probes.errors import ProbeError
+from probes.forward.beginning import lead
 from probes.forward.capture import recorded, rows_per_pass
 from probes.forward.fused import fused
 from probes.forward.inputs import readable_paragraphs
+from probes.forward.logits import logits_of
 from probes.forward.trunk import Trunk, clean_trunk
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Where:
-    """Changed position and impact position of each pair, [paragraph]."""
+    """Changed position and impact position of each pair, [paragraph]; while patching the former is the model's own."""
 
     rows: Tensor
     changed: Tensor
@@ -112,7 +114,8 @@ def _both_ways(
     adapter: Adapter, memorized: Tensor, perturbed: Tensor, where: _Where, batch: slice, components: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
     """Frames of one batch, patching into the MPs, then into the PMPs."""
-    here = _Where(where.rows[: len(memorized)], where.changed[batch], where.impact[batch])
+    changed = where.changed[batch] + lead(adapter.model)
+    here = _Where(where.rows[: len(memorized)], changed, where.impact[batch])
     runs = {name: _run(adapter, ids, here, components) for name, ids in (("MP", memorized), ("PMP", perturbed))}
     for receiver, giver in (("MP", "PMP"), ("PMP", "MP")):
         clean = _nll(runs[receiver], runs[receiver].trunk.hidden, here)
@@ -159,7 +162,7 @@ def _nll(run: _Run, hidden: Tensor, where: _Where) -> Tensor:
     import torch
 
     with torch.no_grad():
-        logits = run.trunk.adapter.unembedding(hidden[where.rows, where.impact - 1]).float()
+        logits = logits_of(run.trunk.adapter.model, hidden[where.rows, where.impact - 1])
         return torch.nn.functional.cross_entropy(logits, run.labels.to(logits.device), reduction="none").cpu()
 
 

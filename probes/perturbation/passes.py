@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from probes.forward.beginning import lead, with_beginning
+from probes.forward.body import body, keeps_keys
 from probes.forward.unembedding import greedy_matches
+from probes.perturbation.policies import gumbel_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +34,8 @@ class Context:
 
     Attributes:
         hidden: input of the output head, [row, position, hidden].
-        keys_values: per layer keys and values, each [row, head, position, size].
+        keys_values: per layer keys and values, each [row, head, lead + position, size]; empty where a family does not
+            keep them, and everything is read again for every edit.
         match: the reference under the unchanged prefix.
     """
 
@@ -47,8 +51,9 @@ def read_context(model: PreTrainedModel, prefix: Tensor, reference: Tensor, tile
 
     # A cache without the configuration: layers with local attention must keep all keys, or edits could not branch off.
     cache = DynamicCache()
-    ids = torch.cat([prefix, reference[:, :-1]], dim=1)
-    hidden = model.base_model(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+    ids = with_beginning(model, torch.cat([prefix, reference[:, :-1]], dim=1))
+    keeps = keeps_keys(model, ids)
+    hidden = body(model)(input_ids=ids, past_key_values=cache if keeps else None, use_cache=keeps)[0][:, lead(model) :]
     layers: list[Any] = cache.layers  # the base class of layers knows no keys
     keys_values = [(layer.keys, layer.values) for layer in layers]
     return Context(hidden, keys_values, _match(model, hidden[:, prefix.shape[1] - 1 :], reference, tile))
@@ -83,7 +88,7 @@ class Branches:
     Args:
         context: the unchanged paragraphs.
         copies: edits of a paragraph that one pass takes, at most.
-        length: tokens of a paragraph as it is read, edit included.
+        length: tokens of a paragraph as it is read, edit and beginning of sequence included.
     """
 
     def __init__(self, context: Context, copies: int, length: int) -> None:
@@ -110,13 +115,15 @@ class Branches:
         copies = len(edited) // len(reference)
         followed = reference.repeat(copies, 1)
         suffix = torch.cat([edited[:, reused:], followed[:, :-1]], dim=1)
-        cache = self._cache(len(edited), reused) if reused else None
-        output = model.base_model(input_ids=suffix, past_key_values=cache, use_cache=cache is not None)
-        match = _match(model, output.last_hidden_state[:, -reference.shape[1] :], followed, tile)
+        known = reused + lead(model) if self.context.keys_values else 0
+        cache = self._cache(len(edited), known) if known else None
+        read = suffix if known else with_beginning(model, torch.cat([edited, followed[:, :-1]], dim=1))
+        output = body(model)(input_ids=read, past_key_values=cache, use_cache=cache is not None)
+        match = _match(model, output[0][:, -reference.shape[1] :], followed, tile)
         return match.exact_match.view(copies, -1), match.nll_nats.view(copies, -1)
 
     def _cache(self, rows: int, reused: int) -> Cache:
-        """Keys and values of the first `reused` positions, with room for the rest."""
+        """Keys and values of the model's first `reused` positions, with room for the rest."""
         from transformers import DynamicCache
 
         if not self.buffers:
@@ -168,8 +175,32 @@ def _match(model: PreTrainedModel, hidden: Tensor, reference: Tensor, tile: int)
     return Match(leading, nll.view(reference.shape).mean(dim=1))
 
 
-def second_choices(model: PreTrainedModel, context: Context, prefix: Tensor, draws: int, tile: int) -> Tensor:
-    """The most likely other tokens at each prefix position given the true tokens before it.
+def plausible_choices(
+    model: PreTrainedModel, context: Context, prefix: Tensor, draws: int, seed: int, excluded_ids: tuple[int, ...] = ()
+) -> Tensor:
+    """Other tokens drawn from what the model expects at each prefix position after the true tokens before it.
+
+    Draws of a position are without replacement, in proportion to the model's probabilities; `excluded_ids` and the
+    token itself are never drawn.
+
+    Returns:
+        Token ids, [row, position, draw]; position 0 has no context and is filled with -1.
+    """
+    import torch
+
+    head, found = model.get_output_embeddings(), []
+    for hidden, ids in zip(context.hidden[:, : prefix.shape[1] - 1], prefix, strict=True):
+        logits = head(hidden).float().scatter_(1, ids[1:, None], -torch.inf)
+        logits[:, list(excluded_ids)] = -torch.inf
+        noise = torch.from_numpy(gumbel_noise(ids.cpu().numpy(), logits.shape[1], seed))
+        found.append((logits + noise.to(logits.device)).topk(draws, dim=-1).indices)
+    return torch.nn.functional.pad(torch.stack(found), (0, 0, 1, 0), value=-1)
+
+
+def second_choices(
+    model: PreTrainedModel, context: Context, prefix: Tensor, draws: int, tile: int, excluded_ids: tuple[int, ...] = ()
+) -> Tensor:
+    """The most likely other tokens at each prefix position given the true tokens before it, without `excluded_ids`.
 
     Returns:
         Token ids, [row, position, draw]; position 0 has no context and is filled with -1.
@@ -181,6 +212,7 @@ def second_choices(model: PreTrainedModel, context: Context, prefix: Tensor, dra
     found = []
     for rows, targets in zip(hidden.split(tile), truth.split(tile), strict=True):
         logits = head(rows).scatter_(1, targets[:, None], -torch.inf)
+        logits[:, list(excluded_ids)] = -torch.inf
         found.append(logits.topk(draws, dim=-1).indices)
     choices = torch.cat(found).view(len(prefix), -1, draws)
     return torch.nn.functional.pad(choices, (0, 0, 1, 0), value=-1)

@@ -10,7 +10,7 @@ import numpy as np
 from probes.errors import ProbeError
 from probes.forward.batches import PROCESSOR_TOKENS
 from probes.forward.inputs import refuse_unreadable
-from probes.perturbation.policies import POLICIES, Policy, Pools
+from probes.perturbation.policies import BY_CONTEXT, POLICIES, Policy, Pools
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,7 @@ class Plan:
     tile: int
     batch_size: int
     continuation_length: int
+    excluded_ids: tuple[int, ...] = ()
 
     def group_size(self, rows: int, device_type: str) -> int:
         """Positions that one pass over `rows` paragraphs takes together."""
@@ -78,12 +79,28 @@ def _check_plan(plan: Plan) -> None:
         raise ProbeError(f"policy {plan.policy!r} is unknown; choose one of {', '.join(POLICIES)}.")
     if plan.draws < 1 or (plan.policy == "deletion" and plan.draws > 1):
         raise ProbeError(f"policy {plan.policy} cannot have {plan.draws} draws; ask for 1.")
-    first = 1 if plan.policy == "second_choice" else 0  # position 0 has no context to be predicted from
+    first = 1 if plan.policy in BY_CONTEXT else 0
     outside = [place for place in plan.positions if not first <= place < plan.prefix_length]
     if outside or len(set(plan.positions)) < len(plan.positions):
         raise ProbeError(
             f"positions {list(plan.positions)} are not distinct numbers in {first}..{plan.prefix_length - 1}; "
             f"policy {plan.policy} cannot change others."
+        )
+
+
+def check_excluded(model: PreTrainedModel, plan: Plan) -> None:
+    """Refuse ids that are never to be drawn where the model has no such id, or where too few others are left.
+
+    Raises:
+        ProbeError: names the id, or how many are left.
+    """
+    count, excluded = vocabulary_count(model), set(plan.excluded_ids)
+    if wrong := sorted(token_id for token_id in excluded if not 0 <= token_id < count):
+        raise ProbeError(f"token id {wrong[0]} is never to be drawn, but the model knows 0..{count - 1}; leave it out.")
+    if plan.policy in BY_CONTEXT and count - len(excluded) <= plan.draws:
+        raise ProbeError(
+            f"{count - len(excluded)} tokens may be drawn, too few for {plan.draws} draws beside the token itself; ask "
+            "fewer."
         )
 
 

@@ -16,11 +16,19 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.forward.batches import in_batches
+from probes.forward.beginning import lead
 from probes.forward.fused import fused
 from probes.forward.inputs import as_paragraphs
 from probes.forward.unembedding import refuse_unusual_head
-from probes.perturbation.passes import Branches, Context, edited_prefixes, read_context, second_choices
-from probes.perturbation.plan import Plan, Swept, check_request, vocabulary_count
+from probes.perturbation.passes import (
+    Branches,
+    Context,
+    edited_prefixes,
+    plausible_choices,
+    read_context,
+    second_choices,
+)
+from probes.perturbation.plan import Plan, Swept, check_excluded, check_request, vocabulary_count
 from probes.perturbation.policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
 from probes.scoring.generation import greedy_continuations
 
@@ -72,12 +80,13 @@ def sweep(
             memorized paragraphs, the model's own greedy one for others.
         positions: prefix positions to change, 0-based; all but position 0 if not given.
         policy: uniform (any other token), frequency_matched (a token of the same octave of corpus count),
-            second_choice (the model's most likely other token; draw d takes the d-th) or deletion.
+            plausible (another token, drawn from what the model expects there), second_choice (the model's most likely
+            other token; draw d takes the d-th) or deletion.
         draws: replacements per position.
         seed: seed of the random policies.
         prefix_length: tokens of the prefix.
         token_counts: occurrences in the corpus, [token]; for frequency_matched.
-        excluded_ids: never drawn at random, e.g. special ids.
+        excluded_ids: never put into a paragraph by a policy: special ids, and rows that no tokenizer gives.
         batch_size: sequences per forward pass; fewer on a processor (`in_batches`). Neighbouring positions of few
             paragraphs fill a pass together.
         tile: tokens whose logits are held at a time.
@@ -95,7 +104,11 @@ def sweep(
     prefix = as_paragraphs(token_ids, longer_than=0)[:, :prefix_length]
     reference = as_paragraphs(reference_ids, longer_than=0)
     places = range(1, prefix_length) if positions is None else positions
-    plan = Plan(policy, tuple(places), draws, seed, prefix_length, tile, batch_size, reference.shape[1])
+    plan = Plan(
+        policy, tuple(places), draws, seed, prefix_length, tile, batch_size, reference.shape[1],
+        tuple(map(int, excluded_ids)),
+    )  # fmt: skip
+    check_excluded(model, plan)
     pools = _pools(model, policy, token_counts, excluded_ids)
     check_request(model, plan, prefix, reference, pools)
 
@@ -133,7 +146,9 @@ def _pools(
     if policy == "frequency_matched":
         if token_counts is None:
             raise ProbeError("policy frequency_matched needs the corpus count of every token; give token_counts.")
-        return Pools.of_bins(frequency_bins(token_counts), excluded_ids)
+        unknown = range(vocabulary_count(model), len(token_counts))  # counted, but the model has no row for them
+        excluded = [token_id for token_id in (*excluded_ids, *unknown) if token_id < len(token_counts)]
+        return Pools.of_bins(frequency_bins(token_counts), excluded)
     return None
 
 
@@ -141,7 +156,9 @@ def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix
     """All edits of a few paragraphs; [row, position] prefix and [row, continuation] reference ids on the device."""
     context = read_context(model, prefix, reference, plan.tile)
     if plan.policy == "second_choice":
-        replacements = second_choices(model, context, prefix, plan.draws, plan.tile)
+        replacements = second_choices(model, context, prefix, plan.draws, plan.tile, plan.excluded_ids)
+    elif plan.policy == "plausible":
+        replacements = plausible_choices(model, context, prefix, plan.draws, plan.seed, plan.excluded_ids)
     else:
         replacements = _drawn(plan, pools, prefix)
     exact_match, nll_nats = _match_edits(model, plan, context, prefix, replacements, reference)
@@ -157,7 +174,8 @@ def _match_edits(
     shape = (len(plan.positions), plan.draws, len(prefix))
     exact_match, nll_nats = np.empty(shape, dtype=np.int32), np.empty(shape)
     group = plan.group_size(len(prefix), prefix.device.type)
-    branches = Branches(context, group * plan.draws, prefix.shape[1] - removes + reference.shape[1] - 1)
+    length = lead(model) + prefix.shape[1] - removes + reference.shape[1] - 1
+    branches = Branches(context, group * plan.draws, length)
     order = np.argsort(plan.positions)[::-1]
     for chosen in (order[start : start + group] for start in range(0, len(order), group)):
         places = tuple(plan.positions[index] for index in chosen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.forward.batches import in_batches
+from probes.forward.beginning import with_beginning
+from probes.forward.body import keeps_keys
 from probes.forward.inputs import as_paragraphs, refuse_unreadable, require_at_least
 
 if TYPE_CHECKING:
@@ -65,15 +67,41 @@ def _decode(model: PreTrainedModel, known: Tensor, length: int, forced: Sequence
 
     written: list[Tensor] = []
     with torch.inference_mode():
-        step, cache = known.to(model.device), None
+        read = with_beginning(model, known.to(model.device))
+        step = _steps_with_cache(model) if keeps_keys(model, read) else _steps_without(model)
         for index in range(length):
-            output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            step, cache = output.logits[:, -1:].float().argmax(dim=-1), output.past_key_values
+            read = step(read)
             if index < len(forced):
-                told = forced[index][:, None].to(step.device)
-                step = torch.where(told >= 0, told, step)
-            written.append(step)
+                told = forced[index][:, None].to(read.device)
+                read = torch.where(told >= 0, told, read)
+            written.append(read)
     return torch.cat(written, dim=1).cpu()
+
+
+def _steps_with_cache(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """A function from what was not read yet, [paragraph, position], to the next token, [paragraph, 1]."""
+    cache: Any = None
+
+    def _next(ids: Tensor) -> Tensor:
+        nonlocal cache
+        output = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        return output.logits[:, -1:].float().argmax(dim=-1)
+
+    return _next
+
+
+def _steps_without(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """The same, reading everything again at every step."""
+    import torch
+
+    read: list[Tensor] = []
+
+    def _next(ids: Tensor) -> Tensor:
+        read.append(ids)
+        return model(input_ids=torch.cat(read, dim=1), use_cache=False).logits[:, -1:].float().argmax(dim=-1)
+
+    return _next
 
 
 def generate_continuations(

@@ -16,6 +16,8 @@ import polars as pl
 
 from probes.errors import ProbeError
 from probes.forward.batches import in_batches
+from probes.forward.beginning import lead, with_beginning
+from probes.forward.body import body, keeps_keys
 from probes.forward.fused import fused
 from probes.forward.inputs import NonFiniteScore, as_paragraphs, refuse_unreadable, require_at_least
 from probes.forward.unembedding import greedy_ids, refuse_unusual_head
@@ -67,14 +69,15 @@ def screen_paragraphs(
     require_at_least(1, **{f"stage {index}": size for index, size in enumerate(stages)})
     ids = as_paragraphs(token_ids, longer_than=prefix_length)
     refuse_unreadable(model, ids, read_length=ids.shape[1] - 1)
-    ends = stage_ends(prefix_length, ids.shape[1], stages)
 
     def _screen(start: int, stop: int) -> _Cascade:
-        return _Cascade(model, ids[start:stop].to(model.device), prefix_length, tile, start).run(ends)
+        return _Cascade(model, ids[start:stop].to(model.device), prefix_length, tile, start, keeps).run(ends)
 
     with torch.inference_mode():
         if len(ids):
             refuse_unusual_head(model, ids)
+        keeps = keeps_keys(model, with_beginning(model, ids))
+        ends = stage_ends(prefix_length, ids.shape[1], stages) if keeps else [ids.shape[1] - 1]  # else one whole pass
         with fused(model):
             batches = list(in_batches(len(ids), batch_size, prefix_length, model.device, _screen))
     match = np.concatenate([batch.match.cpu().numpy() for batch in batches] or [np.empty(0, dtype=np.int64)])
@@ -111,6 +114,7 @@ class _Cascade:
     prefix_length: int
     tile: int
     first_row: int
+    keeps: bool
     cache: Any = None
     read: int = 0
     match: Tensor = field(init=False)
@@ -134,11 +138,13 @@ class _Cascade:
         """Read up to `end`, note matches of the rows `alive`, return those without a miss."""
         import torch
 
-        output = self.model.base_model(
-            input_ids=self.ids[alive, self.read : end], past_key_values=self.cache, use_cache=True
-        )
+        ids = self.ids[alive, self.read : end]
+        output = body(self.model)(
+            input_ids=ids if self.read else with_beginning(self.model, ids), past_key_values=self.cache,
+            use_cache=self.keeps,
+        )  # fmt: skip
         first = max(self.read + 1, self.prefix_length)  # first position this stage decides
-        hidden = output[0][:, first - 1 - self.read :]
+        hidden = output[0][:, first - 1 - self.read + (0 if self.read else lead(self.model)) :]
         truth = self.ids[alive, first : end + 1]
         predicted, margin = (part.view_as(truth) for part in greedy_ids(self.model, hidden.flatten(0, 1), self.tile))
         self._refuse_nan(alive, margin, first)
@@ -147,6 +153,8 @@ class _Cascade:
         self.match[alive] += count
         self.margin[alive] = torch.minimum(self.margin[alive], margin.where(counted, torch.inf).amin(dim=1))
         survivors = (count == truth.shape[1]).nonzero()[:, 0]
+        if not self.keeps:
+            return alive[survivors]
         self.cache, self.read = output.past_key_values, end
         if 0 < len(survivors) < len(alive):
             self.cache.batch_select_indices(survivors)

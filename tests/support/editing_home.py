@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.checkpoints import checkpoints, edited_checkpoints
+from assets.checkpoints.stages import checkpoints, edited_checkpoints
 from assets.editing.stages import edit_summaries, edits
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope, Stage

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,15 @@ class TableStore:
         if manifest is None or manifest.key != input_key(self.table, inputs):
             return False
         return not unsound_parts(self.folder(partition), manifest)
+
+    def adopt(self, partition: str, inputs: dict[str, Any]) -> None:
+        """Say that the partition's rows follow from other inputs than its manifest names; a home that cannot be
+        written stays as it is."""
+        manifest = self.manifest(partition)
+        if manifest is not None:
+            renamed = replace(manifest, key=input_key(self.table, inputs), inputs=inputs)
+            with suppress(WarehouseError):
+                write_json(self.folder(partition) / MANIFEST, asdict(renamed))
 
     def read(self, partition: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of a partition in the order they were written.

@@ -27,7 +27,7 @@ PERTURBATIONS = Table(
         Column(
             "policy",
             "VARCHAR",
-            "How the replacement is drawn: uniform, frequency_matched, second_choice, or deletion of the token.",
+            "How it is drawn: uniform, frequency_matched, plausible, second_choice, or deletion of the token.",
             key=True,
         ),
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),
@@ -43,6 +43,7 @@ PERTURBATIONS = Table(
             "divergence_position", "INTEGER", "Position of the first token that differs.", "position", nullable=True
         ),
     ),
+    version=2,
 )
 
 MINIMAL_PERTURBATIONS = Table(
@@ -66,6 +67,7 @@ MINIMAL_PERTURBATIONS = Table(
         Column("impact_reference_id", "INTEGER", "Token there before the change.", nullable=True),
         Column("impact_id", "INTEGER", "Token there after the change.", nullable=True),
     ),
+    version=2,
 )
 
 HEAD_ATTENTION = Table(

@@ -24,6 +24,25 @@ CHECKPOINTS = Table(
     ),
 )
 
+VOCABULARIES = Table(
+    "vocabularies",
+    "checkpoint",
+    "one per checkpoint",
+    "What a checkpoint reads before every paragraph, and which of its tokens stand for no text.",
+    (
+        CHECKPOINT_ID,
+        Column("row_count", "INTEGER", "Rows of its token embedding.", "tokens"),
+        Column("known_count", "INTEGER", "Of these, tokens that its tokenizer knows.", "tokens"),
+        Column("beginning_id", "INTEGER", "Token before every paragraph it reads; null for none.", nullable=True),
+        Column("beginning_reason", "VARCHAR", "Why this one, or none."),
+        Column(
+            "undrawn_ids",
+            "INTEGER[]",
+            "Special tokens and rows that no text gives: never replacements, never second choices.",
+        ),
+    ),
+)
+
 SCORES = Table(
     "scores",
     "checkpoint",
@@ -128,6 +147,23 @@ GENERATIONS = Table(
 )
 
 
+RELEASED_AGREEMENT = Table(
+    "released_agreement",
+    "checkpoint",
+    "one per checkpoint and released paragraph whose continuation a model wrote; empty for other corpora",
+    "How far a checkpoint writes what another run's model wrote after the same prefix. No measure of recital.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("agreed_count", "INTEGER", "Greedy tokens equal to the other run's before they differ.", "tokens"),
+        Column("is_same", "BOOLEAN", "Whether the two wrote the same to the end."),
+        Column("nll_nats", "DOUBLE", "Mean NLL of the other run's continuation under this checkpoint.", "nats"),
+        Column("generated_ids", "INTEGER[]", "What this checkpoint writes; empty where it is the same.", nullable=True),
+        Column("token_accuracy", "DOUBLE", "Share of positions with the same token, wherever they are.", "share"),
+    ),
+)
+
+
 SCORING_PRECISION = Table(
     "scoring_precision",
     "checkpoint",
@@ -175,13 +211,16 @@ RECALL_BY_OFFSET = Table(
         Column("is_recited", "BOOLEAN", "Whether the whole continuation is recited."),
         Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the miss.", "logits"),
     ),
+    version=2,
 )
 
 TABLES = (
     CHECKPOINTS,
+    VOCABULARIES,
     SCORES,
     TOKEN_SCORES,
     GENERATIONS,
+    RELEASED_AGREEMENT,
     SCORING_PRECISION,
     EXTRACTABILITY,
     RECALL_BY_OFFSET,

@@ -24,8 +24,11 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("empty") / "home"
 
 
-def test_run_prints_findings_and_an_existing_report(finished: Finished) -> None:
-    assert "Duplication." in finished.stdout and "Attention." in finished.stdout
+def test_run_ends_with_six_lines_and_an_existing_report(finished: Finished) -> None:
+    said, paths = finished.stdout.strip().split("\n\n")
+    assert re.match(r"small-step-\d+ recites ", said) and "Do rare tokens trigger it?" in said
+    assert "Claims of the papers: " in said and len(said.splitlines()) <= 9
+    assert [line.split()[0] for line in paths.splitlines()] == ["report", "warehouse"]
     report = Path(re.search(r"^report +(.+)$", finished.stdout, re.MULTILINE)[1])
     assert report.is_file() and "<html" in report.read_text()[:500]
     assert re.search(r"training: \d+/\d+ steps, [\d.,]+/s, \d+ s left", finished.stderr)
@@ -36,7 +39,7 @@ def test_second_run_does_nothing_and_says_so(finished: Finished) -> None:
     before = time.monotonic()
     result = rarecall(finished.home, "run", "-p", finished.profile)
     assert result.returncode == 0 and "Nothing changed" in result.stderr
-    assert "Duplication." in result.stdout
+    assert result.stdout == finished.stdout
     assert time.monotonic() - before < 30
     assert record == {file: file.stat().st_mtime_ns for file in finished.home.rglob("*.parquet")}
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from assets.corpus.paragraphs import paragraphs
-from assets.corpus.text import corpora, files_signature
+from assets.corpus.text import corpora, forget_contents
 from assets.corpus.unigrams import subset_unigrams, unigrams, words
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
@@ -217,7 +217,7 @@ def refuses_truncated_files(scope: Scope, folder: Path, run: Callable[[], Scope]
     before = {table: scope.content(table) for stage in CORPUS_STAGES for table in stage.tables}
     last = max(folder.iterdir())
     last.write_bytes(last.read_bytes()[:-1])
-    files_signature.cache_clear()
+    forget_contents()
     assert corpus_steps(scope) == [Step("corpus")], "the change is seen"
     with pytest.raises(CorpusError, match=r"00002-of-00003\.bin has \d+ bytes, no multiple of 2; it is truncated"):
         run()
@@ -296,6 +296,79 @@ def test_what_a_model_wrote_is_never_counted_as_text(released, tokenizer, tmp_pa
     assert corpus_steps(scope) == []
 
 
+SEVERAL = """
+name = "several"
+[corpus]
+corpus_id = "several"
+source = "published releases"
+kind = "released"
+tokenizer = "{tokenizer}"
+[[releases]]
+release = "localizing-paragraph-memorization"
+roles = ["memorized"]
+count = 4
+[[releases]]
+release = "lm-extraction-benchmark"
+roles = ["others", "counted"]
+[paragraphs]
+prefix_length = {prefix}
+continuation_length = 15
+minimum_unique_share = 0.0
+[probes]
+device = "cpu"
+"""
+
+
+@pytest.fixture(scope="module")
+def several(released, tokenizer, tmp_path_factory):
+    """Home of a corpus of two releases; the profile asks for shorter windows than were released."""
+    from assets.corpus.releases import write_imports
+
+    root = tmp_path_factory.mktemp("several")
+    folders = {
+        "localizing-paragraph-memorization": released / "preds",
+        "lm-extraction-benchmark": released / "extraction",
+    }
+    write_imports(Home(root / "home").prepare(), "several", folders)
+    return run_corpus(root, SEVERAL.format(tokenizer=tokenizer, prefix=18))
+
+
+def test_releases_together_are_one_corpus_with_a_role_for_each(several):
+    frame = several.read("paragraphs")
+    assert several.read("corpora")["token_count"][0] == 12 * 60 - 4 * 7, "only the benchmark's text is counted"
+    of = {name[0]: rows for name, rows in frame.group_by("subset")}
+    authors, benchmark = of["localizing-paragraph-memorization"], of["lm-extraction-benchmark"]
+    assert benchmark.height == 11 and (benchmark["occurrence_count"] >= 1).all()
+    assert benchmark["duplication_count"].null_count() == 11, "what is counted says nothing of the Pile"
+    truth = authors.filter(pl.col("continuation_origin") == "corpus")
+    assert truth.height == 4 and truth["duplication_count"].is_between(100, 104).all()
+    assert authors.filter(pl.col("continuation_origin") == "model").height == 4
+    assert several.read("subset_coverage")["paragraph_count"].sum() == frame.height
+    assert frame["near_duplicate_cluster"].n_unique() == frame.height, "clusters are sought across the releases"
+    assert corpus_steps(several) == []
+
+
+def test_released_windows_are_cut_around_the_end_of_the_prefix(several):
+    raw = {tuple(ids[2:35]) for ids in several.read("released_paragraphs")["token_ids"].to_list()}
+    frame = several.read("paragraphs")
+    assert {tuple(ids) for ids in frame["token_ids"].to_list()} <= raw
+    from corpus_stats.tokens.shards import TokenStream
+
+    stream = TokenStream(several.corpus_folder() / "tokens")
+    placed = frame.filter(pl.col("token_offset").is_not_null())
+    assert stream.windows(placed["token_offset"].to_numpy(), 33).tolist() == placed["token_ids"].to_list()
+
+
+def test_windows_longer_than_released_are_refused(released, tokenizer, several, tmp_path):
+    from assets.framework.errors import RequestError
+
+    path = tmp_path / "long.toml"
+    path.write_text(SEVERAL.format(tokenizer=tokenizer, prefix=21))
+    scope = Scope(several.home, load_profile(str(path), several.home))
+    with pytest.raises(RequestError, match=r"no paragraph of several has 21 \+ 15 tokens but 20 \+ 20"):
+        paragraphs.shards(scope).compute(0)
+
+
 def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_path):
     import dagster as dg
     import torch
@@ -318,6 +391,7 @@ def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_
         job = definitions.resolve_job_def("checkpoint")
         chosen = [
             dg.AssetKey("checkpoints"),
+            dg.AssetKey("vocabularies"),
             dg.AssetKey("scores"),
             dg.AssetKey("token_scores"),
             dg.AssetKey("scoring_precision"),

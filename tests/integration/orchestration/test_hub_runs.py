@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from assets.checkpoints import inspect_registered, registered_source
+from assets.checkpoints.stages import inspect_registered, registered_source
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from orchestration.cli.main import app

@@ -329,7 +329,7 @@ def test_requests_that_cannot_be_met_say_why():
 @pytest.mark.parametrize("size", [7, 512])
 @pytest.mark.parametrize("scale", [1.0, 60.0])
 def test_gradient_of_the_loss_summed_in_tiles_is_that_of_autograd(monkeypatch, size, scale):
-    monkeypatch.setattr("probes.forward.unembedding.VOCABULARY_TILES", {"cpu": size})
+    monkeypatch.setattr("probes.forward.logits.VOCABULARY_TILES", {"cpu": size})
     model, targets = small_model("gpt2"), paragraphs(2).flatten()
     hidden = (torch.randn(len(targets), 12) * scale).requires_grad_()  # at scale 60 logits reach hundreds
     loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), targets, reduction="sum")

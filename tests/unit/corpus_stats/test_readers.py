@@ -117,7 +117,7 @@ def test_requests_that_cannot_be_met(tmp_path):
         open_source(str(tmp_path), kind="carrier-pigeon")
     with pytest.raises(CorpusError, match="no option 'colour'"):
         open_source("python", colour="red")
-    with pytest.raises(CorpusError, match=r"no text file"):
+    with pytest.raises(CorpusError, match=r"no text-folder file"):
         list(open_source(str(tmp_path)))
     with pytest.raises(CorpusError, match=r"os\.py"):
         open_source(str(tmp_path), kind="python-installation")
@@ -240,7 +240,7 @@ def test_files_that_are_not_text(tmp_path):
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_files_that_cannot_be_read(tmp_path, monkeypatch, name):
     (tmp_path / name).write_text("{}")
-    (tmp_path / name.replace("a.", "b.")).write_text('{"text": "fine"}\n')
+    (tmp_path / name.replace("a.", "b.")).write_text('{"text": "fine"}\n' if name == "a.jsonl" else "fine")
 
     def refusing(method):
         def wrapped(self, *arguments, **options):

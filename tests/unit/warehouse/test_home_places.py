@@ -176,7 +176,6 @@ def test_a_folder_that_is_still_being_filled_is_removed_all_the_same(tmp_path: P
     "words, streams, said",
     [
         (["query", "FROM range(3)", "-f", "csv"], {"stdout": "/dev/full"}, "standard output took no more"),
-        (["query", "-"], {"stdin": b"SELECT \xff"}, "standard input is not UTF-8"),
         (["query", b"SELECT \xff"], {}, "the query is not UTF-8"),
         (["ui", "--port", "99999"], {}, "65535"),
     ],

@@ -11,7 +11,8 @@ from probes.attention.weights import attention_array, prefix_attention
 from probes.perturbation.sweep import minimal_perturbations, pmp_continuations, sweep
 from probes.scoring.teacher_forced import score_paragraphs
 from probes.triggers.effect import trigger_effect
-from probes.triggers.summaries import head_correlations, head_pointing, strongest_triggers
+from probes.triggers.head_correlations import head_correlations
+from probes.triggers.summaries import head_pointing, strongest_triggers
 from tests.support.models.triggers_planted import (
     CONTINUATION,
     FIRST_DECOY,

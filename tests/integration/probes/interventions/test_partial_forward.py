@@ -83,7 +83,7 @@ def test_a_model_that_carries_somebodys_hook_runs_as_it_is():
 
 @pytest.mark.parametrize("size", [7, VOCABULARY, 512])
 def test_scores_in_tiles_are_those_of_whole_rows_of_logits(monkeypatch, size):
-    monkeypatch.setattr("probes.forward.unembedding.VOCABULARY_TILES", {"cpu": size})
+    monkeypatch.setattr("probes.forward.logits.VOCABULARY_TILES", {"cpu": size})
     model, targets = small_model("gpt2"), paragraphs(3)
     hidden = torch.randn(3, 12, 12) * 4
     hidden[0, 0] = 0  # every logit is 0, and the first id wins

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
-from probes.forward.unembedding import VOCABULARY_TILES
+from probes.forward.logits import VOCABULARY_TILES
 from probes.scoring.screening import screen_paragraphs
 from probes.scoring.teacher_forced import score_paragraphs
 

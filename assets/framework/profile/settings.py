@@ -1,18 +1,10 @@
-"""Profiles: everything a run can be told, checked when it is read. Built-in ones lie in `assets/profiles`."""
+"""Settings: everything a run can be told, checked when it is read."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from assets.framework.errors import RequestError
-from warehouse.home import Home
-from warehouse.registrations import registered, registration
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -32,6 +24,18 @@ class CorpusSettings(Settings):
     vocabulary_size: int = Field(default=4096, ge=300)
     shard_tokens: int = Field(default=50_000_000, ge=1000)
     on_bad: Literal["fail", "skip"] = "fail"
+
+
+class ReleaseSettings(Settings):
+    """One published release within a corpus of several, and what its text serves as."""
+
+    release: str
+    roles: tuple[Literal["memorized", "others", "counted"], ...] = Field(
+        min_length=1,
+        description="Where memorized paragraphs, others and utility text, and the text for unigrams come from.",
+    )
+    count: int | None = Field(default=None, ge=1, description="Most paragraphs drawn from it; all where absent.")
+    address: str | None = Field(default=None, description="Mirror to fetch its files from.")
 
 
 class ParagraphSettings(Settings):
@@ -94,7 +98,7 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
-PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+PerturbationPolicy = Literal["uniform", "frequency_matched", "plausible", "second_choice", "deletion"]
 
 
 class ProbeSettings(Settings):
@@ -103,6 +107,10 @@ class ProbeSettings(Settings):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 32
+    beginning_of_sequence: Literal["auto", "never", "always"] | Annotated[int, Field(ge=0)] = Field(
+        default="auto",
+        description="Token before every paragraph: as the suite was trained, none, the tokenizer's own, or an id.",
+    )
     context_lengths: tuple[int, ...] = Field(
         default=(), description="k of k-extractability; empty means a fifth, half and all of the prefix."
     )
@@ -111,7 +119,7 @@ class ProbeSettings(Settings):
         description="Tokens of other text before a paragraph at which recital is tried; those that fit the model.",
     )
     offset_paragraphs: int = Field(
-        default=64, ge=1, description="Most recited clusters tried at other offsets, and as many that nearly are."
+        default=32, ge=1, description="Clusters tried at other offsets that are nearly recited, beside all that are."
     )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(
@@ -246,6 +254,9 @@ class Profile(Settings):
     name: str
     description: str = ""
     corpus: CorpusSettings
+    releases: tuple[ReleaseSettings, ...] = Field(
+        default=(), description="Published releases that together are the corpus; fetched when it runs."
+    )
     paragraphs: ParagraphSettings = ParagraphSettings()
     unigrams: UnigramSettings = UnigramSettings()
     training: TrainingSettings | None = None
@@ -287,69 +298,19 @@ class Profile(Settings):
         return self.corpus.corpus_id
 
 
-def built_in_profiles() -> list[str]:
-    """Names of the profiles that come with rarecall."""
-    return sorted(
-        f.name.removesuffix(".toml") for f in files("assets").joinpath("profiles").iterdir() if f.name.endswith(".toml")
-    )
-
-
-def load_profile(name: str | None = None, home: Home | None = None) -> Profile:
-    """A built-in profile by name, a TOML file by path, or the defaults over a registered corpus by its name.
-
-    Without a name `$RARECALL_PROFILE`, else quickstart. A profile that names a corpus but no source takes what was
-    registered under that name in the home.
-
-    Raises:
-        RequestError: there is no such profile, or a value in it is wrong.
-    """
-    name = name or os.environ.get("RARECALL_PROFILE") or "quickstart"
-    try:
-        return Profile.model_validate(_with_registered_corpus(_raw_profile(name, home), home))
-    except tomllib.TOMLDecodeError as error:
-        raise RequestError(f"profile {name} is not valid TOML ({error}); correct the file.") from error
-    except UnicodeDecodeError as error:
-        raise RequestError(
-            f"profile {name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from error
-    except ValidationError as error:
-        raise RequestError(f"profile {name}: {_first_complaint(error)}; correct it in the profile.") from error
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"there is no setting {where}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where} is wrong ({message})" if where else message
-
-
-def _raw_profile(name: str, home: Home | None) -> dict[str, Any]:
-    if name in built_in_profiles():
-        return tomllib.loads(files("assets").joinpath("profiles", f"{name}.toml").read_text(encoding="utf-8"))
-    path = Path(name).expanduser()
-    if path.suffix == ".toml" and path.is_file():
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    if name in registered(home or Home.locate(), "corpora"):
-        return {"name": name, "corpus": {"corpus_id": name}}
-    raise RequestError(
-        f"there is no profile {name!r}; use one of {', '.join(built_in_profiles())}, the path of a .toml file, or a "
-        "corpus of `rarecall corpus list`."
-    )
-
-
-def _with_registered_corpus(raw: dict[str, Any], home: Home | None) -> dict[str, Any]:
-    """The profile with what was registered of its corpus, where it names no source of its own."""
-    corpus = raw.get("corpus")
-    if not isinstance(corpus, dict) or "source" in corpus or "corpus_id" not in corpus:
-        return raw
-    return {**raw, "corpus": {**registration(home or Home.locate(), "corpora", str(corpus["corpus_id"])), **corpus}}
-
-
 def settings_of(model: BaseModel, *without: str) -> dict[str, Any]:
     """A settings object as JSON for a manifest, leaving out what does not change the result."""
     return model.model_dump(mode="json", exclude=set(without))
+
+
+def releases_for(profile: Profile, role: str) -> list[str]:
+    """Releases of the profile's corpus that have a role; none where the corpus is not made of releases."""
+    return [one.release for one in profile.releases if role in one.roles]
+
+
+def roles_key(profile: Profile) -> dict[str, Any]:
+    """Key of stages that look at roles; nothing where the corpus is not made of releases."""
+    return {"roles": {one.release: sorted(one.roles) for one in profile.releases}} if profile.releases else {}
 
 
 def settings_named(model: BaseModel, names: set[str]) -> dict[str, Any]:

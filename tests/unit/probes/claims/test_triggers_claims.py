@@ -12,8 +12,9 @@ from probes.attention.rarity import head_rarity
 from probes.claims.rules import Measured, judge
 from probes.claims.triggers import trigger_claims
 from probes.triggers.effect import trigger_effect
-from probes.triggers.summaries import head_correlations, strongest_triggers
-from tests.support.triggers_worlds import trigger_world
+from probes.triggers.head_correlations import head_correlations
+from probes.triggers.summaries import strongest_triggers
+from tests.support.worlds.triggers_worlds import trigger_world
 from warehouse.registry import TABLES
 
 
@@ -132,6 +133,8 @@ def test_rows_have_the_columns_of_the_table():
 def test_what_does_not_hold_over_token_types_is_undecided(frame_name):
     frames = evidence(12, 1.0)
     claim = {"effects": "rare_tokens_trigger_recital", "rarity": "a_head_reads_rare_tokens_within"}[frame_name]
-    for lower, expected in ((0.1, "supported"), (-0.1, "undecided")):
-        over_types = frames[frame_name].with_columns(token_lower=pl.lit(lower), token_upper=pl.lit(9.0))
+    for lower, q, expected in ((0.1, 0.01, "supported"), (-0.1, 0.2, "undecided")):
+        over_types = frames[frame_name].with_columns(
+            token_estimate=pl.lit(1.0), token_lower=pl.lit(lower), token_upper=pl.lit(9.0), token_q_value=pl.lit(q)
+        )
         assert verdicts(trigger_claims(**(frames | {frame_name: over_types})))[claim] == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from assets.checkpoints.vocabulary import vocabulary_row, why_another_tokenizer
 from assets.framework.errors import RequestError
 from assets.framework.stage import Scope
 from assets.framework.workers import engine_settings
@@ -62,7 +63,8 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
     tokenizer = load_tokenizer(str(folder))
     _refuse_vocabulary(name, config, tokenizer)
     _refuse_tokenizer(scope, name, tokenizer)
-    inspect_checkpoint(str(folder))
+    found = inspect_checkpoint(str(folder))
+    vocabulary_row(scope, found.architecture, found.vocabulary_size, tokenizer)
 
 
 def _refuse_context(scope: Scope, name: str, config: PretrainedConfig) -> None:
@@ -85,22 +87,5 @@ def _refuse_vocabulary(name: str, config: PretrainedConfig, tokenizer: PreTraine
 
 
 def _refuse_tokenizer(scope: Scope, name: str, tokenizer: PreTrainedTokenizerFast) -> None:
-    from corpus_stats.tokens.tokenizer import tokenizer_sha256
-
-    expected = _corpus_tokenizer_sha256(scope)
-    if expected is not None and tokenizer_sha256(tokenizer) != expected:
-        raise RequestError(
-            f"checkpoint {name} comes with another tokenizer than corpus {scope.profile.corpus_id}; tokenize the "
-            "corpus with the checkpoint's own (corpus.tokenizer in the profile)."
-        )
-
-
-def _corpus_tokenizer_sha256(scope: Scope) -> str | None:
-    """Of the tokenizer that the profile names, else of the corpus'; None when that is yet to be made."""
-    from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
-
-    if scope.profile.corpus.tokenizer is not None:
-        return tokenizer_sha256(load_tokenizer(scope.profile.corpus.tokenizer))
-    if scope.content("tokenizers") is None:
-        return None
-    return str(scope.read("tokenizers")["tokenizer_sha256"][0])
+    if reason := why_another_tokenizer(scope, name, tokenizer):
+        raise RequestError(reason)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.checkpoints.vocabulary import load_tokenizer_of, vocabulary_row, why_another_tokenizer
 from assets.framework.errors import RequestError
 from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
 from warehouse.fingerprints import content_of
@@ -28,14 +29,10 @@ def _signature(scope: Scope) -> dict[str, Any]:
 
 
 def _tokenizer_matches(scope: Scope, frames: Frames) -> list[str]:
-    theirs = frames["checkpoints"]["tokenizer_sha256"][0]
-    ours = scope.read("tokenizers")["tokenizer_sha256"][0]
-    if theirs == ours:
-        return []
-    return [
-        f"checkpoint {scope.checkpoint_id} comes with another tokenizer than corpus {scope.profile.corpus_id}; "
-        "tokenize the corpus with the checkpoint's own (corpus.tokenizer in the profile)"
-    ]
+    facts = frames["checkpoints"].row(0, named=True)
+    theirs = load_tokenizer_of(facts["source"], facts["revision"])
+    reason = why_another_tokenizer(scope, str(scope.checkpoint_id), theirs)
+    return [] if reason is None else [reason.rstrip(".")]
 
 
 def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
@@ -48,8 +45,9 @@ def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
 
 
 @stage(
-    tables=("checkpoints",),
-    reads=("tokenizers",),
+    tables=("checkpoints", "vocabularies"),
+    reads=("tokenizers", "unigrams", "paragraphs"),
+    settings=lambda profile: {"beginning_of_sequence": profile.probes.beginning_of_sequence},
     outside=_signature,
     checks={
         "checkpoints.tokenizer_is_the_corpus_tokenizer": _tokenizer_matches,
@@ -60,12 +58,13 @@ def _context_long_enough(scope: Scope, frames: Frames) -> list[str]:
     files=("training_steps",),
 )
 def checkpoints(scope: Scope) -> Shards:
-    """Complete files, known architecture, finite weights, the corpus' own tokenizer; hashes over the weights."""
+    """Complete files, known architecture, finite weights, a tokenizer that gives the corpus' ids; hashes over the
+    weights; what stands before every paragraph, and which tokens stand for no text."""
     return Shards(1, lambda _: inspect_registered(scope))
 
 
 def inspect_registered(scope: Scope) -> Frames:
-    """The row of the scope's checkpoint, after every check that needs no forward pass."""
+    """The rows of the scope's checkpoint, after every check that needs no forward pass."""
     from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
     from probes.checkpoints.hub import resolve_folder
     from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
@@ -77,6 +76,7 @@ def inspect_registered(scope: Scope) -> Frames:
             f"{scope.profile.name} reads {scope.profile.corpus_id}; choose the profile that fits."
         )
     folder = resolve_folder(facts["source"], facts.get("revision"))
+    tokenizer = load_tokenizer(str(folder))
     found = inspect_checkpoint(str(folder))
     refuse_non_finite_weights(str(folder))
     row = {
@@ -91,10 +91,15 @@ def inspect_registered(scope: Scope) -> Frames:
         "context_length": found.context_length,
         "parameter_count": found.parameter_count,
         "weights_sha256": weights_sha256(folder),
-        "tokenizer_sha256": tokenizer_sha256(load_tokenizer(str(folder))),
+        "tokenizer_sha256": tokenizer_sha256(tokenizer),
     }
     schema = {"revision": pl.String, "training_step": pl.Int64}
-    return {"checkpoints": pl.DataFrame([row], schema_overrides=schema)}
+    vocabulary = vocabulary_row(scope, found.architecture, found.vocabulary_size, tokenizer)
+    ids: dict[str, Any] = {"beginning_id": pl.Int32, "undrawn_ids": pl.List(pl.Int32)}
+    return {
+        "checkpoints": pl.DataFrame([row], schema_overrides=schema),
+        "vocabularies": pl.DataFrame([vocabulary], schema_overrides=ids),
+    }
 
 
 @stage(

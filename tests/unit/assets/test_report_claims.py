@@ -1,0 +1,60 @@
+"""Claims in the report: by verdict, numbers on one axis, units, reasons said once."""
+
+import pytest
+
+from assets.report.claims import WIDTH, bar, counts, grouped, number, split_reason, unit_of, untestable
+
+
+def claim(verdict="supported", **given):
+    numbers = {"ours": 1.0, "lower": 0.5, "upper": 1.5, "null_value": 0.0, "reported": None}
+    reason = "The interval contains the null 0; measured on toy, corpus python, 50 + 50 tokens."
+    return {
+        "claim_id": "em_drop_mp",
+        "statement": "S.",
+        "paper": "P",
+        "verdict": verdict,
+        "reason": reason,
+        **numbers,
+        **given,
+    }
+
+
+def test_groups_follow_the_verdicts_and_leave_out_what_cannot_be_tested():
+    some = [claim("undecided"), claim("not testable here"), claim("supported"), claim("contradicted")]
+    assert [group.verdict for group in grouped(some)] == ["supported", "contradicted", "undecided"]
+    assert [(reason, len(found)) for reason, found in untestable(some)] == [("The interval contains the null 0", 1)]
+    assert counts(some) == "Claims of the papers: 1 supported, 1 contradicted, 1 undecided, 1 not testable here."
+
+
+def test_a_bar_keeps_order_and_stays_inside():
+    shown = bar(claim(reported=3.0))
+    assert 0 < shown.null < shown.lower < shown.ours < shown.upper < shown.reported < WIDTH
+    assert bar(claim(ours=None)) is None and bar(claim(lower=None, upper=None, null_value=None)) is None
+    flat = bar(claim(ours=0.0, lower=0.0, upper=0.0))
+    assert 0 <= flat.ours <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (-0.5, "−0.5"), (1234.5, "1234"), (1e-9, "0"), (0.0004, "0.0004")]
+)
+def test_numbers_have_no_exponent(value, text):
+    assert number(value) == text
+
+
+def test_what_was_measured_on_is_taken_out_of_the_reason():
+    assert split_reason("Why; more; measured on toy, x.") == ("Why; more", "toy, x")
+    assert split_reason(None) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("em_drop_grows_with_position_mp", "correlation"),
+        ("em_drop_mp", "tokens"),
+        ("unlearn_top_targets", "tokens"),
+        ("rare_tokens_trigger_recital", "tokens per SD of rarity"),
+        ("positional_fragility", "share"),
+    ],
+)
+def test_units_follow_the_quantity(name, unit):
+    assert unit_of(name) == unit
