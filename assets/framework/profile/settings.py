@@ -95,6 +95,9 @@ class TrainingSettings(Settings):
     warmup_share: float = 0.08
     checkpoint_count: int = Field(default=5, ge=2, description="Evenly spaced; the first is the untrained model.")
     threads: int = Field(default=2, ge=1)
+    bfloat16_products: bool = Field(
+        default=False, description="Multiply in bfloat16 where the processor does so itself; weights stay in float32."
+    )
     seed: int = 1
 
 
