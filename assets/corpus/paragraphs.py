@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assets.corpus.releases import RELEASED, released_content, released_windows
+from assets.corpus.releases import RELEASED, read_released, released_content, released_windows
 from assets.corpus.text import kind_of, tokens_folder
 from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
@@ -22,7 +22,8 @@ def _settings(profile: Profile) -> dict[str, Any]:
     ladder = profile.training
     named = ("rungs", "held_out", "seed", "row_length", "unrelated_tokens")
     rungs = {name: getattr(ladder, name) for name in named} if ladder else None
-    return {"paragraphs": settings_of(profile.paragraphs), "ladder": rungs}
+    releases = {"releases": [[one.release, one.count] for one in profile.releases]} if profile.releases else {}
+    return {"paragraphs": settings_of(profile.paragraphs), "ladder": rungs, **releases}
 
 
 def _no_straddling(_: Scope, frames: Frames) -> list[str]:
@@ -103,7 +104,7 @@ def _sampled_frames(scope: Scope) -> Frames:
     facts, ids = candidates(scope, stream, tally)
     settings = scope.profile.paragraphs
     counts = _occurrences(stream, ids, settings.prefix_length)
-    copies = facts["released_count"].fill_null(pl.Series(counts[0])).to_numpy()
+    copies = _copies(scope.profile, facts["released_count"], counts[0])
     facts = facts.with_columns(
         occurrence_count=pl.Series(counts[0]),
         prefix_occurrence_count=pl.Series(counts[1]),
@@ -114,11 +115,20 @@ def _sampled_frames(scope: Scope) -> Frames:
         ),
     )
     if scope.profile.training is not None:
-        copies, kept = _ladder(scope.profile, facts, tally)
+        on_ladder, kept = _ladder(scope.profile, facts, tally)
+        copies = pl.Series(on_ladder)
     else:
         kept = _stratified(scope.profile, facts, tally)
-    facts = facts.with_columns(copies_count=pl.Series(copies)).filter(pl.Series(kept))
+    facts = facts.with_columns(copies_count=copies).filter(pl.Series(kept))
     return {**_frames(scope, facts, ids[kept]), "paragraph_filters": tally.frame()}
+
+
+def _copies(profile: Profile, released: pl.Series, occurrences: np.ndarray) -> pl.Series:
+    """Times a model met each paragraph as far as is known: released counts, else occurrences in the corpus.
+
+    Of several releases, occurrences in the one that is counted are no measure of the others: those stay unknown.
+    """
+    return released if profile.releases else released.fill_null(pl.Series(occurrences))
 
 
 def _occurrences(stream: Any, ids: np.ndarray, prefix_length: int) -> list[np.ndarray]:
@@ -182,9 +192,19 @@ def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
     coverage = subset_coverage(frame, scope.read("documents", ["subset", "token_count"]))
     return {
         "paragraphs": frame,
-        "duplication_ladder": ladder if scope.profile.training else ladder.head(0),
+        "duplication_ladder": ladder if scope.profile.training else _released_ladder(scope, frame, ladder),
         "subset_coverage": coverage,
     }
+
+
+def _released_ladder(scope: Scope, frame: pl.DataFrame, ladder: pl.DataFrame) -> pl.DataFrame:
+    """The ladder of a release whose makers chose the copies, one paragraph of each cluster; else none."""
+    from corpus_stats.importers import COPIES
+
+    if kind_of(scope.profile) != RELEASED or read_released(scope)["release"][0] != COPIES:
+        return ladder.head(0)
+    single = frame.unique("near_duplicate_cluster", keep="first", maintain_order=True)["paragraph_id"]
+    return ladder.filter(pl.col("paragraph_id").is_in(single.implode()))
 
 
 def ladder_packing(profile: Profile, copies: np.ndarray) -> Any:
@@ -215,14 +235,21 @@ def _straddles(scope: Scope, facts: pl.DataFrame, length: int) -> pl.Series:
     return pl.Series(outside & facts["token_offset"].is_not_null().to_numpy())
 
 
+_WROTE_ITSELF = (pl.col("continuation_origin") == "model") & pl.col("token_offset").is_null()
+
+
 def true_paragraphs(scope: Scope) -> pl.DataFrame:
     """Paragraphs whose continuation is text of the corpus: the only ones that can be recited, or serve as text.
 
     A continuation that a model wrote is no truth to score against unless the release says that it equals the corpus',
     in which case the paragraph has a place there.
     """
-    wrote_itself = (pl.col("continuation_origin") == "model") & pl.col("token_offset").is_null()
-    return scope.read("paragraphs").filter(~wrote_itself)
+    return scope.read("paragraphs").filter(~_WROTE_ITSELF)
+
+
+def written_by_models(scope: Scope) -> pl.DataFrame:
+    """The others: their prefixes are text of the corpus, their continuations are what a model wrote in another run."""
+    return scope.read("paragraphs").filter(_WROTE_ITSELF)
 
 
 def truth_policy(scope: Scope) -> dict[str, Any]:
@@ -296,7 +323,19 @@ def _released(scope: Scope, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:
     distinct = np.zeros(len(ids), dtype=bool)
     distinct[rows[first]] = True
     kept = tally.add("is_distinct", distinct, kept, alone=False)
-    if int(kept.sum()) > settings.count:
-        chosen = np.random.default_rng(settings.seed).permutation(np.flatnonzero(kept))[: settings.count]
-        kept = tally.add("is_drawn", np.isin(np.arange(len(ids)), chosen), kept, alone=False)
+    kept = _drawn_of_releases(scope, facts, kept, tally)
     return facts.filter(pl.Series(kept)), ids[kept]
+
+
+def _drawn_of_releases(scope: Scope, facts: pl.DataFrame, kept: np.ndarray, tally: Any) -> np.ndarray:
+    """As many as the profile asks for, [window]; of several releases as many of each, and of what models wrote."""
+    settings, releases = scope.profile.paragraphs, scope.profile.releases
+    groups: list[tuple[np.ndarray, int | None]] = [(np.ones(len(kept), dtype=bool), settings.count)]
+    if releases:
+        is_truth, subsets = (facts["continuation_origin"] == "corpus").to_numpy(), facts["subset"].to_numpy()
+        groups = [((subsets == r.release) & (is_truth == truth), r.count) for r in releases for truth in (True, False)]
+    drawn = np.zeros(len(kept), dtype=bool)
+    for inside, count in groups:
+        chosen = np.random.default_rng(settings.seed).permutation(np.flatnonzero(kept & inside))[:count]
+        drawn[chosen] = True
+    return tally.add("is_drawn", drawn, kept, alone=False) if (drawn != kept).any() else kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from assets.corpus import evidence
-from assets.corpus.releases import RELEASED, read_released, released_content
-from assets.corpus.tokenizers import tokenizer_artifacts, tokenizer_place
+from assets.corpus.releases import RELEASED, counted_text, released_content
+from assets.corpus.tokenizers import load_corpus_tokenizer, pinned_commit, tokenizer_artifacts, tokenizer_place
 from assets.figures import previews
 from assets.framework import progress
+from assets.framework.checkpoint_names import split_revision
 from assets.framework.errors import RequestError
-from assets.framework.profile import Profile, settings_of
+from assets.framework.profile import CorpusSettings, Profile, roles_key, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
 
 if TYPE_CHECKING:
@@ -29,7 +29,15 @@ def kind_of(profile: Profile) -> str:
     """Kind of the profile's corpus: a reader's, token files, or a release."""
     from corpus_stats.readers import detect_kind
 
-    return profile.corpus.kind or detect_kind(profile.corpus.source, **profile.corpus.options)
+    settings = profile.corpus
+    key = (settings.source, repr(sorted(settings.options.items())))
+    if settings.kind is None and key not in _kinds:
+        _kinds[key] = detect_kind(settings.source, **settings.options)
+    return settings.kind or _kinds[key]
+
+
+_kinds: dict[tuple[str, str], str] = {}
+"""Kinds by source and options: files are looked at once per process."""
 
 
 def is_text(profile: Profile) -> bool:
@@ -44,12 +52,15 @@ def reader_of(profile: Profile) -> Any:
     from corpus_stats.readers import open_source
 
     settings = profile.corpus
-    return open_source(settings.source, settings.kind, on_bad=settings.on_bad, **settings.options)
+    return open_source(settings.source, kind_of(profile), on_bad=settings.on_bad, **settings.options)
 
 
 def corpus_source(profile: Profile) -> str:
     """Where the corpus comes from, paths resolved."""
-    return reader_of(profile).source if is_text(profile) else str(Path(profile.corpus.source).expanduser().resolve())
+    source = profile.corpus.source
+    if is_text(profile):
+        return str(reader_of(profile).source)
+    return source if profile.releases else str(Path(source).expanduser().resolve())
 
 
 def source_signature(scope: Scope) -> dict[str, Any]:
@@ -61,11 +72,15 @@ def source_signature(scope: Scope) -> dict[str, Any]:
 
 
 def _source_content(scope: Scope, source: str) -> str | None:
-    """Asked once per process: a run sees one corpus."""
+    """Asked once per process: a run sees one corpus. Of a data set of the hub the commit."""
     key = (str(scope.home.root), scope.profile.corpus_id, source)
     if key not in _contents:
         files = [evidence.ReadFile(*file) for file in source_files(scope.profile)]
-        _contents[key] = evidence.content_of(scope.home, scope.profile.corpus_id, files) if files else None
+        _contents[key] = (
+            evidence.content_of(scope.home, scope.profile.corpus_id, files)
+            if files
+            else evidence.data_set_commit(source, scope.profile.corpus.options.get("revision"))
+        )
     return _contents[key]
 
 
@@ -75,6 +90,7 @@ _contents: dict[tuple[str, str, str], str | None] = {}
 def forget_contents() -> None:
     """Look at the source again in this process."""
     _contents.clear()
+    _kinds.clear()
 
 
 def source_files(profile: Profile) -> list[Any]:
@@ -94,7 +110,8 @@ def _tokenizer_evidence(scope: Scope) -> dict[str, Any]:
 
 
 def _tokenizer_in(scope: Scope, source: str) -> str | None:
-    return evidence.tokenizer_content(scope.home, f"{scope.profile.corpus_id}.tokenizer", source)
+    note, (name, revision) = f"{scope.profile.corpus_id}.tokenizer", split_revision(source)
+    return pinned_commit(scope, source) or evidence.tokenizer_content(scope.home, note, name, revision)
 
 
 def _corpora_evidence(scope: Scope) -> dict[str, Any]:
@@ -104,7 +121,7 @@ def _corpora_evidence(scope: Scope) -> dict[str, Any]:
 
 
 def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
-    """What homes made before 0.3 hold about the source, where that saw all that is read and the tokenizer is as it was.
+    """What earlier versions hold about the source, where that saw all that is read and the tokenizer is as it was.
 
     Their evidence was names, sizes and times of files without link targets, and nothing about the tokenizer.
     """
@@ -118,6 +135,20 @@ def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
     return {"source": source, "files": evidence.files_signature(source)}
 
 
+def _earlier_corpora(scope: Scope) -> dict[str, Any] | None:
+    """As for the tokenizer, unless a text named a special token: such names are text now and were ids before."""
+    return None if is_text(scope.profile) and _holds_special_ids(scope) else _earlier_signature(scope)
+
+
+def _holds_special_ids(scope: Scope) -> bool:
+    """Whether special ids were counted in the text; yes where nothing was counted yet."""
+    if scope.content("unigrams") is None:
+        return True
+    special = load_corpus_tokenizer(scope).all_special_ids
+    counts = scope.read("unigrams", ["token_id", "token_count"])
+    return bool(counts.filter(pl.col("token_id").is_in(special))["token_count"].sum())
+
+
 def _was_made_before(scope: Scope) -> bool:
     """Whether one of the two tables holds evidence of the old form."""
     manifests = [scope.store(name).manifest(scope.profile.corpus_id) for name in ("tokenizers", "corpora")]
@@ -127,10 +158,9 @@ def _was_made_before(scope: Scope) -> bool:
 
 def _has_same_tokenizer(scope: Scope) -> bool:
     """Whether the tokenizer that the record names is the one that would be loaded today."""
-    from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
+    from corpus_stats.tokens.tokenizer import tokenizer_sha256
 
-    facts = scope.read("tokenizers").row(0, named=True)
-    return tokenizer_sha256(load_tokenizer(facts["source"])) == facts["tokenizer_sha256"]
+    return tokenizer_sha256(load_corpus_tokenizer(scope)) == scope.read("tokenizers")["tokenizer_sha256"][0]
 
 
 def _tokenizer_settings(profile: Profile) -> dict[str, Any]:
@@ -217,9 +247,9 @@ def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
 @stage(
     tables=("corpora", "documents", "skipped_documents"),
     reads=("tokenizers",),
-    settings=lambda profile: settings_of(profile.corpus),
+    settings=lambda profile: settings_of(profile.corpus) | roles_key(profile),
     outside=_corpora_evidence,
-    earlier=_earlier_signature,
+    earlier=_earlier_corpora,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
     checks={
         "corpora.tokens_equal_sum_of_documents": _tokens_add_up,
@@ -260,13 +290,40 @@ def _corpus_frames(scope: Scope) -> Frames:
 
 def _amount(scope: Scope) -> tuple[int, str]:
     """Units of work and their name; 0 where nobody knows before reading."""
-    from corpus_stats.readers import PRETOKENIZED
-    from corpus_stats.tokens.pretokenized import token_file_count
+    from corpus_stats.readers import ID_LINES, PRETOKENIZED
 
-    if kind_of(scope.profile) != PRETOKENIZED:
-        return 0, "documents"
-    dtype = scope.profile.corpus.options.get("dtype", "uint16")
-    return token_file_count(scope.profile.corpus.source, dtype), "tokens"
+    kind = kind_of(scope.profile)
+    if kind != PRETOKENIZED:
+        return 0, "rows" if kind == ID_LINES else "documents"
+    vocabulary = int(scope.read("tokenizers")["vocabulary_count"][0])
+    return token_files_of(scope.profile.corpus, vocabulary).token_count, "tokens"
+
+
+def token_files_of(settings: CorpusSettings, vocabulary_size: int | None = None) -> Any:
+    """The token files of a source, looked at from outside; see `corpus_stats.tokens.layouts.TokenFiles`."""
+    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.tokens.pretokenized import look_at_token_files
+
+    options = token_options(PRETOKENIZED, settings.options)
+    known = {name: options[name] for name in ("dtype", "include", "exclude", "split") if name in options}
+    return look_at_token_files(settings.source, vocabulary_size=vocabulary_size, **known)
+
+
+def token_options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a corpus of token ids as the types they have.
+
+    Raises:
+        CorpusError: an option is unknown or of another type.
+    """
+    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.readers.id_lines import IdLinesReader
+    from corpus_stats.readers.registry import checked_options
+    from corpus_stats.tokens.pretokenized import register_token_files
+
+    if kind == PRETOKENIZED:
+        without = ("source", "tokenizer", "folder", "on_progress")
+        return checked_options("The reader of token files", register_token_files, options, without)
+    return checked_options("The reader of token lines", IdLinesReader.__init__, options, ("self", "source", "on_bad"))
 
 
 def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
@@ -281,7 +338,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     Raises:
         CorpusError: the source is broken.
     """
-    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.readers import ID_LINES, PRETOKENIZED
     from corpus_stats.tokens.shards import write_id_documents, write_token_shards
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
@@ -289,20 +346,34 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     kind = kind_of(scope.profile)
     if kind == PRETOKENIZED:
         return _registered_in_place(scope, tokenizer, folder, advance)
+    if kind == ID_LINES:
+        return _written_rows(scope, tokenizer, folder, advance)
     if kind == RELEASED:
         from corpus_stats.importers.corpus_text import corpus_text_documents
 
-        documents = corpus_text_documents(read_released(scope), tokenizer.eos_token_id)
+        documents = corpus_text_documents(counted_text(scope), tokenizer.eos_token_id)
         return write_id_documents(documents, tokenizer, folder, settings.shard_tokens)
     return write_token_shards(reader_of(scope.profile), tokenizer, folder, settings.shard_tokens, advance)
 
 
 def _registered_in_place(scope: Scope, tokenizer: Any, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
+    from corpus_stats.readers import PRETOKENIZED
     from corpus_stats.tokens.pretokenized import register_token_files
 
-    options = scope.profile.corpus.options
-    known = list(inspect.signature(register_token_files).parameters)[3:-1]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise RequestError(f"token files have no option {unknown[0]!r}; they take {', '.join(known)}.")
-    return register_token_files(scope.profile.corpus.source, tokenizer, folder, on_progress=advance, **options)
+    settings = scope.profile.corpus
+    options = token_options(PRETOKENIZED, settings.options)
+    return register_token_files(settings.source, tokenizer, folder, on_progress=advance, **options)
+
+
+def _written_rows(scope: Scope, tokenizer: Any, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
+    """Rows of ids in JSON lines, written as shards."""
+    from corpus_stats.readers import ID_LINES
+    from corpus_stats.readers.id_lines import IdLinesReader
+    from corpus_stats.tokens.shards import write_id_rows
+
+    settings = scope.profile.corpus
+    reader = IdLinesReader(settings.source, settings.on_bad, **token_options(ID_LINES, settings.options))
+    return write_id_rows(
+        reader.rows(), tokenizer, folder, settings.shard_tokens, on_progress=advance,
+        left_out=lambda: (reader.skipped, reader.first_skipped),
+    )  # fmt: skip

@@ -43,6 +43,12 @@ def tokenizer_place(scope: Scope, source: str) -> str:
     return str(copy)
 
 
+def pinned_commit(scope: Scope, source: str) -> str | None:
+    """The commit of the copy in the home, where this source was fetched; nobody is asked."""
+    note = _pin_of(_copy_folder(scope))
+    return str(note["revision"]) if note.get("named") == source else None
+
+
 def tokenizer_artifacts(scope: Scope) -> list[Path]:
     """Files that the stage of the tokenizer leaves in the home: what it trained, or what it fetched."""
     named = scope.profile.corpus.tokenizer

@@ -70,7 +70,8 @@ def rank_frequency(ax: Any, _: Scope, unigrams: pl.DataFrame) -> None:
 @_plot
 def paragraphs_by_duplication(ax: Any, _: Scope, paragraphs: pl.DataFrame) -> None:
     """Paragraphs per number of copies."""
-    groups = paragraphs.group_by("duplication_count").len().sort("duplication_count").head(40)
+    known = paragraphs.drop_nulls("duplication_count")
+    groups = known.group_by("duplication_count").len().sort("duplication_count").head(40)
     bars = ax.bar([f"×{n}" for n in groups["duplication_count"]], groups["len"], color=GROUPS["all"])
     ax.bar_label(bars)
     ax.set(xlabel="copies in training", ylabel="paragraphs")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assets.framework.profile import Profile, settings_named
+from assets.framework.profile import Profile, roles_key, settings_named
 from assets.framework.stage import Scope
 
 
@@ -29,7 +29,7 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
     window = {"prefix_length": profile.paragraphs.prefix_length}
     kept = {"device", "dtype", "batch_size", "shard_size", *names}
-    return window | settings_named(profile.probes, kept)
+    return window | settings_named(profile.probes, kept) | roles_key(profile)
 
 
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import hashlib
 import polars as pl
 
 from assets.corpus.paragraphs import true_paragraphs
+from assets.framework.profile import releases_for
 from assets.framework.stage import Scope
 
 MEASURED_GROUPS = ("MP", "NMP")
@@ -40,11 +41,39 @@ def measured_sample(scope: Scope, memorized_count: int | None = None) -> pl.Data
     one_each = ranked.sort("order").unique(
         ["paragraph_group", "near_duplicate_cluster"], keep="first", maintain_order=True
     )
-    memorized = one_each.filter(pl.col("paragraph_group") == "MP")
-    others = one_each.filter(pl.col("paragraph_group") == "NMP")
+    memorized = _with_role(scope, one_each.filter(pl.col("paragraph_group") == "MP"), "memorized")
+    others = _with_role(scope, one_each.filter(pl.col("paragraph_group") == "NMP"), "others")
     apart = others.join(memorized, on="near_duplicate_cluster", how="anti", maintain_order="left")
     size = settings.paragraphs_per_group
     return pl.concat([memorized.head(max(size, memorized_count or 0)), apart.head(size)])
+
+
+def _with_role(scope: Scope, rows: pl.DataFrame, role: str) -> pl.DataFrame:
+    """Paragraphs of releases that have a role; all where the corpus is not made of releases."""
+    profile = scope.profile
+    return rows.filter(pl.col("subset").is_in(releases_for(profile, role))) if profile.releases else rows
+
+
+def middle_bins(scope: Scope) -> dict[str, pl.DataFrame]:
+    """Paragraphs recited in part, by bin of exact match (11-29 and 30-49 of 50), one per near-duplicate cluster.
+
+    Returns:
+        Rows of `measured_sample` by name of the bin, at most a group's size each; both bins, also where empty.
+    """
+    length = scope.profile.paragraphs.continuation_length
+    low, middle = int(NMP_LIMIT_SHARE * length), 29 * length // 50
+    scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
+    joined = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
+    order = [
+        hashlib.sha256(f"{scope.profile.probes.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]
+    ]
+    ranked = joined.with_columns(order=pl.Series(order, dtype=pl.String)).sort("order")
+    size, found = scope.profile.probes.paragraphs_per_group, {}
+    for first, last in ((low + 1, middle), (middle + 1, length - 1)):
+        rows = ranked.filter(pl.col("exact_match").is_between(first, last))
+        one_each = rows.unique("near_duplicate_cluster", keep="first", maintain_order=True)
+        found[f"{first}-{last}"] = one_each.head(size)
+    return found
 
 
 def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:
@@ -69,6 +98,7 @@ def utility_text(scope: Scope) -> pl.DataFrame:
     paragraphs = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
     recited = paragraphs.filter("is_memorized")
     unrelated = paragraphs.join(recited, on="near_duplicate_cluster", how="anti", maintain_order="left")
+    unrelated = _with_role(scope, unrelated, "others")
     held_out = unrelated.filter(pl.col("duplication_count") == 0)
     chosen = held_out if held_out.height else unrelated
     one_each = chosen.unique("near_duplicate_cluster", keep="first", maintain_order=True)

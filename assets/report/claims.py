@@ -117,14 +117,14 @@ def number(value: float | None) -> str:
 
 def _shown(claim: dict[str, Any]) -> dict[str, Any]:
     numbers = {name: number(claim[name]) for name in ("ours", "lower", "upper", "null_value", "reported")}
-    parts = [f"ours {numbers['ours']}"] if claim["ours"] is not None else []
+    unit = unit_of(claim["claim_id"])
+    parts = [f"ours {numbers['ours']} {unit}".rstrip()] if claim["ours"] is not None else []
     parts += [f"95\u00a0% interval {numbers['lower']} to {numbers['upper']}"] if claim["lower"] is not None else []
     parts += [f"null {numbers['null_value']}"] if claim["null_value"] is not None else []
     parts += [f"reported {numbers['reported']}"] if claim["reported"] is not None else []
     return {
         **claim,
         "bar": bar(claim),
-        "unit": unit_of(claim["claim_id"]),
         "numbers": "; ".join(parts),
         "why": split_reason(claim["reason"])[0],
     }

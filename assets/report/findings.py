@@ -12,6 +12,8 @@ import sql
 from warehouse.catalog.queries import one_publication, query
 from warehouse.home import Home
 
+_MOST_RUNGS = 8
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -50,9 +52,19 @@ def _small(name: str, value: float) -> str:
 
 
 def _duplication(frame: pl.DataFrame) -> str:
-    parts = [f"{_percent(r['memorized_share'])} of ×{r['duplication_count']}" for r in frame.iter_rows(named=True)]
+    parts = [f"{_percent(r['memorized_share'])} of ×{r['copies']}" for r in _rungs(frame).iter_rows(named=True)]
     null = frame["null_share"][0]
     return f"Recited in full: {', '.join(parts)}; if copies did not matter, every rung would show {_percent(null)}."
+
+
+def _rungs(frame: pl.DataFrame) -> pl.DataFrame:
+    """Share recited by copies, highest first; where nearly every paragraph has a count of its own, by powers of ten."""
+    if frame.height <= _MOST_RUNGS:
+        return frame.with_columns(copies=pl.col("duplication_count").cast(pl.String))
+    lowest = 10 ** pl.col("duplication_count").clip(1).log10().floor().cast(pl.Int64)
+    recited = (pl.col("memorized_share") * pl.col("paragraph_count")).sum() / pl.col("paragraph_count").sum()
+    binned = frame.group_by(lowest=lowest).agg(memorized_share=recited).sort("lowest", descending=True)
+    return binned.with_columns(copies=pl.format("{} to {}", "lowest", pl.col("lowest") * 10 - 1))
 
 
 def _offset(frame: pl.DataFrame) -> str:
@@ -103,6 +115,8 @@ def _trigger(frame: pl.DataFrame) -> str:
     if row["position_matched"] is None or row["excess_over_position"] is None:
         return "Not testable here: too few paragraphs to compare with."
     verdict = _direction(row["excess_lower"], row["excess_upper"], "rarer", "more common")
+    if row["token_p_value"] is not None and row["token_p_value"] > 0.05:
+        verdict = _direction(None, None, "rarer", "more common")
     return (
         f"In memorized paragraphs the token whose change costs most is {verdict} than tokens at the same positions elsewhere: "
         f"rarity percentile {row['rarity_percentile_mean']:.2f} against {row['position_matched']:.2f} "
@@ -112,20 +126,29 @@ def _trigger(frame: pl.DataFrame) -> str:
 
 def _heads(frame: pl.DataFrame) -> str:
     row: dict[str, Any] = frame.row(0, named=True)
-    if row["spearman"] is None:
+    if row["spearman"] is None or row["family_p_value"] is None:
         return "Not testable here: too few paragraphs."
-    placebo = f"shuffled rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
+    placebo = f"with another text's rarity {row['spearman_placebo_lower']:+.2f} to {row['spearman_placebo_upper']:+.2f}"
     summed = (
         f" Summed by rank, as in the paper, it gives {row['summed_by_rank']:+.2f}, where uniform attention already gives "
-        f"{row['summed_uniform_null']:+.2f}."
+        f"{row['summed_uniform_null']:+.2f} and another text's rarity {row['summed_placebo'] or 0:+.2f}."
         if row["summed_by_rank"] is not None
         else ""
     )
     return (
         f"Head {row['head_ref']} looks at rare tokens most: Spearman {row['spearman']:+.2f} within paragraphs "
-        f"({_interval(row['spearman_lower'], row['spearman_upper'])}; {placebo}; {_small('q', row['q_value'])}); "
+        f"({_interval(row['family_lower'], row['family_upper'])} for the best of {row['head_count']}; {placebo}; "
+        f"{_best_of(row)}); "
         f"{row['positive_count']} of {row['head_count']} heads lean to rare tokens at q < 0.05, over clusters and over token types.{summed}"
     )
+
+
+def _best_of(row: dict[str, Any]) -> str:
+    """p values of the head that was picked as the best: over clusters and over token types."""
+    by_type = (
+        "no test over token types" if row["token_q_value"] is None else f"q over token types {row['token_q_value']:.2g}"
+    )
+    return f"{_small('p', row['family_p_value'])} for the best, {by_type}"
 
 
 def _gradients(frame: pl.DataFrame) -> str:
@@ -171,7 +194,7 @@ def _short_circuit(frame: pl.DataFrame) -> str:
     return (
         f"Without the attention of layer {row['layer']} recital loses {_percent(row['recital_loss_share'])} of its tokens "
         f"(verbatim length {_percent(row['memorization_drop_share'])}) and held-out text {_percent(row['utility_drop_share'])} of those it had right: "
-        f"{row['excess']:+.2f} ({_interval(row['excess_lower'], row['excess_upper'])}) beyond random heads and noise of the same cost, the best of "
+        f"{row['excess']:+.2f} ({_interval(row['family_lower'], row['family_upper'])} for the best of {row['block_count']}) beyond random heads and noise of the same cost, the best of "
         f"{row['block_count']} blocks, {row['selective_count']} of which are selective."
     )
 

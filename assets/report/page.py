@@ -18,6 +18,7 @@ from assets.figures.words import answer_of
 from assets.framework.profile import ReportSettings
 from assets.report import claims as of_papers
 from assets.report.browser import as_script, browser_data, shown_token
+from assets.report.drawings import multiples
 from assets.report.headline import headline
 from assets.report.provenance import tables_of, versions
 from warehouse.catalog.queries import mapping, query
@@ -43,7 +44,9 @@ class FigureSection(NamedTuple):
     left_out: list[tuple[FigureSpec, str]]
 
 
-def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings) -> str:
+def render(
+    home: Home, checkpoint_id: str, omitted: dict[str, str], settings: ReportSettings, compared_with: str = ""
+) -> str:
     """The report about a checkpoint.
 
     Args:
@@ -51,10 +54,11 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
         checkpoint_id: what it is about; empty when nothing has been measured.
         omitted: figures that were not drawn, by name, with the sentence that says why.
         settings: how many paragraphs it shows, and whether what looks personal or secret is hidden.
+        compared_with: the checkpoint that the page of two beside the report compares it with, if there is one.
     """
     facts, claims = _rows(home, "report_facts", checkpoint_id), _rows(home, "report_claims", checkpoint_id)
     browser = browser_data(home, checkpoint_id, settings.browser_paragraphs, settings.redact)
-    script = _file("browser.js")
+    checkpoints, script = _rows(home, "report_checkpoints", checkpoint_id), _file("browser.js")
     return (
         environment()
         .get_template("report.html")
@@ -70,12 +74,14 @@ def render(home: Home, checkpoint_id: str, omitted: dict[str, str], settings: Re
             is_redacted=settings.redact,
             script=script,
             script_hash=_script_hash(script),
-            checkpoints=_rows(home, "report_checkpoints", checkpoint_id),
+            checkpoints=checkpoints,
+            multiples=multiples(_rows(home, HERO.query, checkpoint_id), checkpoints),
             **_claims(claims),
+            compared_with=compared_with,
             tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
             versions=versions(),
             database=str(home.database),
-            style=_style(),
+            style=style(),
             to_json=lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         )
     )
@@ -91,7 +97,7 @@ def environment() -> Any:
 def template() -> str:
     """Everything the look of the report depends on."""
     names = sorted(f.name for f in files("assets").joinpath("report", "templates").iterdir())
-    return "".join(_file(name) for name in names) + _style()
+    return "".join(_file(name) for name in names) + style()
 
 
 @cache
@@ -99,7 +105,8 @@ def _file(name: str) -> str:
     return files("assets").joinpath("report", "templates", name).read_text(encoding="utf-8")
 
 
-def _style() -> str:
+def style() -> str:
+    """The look of every page, in light, dark and print."""
     dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {css_variables('dark')} }} }}"
     paper = f"@media print {{ :root {{ {css_variables('light')} }} }}"
     return f":root {{ {css_variables('light')} }}\n{dark}\n{paper}\n{_file('report.css')}"

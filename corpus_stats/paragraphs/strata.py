@@ -56,12 +56,14 @@ def subset_coverage(sample: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFra
         documents: all documents of the corpus, with subset and token_count.
 
     Returns:
-        One row per subset of the corpus, largest first: subset, token_count, token_share, paragraph_count (0 where the
-        sample has none), paragraph_share.
+        One row per subset of the corpus or the sample, largest first: subset, token_count (0 where a sample comes from
+        other text), token_share, paragraph_count (0 where the sample has none), paragraph_share.
     """
     tokens = documents.group_by("subset").agg(pl.col("token_count").sum())
     windows = sample.group_by("subset").agg(paragraph_count=pl.len().cast(pl.Int64))
-    joined = tokens.join(windows, on="subset", how="left").with_columns(pl.col("paragraph_count").fill_null(0))
+    joined = tokens.join(windows, on="subset", how="full", coalesce=True).with_columns(
+        pl.col("token_count", "paragraph_count").fill_null(0)
+    )
     return joined.select(
         "subset",
         "token_count",

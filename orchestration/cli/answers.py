@@ -28,7 +28,10 @@ FOLDED_WIDTH = 24
 
 _VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡", ord("\n"): "⏎", ord("\t"): "⇥"}
 _VISIBLE |= dict.fromkeys(range(128, 160), "�")
-"""Control characters of a text as signs one sees; an escape sequence in a corpus must not reach the terminal."""
+_HIDDEN = (0xA0, 0xAD, *range(0x2000, 0x2010), *range(0x2028, 0x2030), *range(0x2066, 0x206A), 0xFEFF)
+_VISIBLE |= {code: f"⟨U+{code:04X}⟩" for code in _HIDDEN}
+"""Control characters, odd spaces and marks of direction as signs one sees; no escape sequence of a corpus may reach the
+terminal."""
 
 
 def write_answer(frames: Iterable[pl.DataFrame], form: str, output: Path | None) -> None:
@@ -127,7 +130,9 @@ def _print_table(frame: pl.DataFrame, has_more: bool) -> None:
     console = (
         Console()
         if is_terminal
-        else Console(width=max(PIPED_WIDTH, sum(_widths(frame.columns, cells)) + 2 * frame.width))
+        else Console(
+            width=max(PIPED_WIDTH, sum(_widths([visible(name) for name in frame.columns], cells)) + 2 * frame.width)
+        )
     )
     print_cells(console, frame, cells)
     if frame.is_empty():
@@ -144,14 +149,14 @@ def print_cells(console: Console, frame: pl.DataFrame, cells: list[list[str]]) -
         frame: gives names and kinds of the columns.
         cells: texts, [row, column].
     """
-    names, room = frame.columns, console.width - 2 * (frame.width - 1)
+    names, room = [visible(name) for name in frame.columns], console.width - 2 * (frame.width - 1)
     numeric = [kind.is_numeric() for kind in frame.dtypes]
     whole = _least_widths(numeric, _widths(names, cells))
     if sum(whole) > room:
         names = ["_\n".join(name.split("_")) for name in names]
         whole = _least_widths(numeric, _widths(names, cells))
     if sum(whole) > room:
-        _print_records(console, frame.columns, cells)
+        _print_records(console, [visible(name) for name in frame.columns], cells)
         return
     _print_grid(console, list(zip(names, whole, numeric, strict=True)), cells)
 
@@ -176,7 +181,7 @@ def _print_grid(console: Console, columns: list[tuple[str, int, bool]], cells: l
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for name, width, is_number in columns:
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold", min_width=width)
+        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold", min_width=width)
     for row in cells:
         table.add_row(*(Text(text) for text in row))
     console.print(table)
@@ -197,12 +202,20 @@ def _print_records(console: Console, names: list[str], cells: list[list[str]]) -
         console.print(table)
 
 
+def visible(text: str) -> str:
+    """A text on one line with nothing hidden: control characters as signs, spaces at its ends as dots."""
+    text = text.translate(_VISIBLE)
+    inner = text.strip(" ")
+    before = len(text) - len(text.lstrip(" "))
+    return "·" * before + inner + "·" * (len(text) - before - len(inner))
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    text = str(value).translate(_VISIBLE)
+        return ", ".join(f"{_shown(key)}: {_shown(item)}" for key, item in value.items())
+    text = visible(str(value)) if isinstance(value, str) else str(value).translate(_VISIBLE)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

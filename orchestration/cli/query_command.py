@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import difflib
 import enum
 import os
 import re
+import select
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from warehouse.home import Home
 
-if TYPE_CHECKING:
-    import sql as queries
-
+PIPE_WAIT_S = 5.0
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -55,27 +56,32 @@ def query(
     sql: Annotated[
         str,
         typer.Argument(
-            help="One SELECT over the published warehouse, the name of a question, or - to read it from stdin; without "
-            "it the questions are listed.",
+            help="One SELECT over the published warehouse, the name of a question, or - to read it from stdin (what is "
+            "piped in is read without it); alone it lists questions by topic.",
             autocompletion=completions,
         ),
     ] = "",
-    format: Annotated[Format, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = Format.TABLE,
+    format: Annotated[
+        Format | None, typer.Option("--format", "-f", help="table, csv, json or parquet; default: by the file's name.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     checkpoint: Annotated[str, typer.Option(help="Checkpoint the question is about; default: trained longest.")] = "",
     paragraph: Annotated[str, typer.Option(help="Paragraph it is about, by the beginning of its id.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for a $NAME in the SELECT.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Stop when no row has come for so long.")] = 600.0,
     show: Annotated[bool, typer.Option("--show", help="Print the SELECT of a question instead of asking it.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="List every question, with those behind the report.")] = False,
 ) -> None:
     """Ask the published warehouse, read-only, also while a run is writing."""
     from orchestration.cli.answers import write_answer
+    from orchestration.cli.question_list import listing
     from warehouse.catalog.stream import Bounds, stream
 
+    sql = sql if sql.strip() or is_all or not has_piped_text() else _read_input()
     if not sql.strip():
-        _list_questions()
+        print(listing(is_all))
         return
-    text = text_of(sql)
+    text = text_of(readable(sql))
     if show:
         print(text)
         return
@@ -86,7 +92,7 @@ def query(
     _require_outside(home, output)
     chosen = {name: value for name, value in variables.items() if value}
     with _left_at_once(), contextlib.closing(stream(home, text, parameters, chosen, Bounds(seconds))) as frames:
-        write_answer(frames, format.value, output)
+        write_answer(frames, (format or form_of(output)).value, output)
 
 
 @contextlib.contextmanager
@@ -118,6 +124,34 @@ def _require_outside(home: Home, output: Path | None) -> None:
         raise RequestError(f"{output} belongs to the warehouse; name a file outside {home.tables}.")
 
 
+def readable(argument: str) -> str:
+    """An argument as the UTF-8 it is, where a locale without UTF-8 took its bytes for something else."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument
+
+
+def form_of(output: Path | None) -> Format:
+    """How an answer is written that nobody named a format for: what the file's name says, else a table."""
+    suffix = (output.suffix if output else "").lower().removeprefix(".").replace("pq", "parquet")
+    return Format(suffix) if suffix in {form.value for form in Format} else Format.TABLE
+
+
+def has_piped_text() -> bool:
+    """Whether standard input is a file, or a pipe that somebody writes into or has closed.
+
+    A pipe that stays open and empty for seconds (a scheduler's, an editor's) is nobody's question.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    if stat.S_ISFIFO(mode):
+        return bool(select.select([sys.stdin], [], [], PIPE_WAIT_S)[0])
+    return stat.S_ISREG(mode)
+
+
 def text_of(asked: str) -> str:
     """The SELECT itself, the text of a named question, or what stdin holds.
 
@@ -146,10 +180,21 @@ def _read_input() -> str:
 
     if sys.stdin is None:
         raise RequestError("standard input is closed; write the SELECT into it, or name it as an argument.")
+    text, note = decoded(sys.stdin.buffer.read())
+    if note:
+        print(f"rarecall: {note}", file=sys.stderr)
+    return text
+
+
+def decoded(data: bytes) -> tuple[str, str]:
+    """Text of a file of SQL in whatever encoding an editor gave it, and a note where that had to be guessed."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace"), ""
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
-        raise RequestError(f"standard input is not UTF-8 (byte {error.start}); save the SELECT as UTF-8.") from error
+        note = f"standard input is not UTF-8 (byte {error.start}) and was read as Windows-1252."
+        return data.decode("cp1252", errors="replace"), note
 
 
 def require_known(home: Home, checkpoint: str, paragraph: str) -> None:
@@ -190,18 +235,3 @@ def _parameters(home: Home, text: str, checkpoint: str, settings: list[str]) -> 
     if re.search(r"\$checkpoint_id\b", text):
         given.setdefault("checkpoint_id", checkpoint or latest_checkpoint(home) or "")
     return given or None
-
-
-def _list_questions() -> None:
-    import sql as queries
-
-    print("Ask one with `rarecall query NAME`, see its SELECT with `rarecall query NAME --show`.\n")
-    for heading, folder in (("Cookbook", queries.COOKBOOK), ("Behind the report", "adhoc")):
-        _list(heading, queries.load(folder))
-
-
-def _list(heading: str, found: dict[str, queries.Query]) -> None:
-    width = max(len(name) for name in found)
-    print(f"{heading}")
-    for name, question in found.items():
-        print(f"  {name:<{width}}  {question.title}")

@@ -22,19 +22,27 @@ ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quickstart,
 def run(
     profile: ProfileOption = "",
     checkpoint: Annotated[str | None, typer.Option(help="Measure only this registered checkpoint.")] = None,
+    size: Annotated[str, typer.Option(help="A smaller form of the profile, such as quick of paper.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds the files a profile would fetch, for work without a network.")
+    ] = None,
 ) -> None:
     """Materialize everything a profile asks for, then say in six lines what came out and where the report lies."""
     from assets.framework import progress
-    from assets.framework.profile import load_profile
+    from assets.framework.profile import default_profile, load_profile
     from assets.framework.stage import Scope
     from orchestration.run.interruption import Interruption
     from orchestration.run.progress_display import reporter
     from orchestration.run.runner import run_flow
+    from orchestration.sources.releases import provide_releases
 
+    profile = f"{profile or default_profile()}:{size}" if size else profile
     chosen = load_profile(profile or None)
     scope = Scope(Home.locate().prepare(), chosen)
     interruption = Interruption()
     progress.install(reporter(interruption.check))
+    for note in provide_releases(scope, data):
+        typer.echo(note, err=True)
     outcome = run_flow(scope, profile, only=checkpoint, before_step=interruption.check, at_once=None)
     for note in outcome.notes:
         typer.echo(note, err=True)
@@ -103,6 +111,12 @@ def report(
     redact: Annotated[
         bool, typer.Option("--redact", help="Write redacted.html beside it, without addresses, keys and numbers.")
     ] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare", metavar="BEFORE AFTER", help="Write comparison.html about two checkpoints beside it."
+        ),
+    ] = None,
     has_findings: Annotated[
         bool, typer.Option("--findings", help="Print every finding, with its interval and null.")
     ] = False,
@@ -115,11 +129,25 @@ def report(
         raise RequestError(f"there is no report at {home.report} yet; run `rarecall run` first.")
     print_answers(home, has_findings=has_findings)
     shown = home.report
-    if redact:
+    if compare:
+        shown = _write_comparison(home, *compare, redact)
+        print(f"compared  {shown}")
+    elif redact:
         shown = _write_redacted(home)
         print(f"redacted  {shown}")
     if open_browser:
         typer.launch(shown.as_uri())
+
+
+def _write_comparison(home: Home, before: str, after: str, is_redacted: bool) -> Path:
+    from assets.report.comparison import write_comparison
+    from orchestration.cli.query_command import require_known
+
+    for checkpoint_id in (before, after):
+        require_known(home, checkpoint_id, "")
+    target = home.report.with_name("comparison.html")
+    write_comparison(home, before, after, target, is_redacted)
+    return target
 
 
 def _write_redacted(home: Home) -> Path:

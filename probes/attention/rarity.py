@@ -7,6 +7,7 @@ its uniform-attention null, beside correlations within each paragraph, where eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ SCHEMA: dict[str, Any] = {
     ),
     "p_value": pl.Float64,
     "q_value": pl.Float64,
+    **dict.fromkeys(("family_p_value", "family_lower", "family_upper"), pl.Float64),
     "rank_among_heads": pl.Int32,
     "cluster_count": pl.Int32,
     "paragraph_count": pl.Int32,
@@ -36,6 +38,12 @@ SCHEMA: dict[str, Any] = {
 
 
 TOKEN_NUMBERS = ("token_estimate", "token_lower", "token_upper", "token_p_value", "token_q_value")
+# What is tested over token types: coefficient of the row, rarity, coefficient within paragraphs.
+_TOKEN_TESTS: tuple[tuple[str, str, Coefficient], ...] = (
+    ("spearman", "surprisal", "spearman"),
+    ("pearson", "surprisal", "pearson"),
+    ("summed_by_rank", "rank", "pearson"),
+)
 TOKEN_SCHEMA: dict[str, Any] = {**dict.fromkeys(TOKEN_NUMBERS, pl.Float64), "token_type_count": pl.Int32}
 
 
@@ -49,6 +57,7 @@ def head_rarity(
     bootstrap_draws: int = 2000,
     permutations: int = 1000,
     token_ids: np.ndarray | None = None,
+    coefficients: Sequence[str] = (*COEFFICIENTS, "summed_by_rank"),
 ) -> pl.DataFrame:
     """Correlation between the attention of each head and the rarity of the prefix tokens.
 
@@ -60,17 +69,21 @@ def head_rarity(
         clusters: near-duplicate cluster of each paragraph, [paragraph], integers; the unit of intervals and tests.
         seed: seed of bootstrap and permutations.
         bootstrap_draws: bootstrap samples of clusters.
-        permutations: placebo shuffles of rarity within each paragraph (Kendall and summed_by_rank use fewer).
+        permutations: re-pairings of attention and rarity of different clusters (Kendall and summed_by_rank use fewer).
         token_ids: the prefix tokens, [paragraph, position]; adds the test over token types.
+        coefficients: which of spearman, kendall, pearson and summed_by_rank.
 
     Returns:
         One row per layer, head and coefficient (also without any paragraph, then all null) with the columns of table
         head_rarity. spearman, kendall (tau-b) and pearson are correlations with surprisal within each paragraph,
         averaged over clusters: positive = looks at rare tokens. summed_by_rank is the construction of P1 over all
         paragraphs: negative = rare. A head with constant attention has null estimates; below three clusters intervals
-        and tests are null. With `token_ids` also token_estimate, token_lower, token_upper, token_p_value,
-        token_q_value and token_type_count for spearman and pearson: the correlation with token types as random
-        effects. A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
+        and tests are null. placebo, p_value and q_value are against re-paired clusters: what habits of place and a
+        profile of rarity explain is no finding. family_p_value, family_lower and family_upper know that a head was
+        picked as the best of all. With `token_ids` also token_estimate, token_lower, token_upper, token_p_value,
+        token_q_value and token_type_count for all but kendall: the correlation, adjusted for position, with token types
+        as random effects (of summed_by_rank: attention against the rank, negative = rare).
+        A head that merely prefers some types looks rarity-seeking over paragraphs and not over types (see
         probes/statistics/token_types.py).
 
     Raises:
@@ -85,11 +98,17 @@ def head_rarity(
     tested: list[tuple[Coefficient | str, Tested]] = [
         (name, within_paragraphs(sample, np.asarray(surprisal_bits, dtype=np.float64), name, permutations))
         for name in COEFFICIENTS
+        if name in coefficients
     ]
-    tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
+    if "summed_by_rank" in coefficients:
+        tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
     frames = [_frame(sample, name, result, heads) for name, result in tested]
     frame = pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-    return frame if token_ids is None else _with_token_types(frame, sample, surprisal_bits, token_ids)
+    return (
+        frame
+        if token_ids is None
+        else _with_token_types(frame, sample, surprisal_bits, dense_ranks(rarity_rank), token_ids)
+    )
 
 
 def _nothing(layers: int, heads: int, with_tokens: bool) -> pl.DataFrame:
@@ -105,12 +124,13 @@ def _nothing(layers: int, heads: int, with_tokens: bool) -> pl.DataFrame:
 
 
 def _with_token_types(
-    frame: pl.DataFrame, sample: Sample, surprisal_bits: np.ndarray, token_ids: np.ndarray
+    frame: pl.DataFrame, sample: Sample, surprisal_bits: np.ndarray, rank: np.ndarray, token_ids: np.ndarray
 ) -> pl.DataFrame:
-    """Add the correlations over token types; null for kendall and summed_by_rank."""
+    """Add the correlations over token types; null for kendall. `rank` is the dense rank within the paragraph."""
     parts = []
-    for name in ("spearman", "pearson"):
-        test = over_token_types(sample, np.asarray(surprisal_bits, dtype=np.float64), token_ids, name)
+    for name, rarity, coefficient in (one for one in _TOKEN_TESTS if one[0] in frame["coefficient"]):
+        values = surprisal_bits if rarity == "surprisal" else rank
+        test = over_token_types(sample, np.asarray(values, dtype=np.float64), token_ids, coefficient)
         numbers = (test.estimate, test.lower, test.upper, test.p_value, benjamini_hochberg(test.p_value))
         rows = frame.filter(coefficient=name).select("layer", "head", "coefficient")
         columns = [
@@ -149,6 +169,9 @@ def _frame(sample: Sample, name: str, result: Tested, heads: int) -> pl.DataFram
         "placebo_upper": result.placebo_upper,
         "p_value": result.p_value,
         "q_value": benjamini_hochberg(result.p_value),
+        "family_p_value": result.family_p_value,
+        "family_lower": result.family_lower,
+        "family_upper": result.family_upper,
         "rank_among_heads": _rank(sign * result.estimate),
     }
     counts = {"cluster_count": len(sample.starts), "paragraph_count": len(sample.attention)}

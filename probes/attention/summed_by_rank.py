@@ -7,7 +7,7 @@ import numpy as np
 from probes.attention.within_paragraphs import Sample, Tested, tested
 from probes.statistics.clusters import LEAST_CLUSTER_COUNT, nan_mean, resampling_weights, t_half_width
 
-_SUMMED_PERMUTATIONS = 200
+_SUMMED_PERMUTATIONS = 400
 
 
 def summed_by_rank(sample: Sample, ranks: np.ndarray, permutations: int) -> Tested:
@@ -16,7 +16,7 @@ def summed_by_rank(sample: Sample, ranks: np.ndarray, permutations: int) -> Test
     Args:
         sample: attention sorted by cluster.
         ranks: dense rank of each prefix token within its paragraph, 0 = rarest, [paragraph, position], input order.
-        permutations: placebo shuffles asked for.
+        permutations: re-pairings asked for.
     """
     ranks = ranks[sample.order]
     rank_count = int(ranks.max()) + 1
@@ -24,9 +24,8 @@ def summed_by_rank(sample: Sample, ranks: np.ndarray, permutations: int) -> Test
     estimate = _correlation(sums.sum(axis=0))
     even = np.bincount(ranks.ravel(), minlength=rank_count).astype(np.float64)
     uniform = float(_correlation(even))
-    nothing = np.full_like(estimate, np.nan)
     if len(sums) < LEAST_CLUSTER_COUNT:
-        return Tested(estimate, nothing, nothing, uniform, nothing, nothing, nothing, nothing)
+        return Tested.untested(estimate, uniform)
     interval = _fisher_interval(estimate, _bootstrap(sample, sums), len(sums))
     placebo = _placebo(sample, ranks, rank_count, min(permutations, _SUMMED_PERMUTATIONS))
     return tested(estimate, interval, uniform, placebo, len(sums))
@@ -81,18 +80,18 @@ def _bootstrap(sample: Sample, sums: np.ndarray) -> np.ndarray:
 
 
 def _placebo(sample: Sample, ranks: np.ndarray, rank_count: int, count: int) -> np.ndarray:
-    """The coefficient with ranks shuffled within paragraphs, [permutation, head]."""
+    """The coefficient with the ranks of re-paired paragraphs, [permutation, head]."""
     heads, length = sample.attention.shape[1:]
     sums = np.zeros((count, rank_count, heads))
     for rows in sample.chunks(max(heads, 2 * count) * length):
         attention = np.moveaxis(sample.attention[rows], 1, 2).reshape(-1, heads)
-        shuffled = np.take_along_axis(ranks[rows, None], sample.shuffles(rows, count), axis=-1)
-        sums += _per_rank(attention, np.moveaxis(shuffled, 1, 2).reshape(-1, count), rank_count)
+        met = ranks[sample.partners[rows, :count]]  # [paragraph, permutation, position]
+        sums += _per_rank(attention, np.moveaxis(met, 1, 2).reshape(-1, count), rank_count)
     return _correlation(np.moveaxis(sums, 1, 2))
 
 
 def _per_rank(attention: np.ndarray, places: np.ndarray, rank_count: int) -> np.ndarray:
-    """[token, head] attention summed by the rank of each token in each shuffle; one sparse product.
+    """[token, head] attention summed by the rank of each token in each re-pairing; one sparse product.
 
     Args:
         attention: [token, head].

@@ -1,9 +1,15 @@
-"""Correlations within paragraphs, averaged over clusters, with bootstrap intervals and a shuffled-rarity placebo."""
+"""Correlations within paragraphs, averaged over clusters, with bootstrap intervals and a placebo of re-paired texts.
+
+The placebo gives every cluster's attention the rarity of another cluster's prefix. What a head's habits of place and a
+profile of rarity along the prefix have in common stays in it, so that no such profile passes for an interest in rare
+tokens; shuffling rarity within a prefix would take the profile away and call it a finding in four of five such worlds.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +20,7 @@ from probes.statistics.clusters import (
     nan_mean,
     percentile_interval,
 )
-from probes.statistics.rank_correlation import Coefficient, cluster_permutations, dense_ranks, unit_features
+from probes.statistics.rank_correlation import Coefficient, dense_ranks, unit_features
 from probes.statistics.token_types import TokenTest, token_random_effects
 
 # Permutations beyond these ones are told by the tail of a normal distribution where the placebo is a mean over many
@@ -22,8 +28,9 @@ from probes.statistics.token_types import TokenTest, token_random_effects
 _LEAST_EXCEEDANCES = 10
 _CLUSTERS_FOR_NORMAL_TAIL = 30
 _KENDALL_PERMUTATIONS = 200
+# A head that looks at the same places in every text gives every re-pairing the same number, up to rounding.
+_ROUNDING = 1e-6
 _CHUNK = 2**23  # floats of the largest temporary array
-_KEPT_BYTES = 2**27  # of permutations that are kept rather than drawn again
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Sample:
         starts: first sorted paragraph of each cluster, [cluster].
         seed: seed of bootstrap and placebo.
         bootstrap_draws: bootstrap samples.
-        permutations: placebo shuffles of a cluster, at most.
+        permutations: re-pairings of clusters, at most.
     """
 
     attention: np.ndarray
@@ -47,7 +54,6 @@ class Sample:
     seed: int
     bootstrap_draws: int
     permutations: int
-    _known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -55,7 +61,8 @@ class Sample:
     ) -> Sample:
         """Sort [paragraph, head, position] attention by cluster."""
         _, number = np.unique(np.asarray(clusters), return_inverse=True)
-        order = np.argsort(number, kind="stable")
+        # Within a cluster by content, so that the order of the input does not matter.
+        order = np.lexsort((attention.reshape(len(attention), -1)[:, 0], number))
         labels = number[order]
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
         return cls(attention[order], order, labels, starts, seed, bootstrap_draws, permutations)
@@ -65,20 +72,19 @@ class Sample:
         size = max(1, _CHUNK // max(1, floats_per_paragraph))
         return (slice(start, start + size) for start in range(0, len(self.order), size))
 
-    def shuffles(self, rows: slice, count: int) -> np.ndarray:
-        """Position permutations of the paragraphs in `rows`, [paragraph, permutation, position]."""
-        labels, index = np.unique(self.labels[rows], return_inverse=True)
-        return np.stack([self._of_cluster(int(label))[:count] for label in labels])[index]
+    @functools.cached_property
+    def partners(self) -> np.ndarray:
+        """Whose rarity each paragraph's attention meets, [paragraph, permutation], as indices of sorted paragraphs.
 
-    def _of_cluster(self, label: int) -> np.ndarray:
-        """Permutations of one cluster, [permutation, position]; kept for the next coefficient while they are few."""
-        if label in self._known:
-            return self._known[label]
-        length = self.attention.shape[-1]
-        drawn = cluster_permutations(label, self.permutations, length, self.seed)
-        if len(self._known) * drawn.nbytes < _KEPT_BYTES:
-            self._known[label] = drawn
-        return drawn
+        Clusters are permuted; paragraphs of a cluster meet those of the other one in order, over and over where it is
+        the smaller. The identity is among the permutations that can be drawn, as in every exact test.
+        """
+        rng = np.random.default_rng([self.seed, 1])
+        sizes = np.diff([*self.starts, len(self.labels)])
+        within = np.arange(len(self.labels)) - self.starts[self.labels]
+        clusters = np.tile(np.arange(len(self.starts)), (self.permutations, 1))
+        other = rng.permuted(clusters, axis=1)[:, self.labels]  # [permutation, paragraph]
+        return np.ascontiguousarray((self.starts[other] + within % sizes[other]).T)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,20 @@ class Tested:
     placebo_lower: np.ndarray
     placebo_upper: np.ndarray
     p_value: np.ndarray
+    family_p_value: np.ndarray
+    family_lower: np.ndarray
+    family_upper: np.ndarray
+
+    @classmethod
+    def untested(cls, estimate: np.ndarray, uniform: float) -> Tested:
+        """Estimates [head] of too few clusters for anything else."""
+        return cls(estimate, uniform_null=uniform, **dict.fromkeys(_TEST_NAMES, np.full_like(estimate, np.nan)))
+
+
+_TEST_NAMES = (
+    *("lower", "upper", "placebo", "placebo_lower", "placebo_upper", "p_value"),
+    *("family_p_value", "family_lower", "family_upper"),
+)
 
 
 def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficient, permutations: int) -> Tested:
@@ -101,9 +121,8 @@ def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficie
     values = _per_paragraph(sample, rarity, coefficient)
     means = cluster_means(values, sample.labels)
     estimate = nan_mean(means)
-    nothing = np.full_like(estimate, np.nan)
     if len(sample.starts) < LEAST_CLUSTER_COUNT:
-        return Tested(estimate, nothing, nothing, 0.0, nothing, nothing, nothing, nothing)
+        return Tested.untested(estimate, 0.0)
     lower, upper = percentile_interval(
         bootstrap_means(means, sample.bootstrap_draws, sample.seed), cluster_count=len(sample.starts)
     )
@@ -118,13 +137,14 @@ def within_paragraphs(sample: Sample, rarity: np.ndarray, coefficient: Coefficie
 def over_token_types(sample: Sample, rarity: np.ndarray, token_ids: np.ndarray, coefficient: Coefficient) -> TokenTest:
     """The correlation of each head with token types as random effects; arrays are [paragraph, position], input order.
 
-    Attention and rarity are standardised within paragraphs, so that the slope of one on the other is a correlation.
+    Attention and rarity are standardised within paragraphs, so that the slope of one on the other is a correlation, and
+    lose what all paragraphs share at a position, so that no profile along the prefix passes for rarity.
     """
     paragraphs, heads, length = sample.attention.shape
     scale = np.sqrt(length)
-    attended = unit_features(sample.attention.astype(np.float64), coefficient) * scale
-    expected = unit_features(rarity[sample.order], coefficient) * scale
     weights = 1 / np.bincount(sample.labels)[sample.labels]
+    attended = _less_position(unit_features(sample.attention.astype(np.float64), coefficient) * scale, weights)
+    expected = _less_position(unit_features(rarity[sample.order], coefficient) * scale, weights)
     test = token_random_effects(
         np.moveaxis(attended, 1, 2).reshape(paragraphs * length, heads),
         expected.ravel(),
@@ -137,6 +157,11 @@ def over_token_types(sample: Sample, rarity: np.ndarray, token_ids: np.ndarray, 
     return TokenTest(*numbers, test.type_count)
 
 
+def _less_position(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[paragraph, ..., position] less the weighted mean over paragraphs at each position."""
+    return np.asarray(values - np.tensordot(weights / weights.sum(), values, axes=(0, 0)))
+
+
 def tested(
     estimate: np.ndarray, interval: tuple[np.ndarray, np.ndarray], uniform: float, placebo: np.ndarray, clusters: int
 ) -> Tested:
@@ -144,6 +169,7 @@ def tested(
     placebo_lower, placebo_upper = percentile_interval(placebo)
     p_value = permutation_p(estimate, placebo, normal_tail=clusters >= _CLUSTERS_FOR_NORMAL_TAIL)
     hidden = np.where(np.isnan(estimate), np.nan, 1.0)  # no placebo for a head without an estimate
+    family = _of_the_best(estimate, interval, placebo)
     return Tested(
         estimate,
         *interval,
@@ -152,7 +178,33 @@ def tested(
         placebo_lower * hidden,
         placebo_upper * hidden,
         p_value,
+        *(values * hidden for values in family),
     )
+
+
+def _of_the_best(
+    estimate: np.ndarray, interval: tuple[np.ndarray, np.ndarray], placebo: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """p value and interval of each head, [head], as if it had been chosen as the best of all (Westfall and Young 1993).
+
+    Whoever picks the head that stands out most must compare it with what the head that stands out most reaches in each
+    re-pairing: max |z| over heads, z in standard deviations of the head's placebo. The interval is wider by the 95 %
+    quantile of that maximum; its error is the placebo's or the bootstrap's, whichever is larger.
+    """
+    from scipy.special import ndtri
+
+    known = ~np.isnan(estimate)
+    centre, spread = nan_mean(placebo), np.std(placebo, axis=0, ddof=1)
+    usable = known & (spread > _ROUNDING)
+    if not usable.any():
+        nothing = np.full_like(estimate, np.nan)
+        return nothing, nothing, nothing
+    largest = np.abs((placebo - centre)[:, usable] / spread[usable]).max(axis=1)
+    z = np.where(usable, np.abs(estimate - centre) / np.where(usable, spread, 1.0), 0.0)
+    beyond = (largest[:, None] >= z[None] - 1e-12).sum(axis=0)
+    far, half = float(np.quantile(largest, 0.95)), (interval[1] - interval[0]) / 2
+    wide = np.maximum(far * spread, far / ndtri(0.975) * half)
+    return (beyond + 1) / (len(placebo) + 1), estimate - wide, estimate + wide
 
 
 def permutation_p(estimate: np.ndarray, placebo: np.ndarray, *, normal_tail: bool) -> np.ndarray:
@@ -166,11 +218,11 @@ def permutation_p(estimate: np.ndarray, placebo: np.ndarray, *, normal_tail: boo
 
     centre, spread = nan_mean(placebo), np.std(placebo, axis=0, ddof=1)
     distance = np.abs(estimate - centre)
-    exceedances = (np.abs(placebo - centre) >= distance - 1e-12).sum(axis=0)
+    exceedances = (np.abs(placebo - centre) >= distance - _ROUNDING).sum(axis=0)
     p_value = (exceedances + 1) / (len(placebo) + 1)
     if normal_tail:
-        z = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
-        p_value = np.where((exceedances < _LEAST_EXCEEDANCES) & (spread > 0), 2 * ndtr(-z), p_value)
+        z = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > _ROUNDING)
+        p_value = np.where((exceedances < _LEAST_EXCEEDANCES) & (spread > _ROUNDING), 2 * ndtr(-z), p_value)
     return np.where(np.isnan(estimate), np.nan, p_value)
 
 
@@ -201,17 +253,14 @@ def _weights(sample: Sample, values: np.ndarray) -> np.ndarray:
 def _placebo(
     sample: Sample, rarity: np.ndarray, coefficient: Coefficient, count: int, weights: np.ndarray
 ) -> np.ndarray:
-    """The estimate with rarity shuffled within paragraphs, [permutation, head].
-
-    Centred values and ranks of a shuffled vector are the shuffled values and ranks, so they are computed once.
-    """
+    """The estimate with the rarity of re-paired paragraphs, [permutation, head]."""
     heads, length = sample.attention.shape[1:]
     total = np.zeros((heads, count))
     expected = unit_features(rarity.astype(np.float32), coefficient)
     for rows in sample.chunks(max(heads, count) * length):
         attended = _weighted_features(sample, rows, coefficient, weights)
-        shuffled = np.take_along_axis(expected[rows, None], sample.shuffles(rows, count), axis=-1)
-        total += np.tensordot(attended, shuffled, axes=([0, 2], [0, 2]))
+        met = expected[sample.partners[rows, :count]]
+        total += np.tensordot(attended, met, axes=([0, 2], [0, 2]))
     return total.T
 
 
@@ -228,12 +277,10 @@ def _kendall_placebo(sample: Sample, rarity: np.ndarray, count: int, weights: np
     scale = np.divide(1, np.sqrt(pairs), out=np.zeros(len(pairs)), where=pairs > 0)
     for rows in sample.chunks(heads * length * length * 2):
         attended = _ordered_pairs(_weighted_features(sample, rows, "kendall", weights), length)
-        for features, factor, own, orders in zip(
-            attended, scale[rows], ranks[rows], sample.shuffles(rows, count), strict=True
-        ):
-            shuffled = own[orders]
-            rarer = (shuffled[:, :, None] > shuffled[:, None, :]).reshape(count, -1)
-            total += factor * (features @ rarer.T.astype(np.float32))
+        for features, partners in zip(attended, sample.partners[rows, :count], strict=True):
+            met = ranks[partners]
+            rarer = (met[:, :, None] > met[:, None, :]).reshape(count, -1)
+            total += features @ (rarer * scale[partners, None]).T.astype(np.float32)
     return total.T
 
 

@@ -50,13 +50,3 @@ def dense_ranks(values: np.ndarray) -> np.ndarray:
     ranks = np.empty_like(steps)
     np.put_along_axis(ranks, order, steps, axis=-1)
     return ranks
-
-
-def cluster_permutations(label: int, count: int, length: int, seed: int) -> np.ndarray:
-    """Permutations of the positions for one cluster, [permutation, position]; the same for all its paragraphs.
-
-    Near duplicates share most of their tokens: shuffling them apart would average the placebo and make it too narrow.
-    """
-    rng = np.random.default_rng([seed, label])
-    dtype = np.uint8 if length <= 256 else np.uint16
-    return rng.permuted(np.tile(np.arange(length, dtype=dtype), (count, 1)), axis=1)

@@ -4,7 +4,8 @@ Rarity is a property of the token type, and a handful of common types make up mo
 for reasons that have nothing to do with rarity, then treating types as fixed finds "effects of rarity" most of the
 time, however the paragraphs are clustered: the language-as-fixed-effect fallacy (Clark 1973). So every effect of
 rarity is also estimated with types as random effects: a random-effects meta-regression of type means on rarity
-(DerSimonian and Laird's variance; the larger of Knapp and Hartung's and the HC3 standard error).
+(DerSimonian and Laird's variance; the wider of Knapp and Hartung's interval and one with HC2 errors and Bell and
+McCaffrey's degrees of freedom, which know that a few common types carry most of the weight).
 """
 
 from __future__ import annotations
@@ -60,7 +61,6 @@ def token_random_effects(values: np.ndarray, x: np.ndarray, types: np.ndarray, w
         types: token ids, [token].
         weights: what each token counts, [token]; 1 / near duplicates of its paragraph.
     """
-    from scipy.stats import t
 
     of_type = WeightedTypes.of(values, x, types, weights)
     count, columns = of_type.y.shape
@@ -70,10 +70,8 @@ def token_random_effects(values: np.ndarray, x: np.ndarray, types: np.ndarray, w
     noise = np.maximum(of_type.noise, 1e-12 * np.maximum(np.square(of_type.y).max(axis=0), 1e-30))
     sampling = noise / of_type.weight[:, None]  # variance of each type's mean, [type, column]
     between = variance_between(of_type, sampling)
-    slope, error = _regress(of_type, 1 / (sampling + between))
-    half = t.ppf(0.975, count - 2) * error
-    ratio = np.divide(np.abs(slope), error, out=np.full(columns, np.nan), where=error > 0)
-    return TokenTest(slope, slope - half, slope + half, 2 * t.sf(ratio, count - 2), count)
+    slope, half, p_value = _regress(of_type, 1 / (sampling + between))
+    return TokenTest(slope, slope - half, slope + half, p_value, count)
 
 
 def _moments(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,12 +101,34 @@ def _residuals(
     return of_type.y - middle - slope * centred, slope
 
 
-def _regress(of_type: WeightedTypes, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes and the larger of two standard errors, [column]."""
+def _regress(of_type: WeightedTypes, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slopes, half widths of their 95 % intervals and p values, the wider of two, each [column]."""
+    from scipy.stats import t
+
     centred, square = _moments(of_type.x, weight)
     residual, slope = _residuals(of_type, weight, centred, square)
-    scale = (weight * residual**2).sum(axis=0) / (len(of_type.x) - 2)
-    knapp_hartung = np.maximum(scale, 1.0) / square
+    free = len(of_type.x) - 2
+    knapp_hartung = np.sqrt(np.maximum((weight * residual**2).sum(axis=0) / free, 1.0) / square)
     leverage = weight / weight.sum(axis=0) + weight * centred**2 / square
-    robust = (weight * centred * residual / np.maximum(1 - leverage, 1e-6)) ** 2
-    return slope, np.sqrt(np.maximum(knapp_hartung, robust.sum(axis=0) / square**2))
+    part = weight * centred**2 / square**2 / np.maximum(1 - leverage, 1e-6)  # what a type adds per unit of variance
+    robust = np.sqrt((part * weight * residual**2).sum(axis=0))
+    tests = ((knapp_hartung, np.full(slope.shape, float(free))), (robust, _degrees(weight, centred, square, part)))
+    half = np.max([t.ppf(0.975, degrees) * error for error, degrees in tests], axis=0)
+    ratios = [np.divide(np.abs(slope), error, out=np.full(slope.shape, np.nan), where=error > 0) for error, _ in tests]
+    p_value = np.max([2 * t.sf(ratio, degrees) for ratio, (_, degrees) in zip(ratios, tests, strict=True)], axis=0)
+    return slope, half, p_value
+
+
+def _degrees(weight: np.ndarray, centred: np.ndarray, square: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Bell and McCaffrey's degrees of freedom of a slope with HC2 errors, [column].
+
+    With d what each type adds and s its rows of the fitted directions, the matrix is diag(d) − s sᵀ; its trace and
+    square follow without writing it down.
+    """
+    fitted = np.stack([np.sqrt(weight / weight.sum(axis=0)), np.sqrt(weight / square) * centred], axis=-1)
+    shared = np.sqrt(part)[..., None] * fitted
+    own = (shared**2).sum(axis=-1)
+    cross = np.einsum("tci,tcj->cij", shared, shared)
+    trace = (part - own).sum(axis=0)
+    squares = (part**2 - 2 * part * own).sum(axis=0) + (cross**2).sum(axis=(1, 2))
+    return np.asarray(np.maximum(trace**2 / squares, 1.0))

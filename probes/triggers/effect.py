@@ -4,12 +4,12 @@ Per outcome a linear model over prefix tokens: paragraph fixed effects, rarity s
 step by step, position effects (free at every position, separately for memorized paragraphs and the others) and the
 token's own NLL. Duplication is constant within a paragraph, so its main effect is absorbed; whether it changes the
 effect of rarity is a term of its own. Near-duplicate clusters are the unit: each weighs one, and the covariance is
-cluster-robust (statsmodels). The same model on rarity shuffled within paragraphs stands beside each estimate.
+cluster-robust for few and unlike clusters. The same model on rarity shuffled within paragraphs stands beside each
+estimate.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from probes.errors import ProbeError
+from probes.statistics.cluster_robust import ClusterRobust
 from probes.statistics.clusters import LEAST_CLUSTER_COUNT
 from probes.statistics.token_types import token_random_effects
 from probes.triggers.panel import ControlBasis, Panel, prepare_panel
@@ -33,10 +34,10 @@ _MODELS: dict[str, dict[str, tuple[float, ...]]] = {
 }
 TERMS = tuple(term for contrasts in _MODELS.values() for term in contrasts)
 _NUMBERS = (
-    "estimate", "standard_error", "lower", "upper", "p_value", "placebo", "placebo_lower", "placebo_upper",
-    "placebo_p_value", "token_estimate", "token_lower", "token_upper", "token_p_value", "partial_r2",
-    "position_partial_r2",
-)  # fmt: skip
+    *("estimate", "standard_error", "degrees_of_freedom", "lower", "upper", "p_value"),
+    *("placebo", "placebo_lower", "placebo_upper", "placebo_p_value"),
+    *("token_estimate", "token_lower", "token_upper", "token_p_value", "partial_r2", "position_partial_r2"),
+)
 SCHEMA: dict[str, Any] = {
     "outcome": pl.String,
     "adjustment": pl.String,
@@ -73,8 +74,8 @@ def trigger_effect(
     Returns:
         One row per outcome, adjustment and term. Terms: all (one effect), MP, NMP, MP_minus_NMP (interaction with
         memorized), per_duplication_doubling (how the effect changes when copies double). Columns: estimate with
-        cluster-robust standard_error, 95 % interval lower, upper and p_value (t with degrees of freedom one below the
-        clusters of the term, of the smaller group where two are compared);
+        cluster-robust standard_error, 95 % interval lower, upper and p_value (CR2 and t with degrees_of_freedom after
+        Bell and McCaffrey; null below two of them: the term rests on too few clusters);
         placebo, placebo_lower, placebo_upper, placebo_p_value of rarity shuffled within paragraphs; for all, MP and
         NMP, where the frame has a column token_id, the same effect with token types as random effects: token_estimate,
         token_lower, token_upper, token_p_value, token_type_count (an effect that holds over paragraphs but not over
@@ -135,17 +136,16 @@ def _counts(panel: Panel, term: str) -> dict[str, int]:
 
 
 def _least_clusters(panel: Panel, term: str) -> int:
-    """Clusters that set the degrees of freedom: those of the smaller group where two are compared."""
+    """Clusters a term rests on at most: those of the smaller group where two are compared."""
     groups = ("MP", "NMP") if term == "MP_minus_NMP" else (term,)
     return min(_counts(panel, group)["cluster_count"] for group in groups)
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    """Coefficients, their cluster-robust covariance and the placebo's coefficients [permutation, coefficient]."""
+    """The cluster-robust fit and the placebo's coefficients [permutation, coefficient]."""
 
-    coefficients: np.ndarray
-    covariance: np.ndarray
+    robust: ClusterRobust
     placebo: np.ndarray
 
 
@@ -166,15 +166,8 @@ def _fit_model(
         for chunk in np.array_split(orders, max(1, orders.size // _CHUNK))
     ]
     placebo = np.moveaxis(np.concatenate(parts), 2, 0)
-    return [_fitted(projection, y, columns, panel.cluster, drawn) for y, drawn in zip(ys.T, placebo, strict=True)]
-
-
-def _fitted(
-    projection: ControlBasis, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray, placebo: np.ndarray
-) -> _Fitted:
-    """The fit of one outcome beside its placebo."""
-    fit, count = projection.fit(y, columns, cluster), columns.shape[1]
-    return _Fitted(fit.params[:count], np.asarray(fit.cov_params())[:count, :count], placebo)
+    robust = (ClusterRobust(y, columns, projection.basis, panel.cluster) for y in ys.T)
+    return [_Fitted(fit, drawn) for fit, drawn in zip(robust, placebo, strict=True)]
 
 
 def _regressors(panel: Panel, rarity: np.ndarray, model: str) -> np.ndarray:
@@ -188,25 +181,22 @@ def _regressors(panel: Panel, rarity: np.ndarray, model: str) -> np.ndarray:
     return panel.scaled(np.stack(parts, axis=-1), axis=-2)
 
 
-def _contrast(fitted: _Fitted, contrast: np.ndarray, clusters: int) -> dict[str, float]:
+def _contrast(fitted: _Fitted, weights: np.ndarray, clusters: int) -> dict[str, float]:
     """Estimate, interval, test and placebo of one linear combination of coefficients."""
-    from scipy.stats import t
-
-    estimate = float(fitted.coefficients @ contrast)
-    variance = float(contrast @ fitted.covariance @ contrast)
-    if clusters < LEAST_CLUSTER_COUNT or not variance > 0:
-        return {"estimate": estimate}
-    error, drawn = math.sqrt(variance), fitted.placebo @ contrast
-    half = float(t.ppf(0.975, clusters - 1)) * error
+    found, drawn = fitted.robust.contrast(weights), fitted.placebo @ weights
+    if clusters < LEAST_CLUSTER_COUNT or not found.is_testable:
+        return {"estimate": found.estimate}
+    lower, upper = found.interval()
     # Shuffled within paragraphs, rarity has no effect on average: the placebo is centred at zero by construction.
-    beyond = int((np.abs(drawn) >= abs(estimate)).sum())
+    beyond = int((np.abs(drawn) >= abs(found.estimate)).sum())
     placebo_lower, placebo_upper = np.quantile(drawn, [0.025, 0.975])
     return {
-        "estimate": estimate,
-        "standard_error": error,
-        "lower": estimate - half,
-        "upper": estimate + half,
-        "p_value": float(2 * t.sf(abs(estimate) / error, clusters - 1)),
+        "estimate": found.estimate,
+        "standard_error": found.error,
+        "degrees_of_freedom": found.degrees,
+        "lower": lower,
+        "upper": upper,
+        "p_value": found.p_value(),
         "placebo": float(drawn.mean()),
         "placebo_lower": float(placebo_lower),
         "placebo_upper": float(placebo_upper),

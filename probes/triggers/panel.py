@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,7 +33,7 @@ class Panel:
         paragraph: number of the paragraph.
         cluster: number of the near-duplicate cluster.
         is_memorized: whether the paragraph is memorized.
-        duplication_doublings: log2 of copies (at least one) minus its mean over clusters.
+        duplication_doublings: log2 of copies (at least one, also where they are unknown) minus its mean over clusters.
         token_id: token type, or None where the frame does not tell.
         nll_bin: which eighth of all tokens its NLL falls in: a threshold is no line.
         replacement_rarity: mean surprisal of what took its place, centred within paragraphs; None where that is not
@@ -90,14 +89,15 @@ def prepare_panel(frame: pl.DataFrame) -> Panel:
     if missing:
         raise ProbeError(f"the trigger frame lacks {', '.join(missing)}; give rows of the view triggers.")
     token = [name for name in ("token_id", _REPLACEMENT) if name in frame.columns]
-    kept = frame.select(*COLUMNS, *token).drop_nulls((*COLUMNS, *token[:1])).sort("paragraph_id", "position")
+    needed = [name for name in (*COLUMNS, *token[:1]) if name != "duplication_count"]
+    kept = frame.select(*COLUMNS, *token).drop_nulls(needed).sort("paragraph_id", "position")
     if kept.is_empty():
         raise ProbeError(
             "the trigger frame has no token with both an outcome and a token NLL; perturb paragraphs first."
         )
     of_paragraph = kept.group_by("paragraph_id", maintain_order=True).first()
     sizes = of_paragraph.select(1 / pl.len().over("near_duplicate_cluster")).to_series().to_numpy()
-    doublings = of_paragraph["duplication_count"].clip(lower_bound=1).log(2).to_numpy()
+    doublings = of_paragraph["duplication_count"].cast(pl.Int64).fill_null(1).clip(lower_bound=1).log(2).to_numpy()
     doublings = doublings - np.average(doublings, weights=sizes)
     paragraph = kept["paragraph_id"].rle_id().to_numpy().astype(np.int64)
     _, cluster = np.unique(kept["near_duplicate_cluster"].to_numpy(), return_inverse=True)
@@ -185,15 +185,6 @@ class ControlBasis:
             return False
         scaled = gram / np.sqrt(before[:, None] * before[None])
         return bool(np.linalg.eigvalsh(scaled).min() > _TINY)
-
-    def fit(self, y: np.ndarray, columns: np.ndarray, cluster: np.ndarray) -> Any:
-        """statsmodels' least squares of [token] on [token, coefficient] and the controls, cluster-robust."""
-        from statsmodels.regression.linear_model import OLS
-
-        design = np.concatenate([columns, self.basis], axis=1)
-        if len(np.unique(cluster)) < 2:
-            return OLS(y, design).fit()
-        return OLS(y, design).fit(cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True)
 
     def coefficients(self, ys: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Least-squares coefficients of many designs at once (Frisch and Waugh).

@@ -16,7 +16,10 @@ paired AS (
            count(*) FILTER (late.is_memorized)                                    AS late_memorized_count,
            count(*) FILTER (early.is_memorized AND late.is_memorized)             AS hit_count
     FROM clusters AS early
-    JOIN clusters AS late USING (corpus_id, series_id, duplication_count, near_duplicate_cluster)
+    JOIN clusters AS late
+      ON (late.corpus_id, late.series_id, late.near_duplicate_cluster)
+       = (early.corpus_id, early.series_id, early.near_duplicate_cluster)
+     AND late.duplication_count IS NOT DISTINCT FROM early.duplication_count
     WHERE late.is_last AND NOT early.is_last
     GROUP BY ALL
 ),

@@ -10,10 +10,11 @@ WITH rung AS (
            sum(paragraph_count)::BIGINT   AS paragraph_count,
            sum(memorized_count)::BIGINT   AS memorized_count
     FROM cluster_scores
+    WHERE duplication_count IS NOT NULL
     GROUP BY ALL
 ),
 overall AS (
-    SELECT checkpoint_id, avg(memorized_share) AS null_share FROM cluster_scores GROUP BY ALL
+    SELECT checkpoint_id, avg(memorized_share) AS null_share FROM cluster_scores WHERE duplication_count IS NOT NULL GROUP BY ALL
 )
 SELECT checkpoint_id, corpus_id, training_step, duplication_count, memorized_share,
        wilson_lower(memorized_share, cluster_count) AS lower,

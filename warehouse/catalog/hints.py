@@ -21,20 +21,48 @@ def hint(connection: duckdb.DuckDBPyConnection, message: str) -> str:
     """
     found = _COLUMN.search(message) or _OWN_COLUMN.search(message)
     if found:
-        return _about_column(connection, found[1])
+        return _about_column(connection, found[1], message)
     if _TABLE.search(message):
         return " The question `columns` lists all tables: `rarecall query columns`."
     missing = _PARAMETER.search(message)
     return f" Give values with --set NAME=VALUE ({missing[1].strip()})." if missing else ""
 
 
-def _about_column(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    rows = connection.execute("SELECT column_name, table_name FROM duckdb_columns() WHERE NOT internal").fetchall()
+def _about_column(connection: duckdb.DuckDBPyConnection, name: str, message: str) -> str:
+    text = "SELECT column_name, table_name, coalesce(comment, '') FROM duckdb_columns() WHERE NOT internal"
     tables: dict[str, list[str]] = {}
-    for column, table in rows:
+    comments: dict[str, str] = {}
+    for column, table, comment in connection.execute(text).fetchall():
         tables.setdefault(column, []).append(table)
+        comments.setdefault(column, comment)
+    asked = _asked_tables(tables, message)
+    ordered = {column: sorted(found, key=lambda t: (t not in asked, t)) for column, found in tables.items()}
     if name in tables:
-        return f' "{name}" is a column of {", ".join(sorted(tables[name])[:5])}.'
-    close = difflib.get_close_matches(name, tables, n=3, cutoff=0.7)
-    said = [f'"{column}" (of {", ".join(sorted(tables[column])[:3])})' for column in close]
+        return f' "{name}" is a column of {", ".join(ordered[name][:5])}.'
+    said = [f'"{column}" (of {", ".join(ordered[column][:3])})' for column in nearest(name, ordered, comments, asked)]
     return f" Did you mean {' or '.join(said)}?" if said else ""
+
+
+def _asked_tables(tables: dict[str, list[str]], message: str) -> set[str]:
+    """Tables that hold every column which the message offers instead: those of the question, as a rule."""
+    offered = re.findall(r'"(\w+)"', message.partition("Candidate bindings:")[2])
+    holders = [set(tables[column]) for column in offered if column in tables]
+    return set.intersection(*holders) if holders else set()
+
+
+def nearest(name: str, tables: dict[str, list[str]], comments: dict[str, str], asked: set[str]) -> list[str]:
+    """At most three columns that somebody may have meant, those of the tables in the question first.
+
+    Misspelt names come first, then names that hold the word, then columns whose comment speaks of it.
+    """
+
+    def is_asked(column: str) -> bool:
+        return bool(asked & set(tables[column]))
+
+    word = name.lower()
+    close = difflib.get_close_matches(word, tables, n=6, cutoff=0.7)
+    holding = [column for column in tables if word in column.split("_") or (len(word) > 4 and word in column)]
+    spoken = [column for column in tables if re.search(rf"\b{re.escape(word)}\b", comments[column], re.IGNORECASE)]
+    tiers = (close, *([c for c in some if is_asked(c)] for some in (holding, spoken)), holding, spoken)
+    found = next((tier for tier in tiers if tier), [])
+    return sorted(found, key=lambda column: not is_asked(column))[:3]

@@ -34,18 +34,25 @@ HEAD_RARITY = Table(
             nullable=True,
         ),
         Column(
-            "placebo", "DOUBLE", "Mean of the same number with rarity shuffled within each paragraph.", nullable=True
+            "placebo", "DOUBLE", "Mean of the same number with the rarity of another cluster's prefix.", nullable=True
         ),
         Column("placebo_lower", "DOUBLE", "2.5 % quantile of the placebo.", nullable=True),
         Column("placebo_upper", "DOUBLE", "97.5 % quantile of the placebo.", nullable=True),
-        Column("p_value", "DOUBLE", "Two-sided permutation p value against the placebo.", nullable=True),
+        Column("p_value", "DOUBLE", "Two-sided p value against re-pairing the clusters' rarity.", nullable=True),
         Column(
             "q_value",
             "DOUBLE",
             "Benjamini-Hochberg q value over all heads of the checkpoint, group and coefficient.",
             nullable=True,
         ),
-        _number("token_estimate", "The estimate with token types as random effects (spearman and pearson)."),
+        _number("family_p_value", "p value of the head if it was picked as the best of all heads (max statistic)."),
+        _number("family_lower", "Lower end of the interval that holds for the best of all heads."),
+        _number("family_upper", "Upper end of it."),
+        _number(
+            "token_estimate",
+            "The correlation, adjusted for position, with token types as random effects (all but kendall; of "
+            "summed_by_rank: of attention and rank, negative = rare).",
+        ),
         _number("token_lower", "Lower end of its 95 % interval."),
         _number("token_upper", "Upper end of its 95 % interval."),
         _number("token_p_value", "p value over token types: a head may just like a few tokens that happen to be rare."),
@@ -60,7 +67,7 @@ HEAD_RARITY = Table(
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
         Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
     ),
-    version=2,
+    version=3,
 )
 
 CLAIMS = Table(
@@ -91,7 +98,7 @@ CLAIMS = Table(
         ),
         Column("reason", "VARCHAR", "Why, in one sentence."),
     ),
-    version=2,
+    version=3,
 )
 
 TRIGGER_EFFECTS = Table(
@@ -112,7 +119,8 @@ TRIGGER_EFFECTS = Table(
         ),
         Column("term", "VARCHAR", "all, MP, NMP, MP_minus_NMP, per_duplication_doubling.", key=True),
         _number("estimate", "Effect per standard deviation of rarity."),
-        _number("standard_error", "Cluster-robust standard error."),
+        _number("standard_error", "Cluster-robust standard error (CR2)."),
+        _number("degrees_of_freedom", "How many clusters the term really rests on, less one (Bell and McCaffrey)."),
         _number("lower", "Lower end of the 95 % interval."),
         _number("upper", "Upper end of the 95 % interval."),
         _number("p_value", "Two-sided p value."),
@@ -131,7 +139,7 @@ TRIGGER_EFFECTS = Table(
         Column("token_count", "BIGINT", "Prefix tokens.", "tokens"),
         Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
     ),
-    version=2,
+    version=3,
 )
 
 TRIGGER_SUMMARIES = Table(
@@ -147,11 +155,16 @@ TRIGGER_SUMMARIES = Table(
         _number("lower", "Lower end of the 95 % interval."),
         _number("upper", "Upper end of the 95 % interval."),
         _number("null_value", "Value if rarity had nothing to do with it."),
-        _number("p_value", "Two-sided p value."),
+        _number("p_value", "Two-sided p value over clusters."),
+        _number("token_estimate", "Slope on rarity with token types as random effects."),
+        _number("token_lower", "Lower end of its 95 % interval."),
+        _number("token_upper", "Upper end of its 95 % interval."),
+        _number("token_p_value", "Its p value; an effect of rarity must hold over clusters and over types."),
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
         Column("paragraph_count", "INTEGER", "Paragraphs.", "paragraphs"),
+        Column("token_type_count", "INTEGER", "Distinct tokens.", "tokens", nullable=True),
     ),
-    version=2,
+    version=3,
 )
 
 HEAD_CORRELATIONS = Table(
@@ -194,11 +207,15 @@ HEAD_POINTING = Table(
         _number("upper", "Upper end of the 95 % interval."),
         _number("chance", "Value for attention blind to tokens."),
         _number("position_matched", "Value for other clusters' attention at this paragraph's trigger positions."),
-        _number("p_value", "p value against re-pairing attention and triggers of different clusters."),
+        _number(
+            "p_value",
+            "The larger of two p values: re-pairing attention and triggers of different clusters, and with clusters "
+            "that have the same strongest trigger as one.",
+        ),
         _number("q_value", "Benjamini-Hochberg q value over all heads."),
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
     ),
-    version=2,
+    version=3,
 )
 
 TABLES = (HEAD_RARITY, TRIGGER_EFFECTS, TRIGGER_SUMMARIES, HEAD_CORRELATIONS, HEAD_POINTING, CLAIMS)

@@ -78,7 +78,9 @@ PARAGRAPHS = Table(
         Column(
             "duplication_count",
             "BIGINT",
-            "Times the model met the paragraph in training: copies on the ladder, a released count, else occurrences.",
+            "Times the model met the paragraph in training: copies on the ladder, a released count, else occurrences; "
+            "empty where a corpus of several releases says nothing of it.",
+            nullable=True,
         ),
         Column(
             "near_duplicate_cluster",

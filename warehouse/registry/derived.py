@@ -67,7 +67,7 @@ _MEANINGS = {
     "series_id": "Name of the training run, stage and seed: the checkpoint's without step and tokens",
     "series_index": "Place in the series, 0 = earliest",
     "spearman": "Spearman correlation of attention and rarity within paragraphs; positive = looks at rare tokens",
-    "spearman_placebo": "The same with rarity shuffled within paragraphs",
+    "spearman_placebo": "The same with the rarity of another cluster's prefix",
     "stage": "Stage of training that the name tells, such as stage2-ingredient1",
     "stage_rank": "Order of the stages of a suite",
     "suite_id": "Name of the training run without its stage",

@@ -147,6 +147,23 @@ GENERATIONS = Table(
 )
 
 
+RELEASED_AGREEMENT = Table(
+    "released_agreement",
+    "checkpoint",
+    "one per checkpoint and released paragraph whose continuation a model wrote; empty for other corpora",
+    "How far a checkpoint writes what another run's model wrote after the same prefix. No measure of recital.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column("agreed_count", "INTEGER", "Greedy tokens equal to the other run's before they differ.", "tokens"),
+        Column("is_same", "BOOLEAN", "Whether the two wrote the same to the end."),
+        Column("nll_nats", "DOUBLE", "Mean NLL of the other run's continuation under this checkpoint.", "nats"),
+        Column("generated_ids", "INTEGER[]", "What this checkpoint writes; empty where it is the same.", nullable=True),
+        Column("token_accuracy", "DOUBLE", "Share of positions with the same token, wherever they are.", "share"),
+    ),
+)
+
+
 SCORING_PRECISION = Table(
     "scoring_precision",
     "checkpoint",
@@ -194,6 +211,7 @@ RECALL_BY_OFFSET = Table(
         Column("is_recited", "BOOLEAN", "Whether the whole continuation is recited."),
         Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the miss.", "logits"),
     ),
+    version=2,
 )
 
 TABLES = (
@@ -202,6 +220,7 @@ TABLES = (
     SCORES,
     TOKEN_SCORES,
     GENERATIONS,
+    RELEASED_AGREEMENT,
     SCORING_PRECISION,
     EXTRACTABILITY,
     RECALL_BY_OFFSET,

@@ -150,7 +150,7 @@
     if (/^\s+$/.test(text)) node.classList.add("blank");
     if (strength !== null) node.style.background = `rgba(var(--mark), ${(0.8 * strength).toFixed(3)})`;
     if (i === p.prefix) node.classList.add("boundary");
-    if (i > p.prefix) node.classList.add("after");
+    if (i >= p.prefix && strength === null) node.classList.add("after");
     if (i === Number(find("tokens").dataset.at)) node.classList.add("at");
     return node;
   };

@@ -2,9 +2,9 @@
 -- has_triggers: whether its tokens were changed one by one, so that which_tokens_trigger has an answer for it.
 SELECT left(paragraph_id, 12) AS paragraph, paragraph_id IN (SELECT paragraph_id FROM perturbations
                                                              WHERE checkpoint_id = chosen_checkpoint()) AS has_triggers,
-       duplication_count, continuation_nll_nats, content_kind, preview(text, 60) AS preview
+       scored_paragraphs.duplication_count, continuation_nll_nats, scored_paragraphs.content_kind, preview(text, 60) AS preview
 FROM scored_paragraphs
-JOIN paragraphs USING (paragraph_id, corpus_id, duplication_count, content_kind)
+JOIN paragraphs USING (paragraph_id, corpus_id)
 WHERE checkpoint_id = chosen_checkpoint() AND is_memorized
-ORDER BY has_triggers DESC, duplication_count, paragraph
+ORDER BY has_triggers DESC, scored_paragraphs.duplication_count, paragraph
 LIMIT 40

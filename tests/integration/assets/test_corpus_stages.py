@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,13 +186,29 @@ def packed_rows(tokenizer: Path, rows: int, length: int) -> np.ndarray:
     return np.array(ids[: rows * length], dtype="<u2").reshape(rows, length)
 
 
-@pytest.mark.parametrize("form", ["stream", "rows"])
+def write_parts(folder: Path, matrix: np.ndarray, form: str) -> None:
+    """The matrix as published: parts of a stream, with an index of its rows, or big-endian arrays of one dimension."""
+    folder.mkdir()
+    for part, piece in enumerate(np.array_split(matrix, 3)):
+        name = f"document-{part:05d}-of-00003"
+        if form == "big-endian":
+            np.save(folder / f"{name}.npy", piece.reshape(-1).astype(">u4"))
+        else:
+            piece.tofile(folder / f"{name}.bin")
+    if form == "index":
+        rows, length = matrix.shape
+        sizes, places = np.full(rows, length, "<i4"), np.arange(rows, dtype="<i8") * length * 2
+        head = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, rows, rows + 1)
+        (folder / "document.idx").write_bytes(
+            head + sizes.tobytes() + places.tobytes() + np.arange(rows + 1, dtype="<i8").tobytes()
+        )
+
+
+@pytest.mark.parametrize("form", ["stream", "rows", "index", "big-endian"])
 def test_token_files_stay_in_place_and_their_gaps_are_counted(tmp_path, tokenizer, form):
     matrix = packed_rows(tokenizer, rows=20, length=65)
     folder = tmp_path / "shards"
-    folder.mkdir()
-    for part, piece in enumerate(np.array_split(matrix, 3)):
-        piece.tofile(folder / f"document-{part:05d}-of-00003.bin")
+    write_parts(folder, matrix, form)
     options = "row_length = 65" if form == "rows" else ""
     profile = PACKED.format(source=folder, tokenizer=tokenizer, options=options)
     scope = run_corpus(tmp_path, profile)
@@ -205,7 +222,7 @@ def test_token_files_stay_in_place_and_their_gaps_are_counted(tmp_path, tokenize
     for row in scope.read("paragraphs").iter_rows(named=True):
         at = row["token_offset"]
         assert flat[at : at + 20].tolist() == row["token_ids"] and 0 not in row["token_ids"]
-        assert form == "stream" or at // 65 == (at + 19) // 65, "a window stays in its row"
+        assert form in ("stream", "big-endian") or at // 65 == (at + 19) // 65, "a window stays in its row"
     assert not list((scope.corpus_folder() / "tokens").glob("*.bin")), "nothing was copied"
     assert corpus_steps(scope) == []
     if form == "rows":
@@ -294,6 +311,79 @@ def test_what_a_model_wrote_is_never_counted_as_text(released, tokenizer, tmp_pa
     assert others["occurrence_count"].to_list() == [0] * 5 and (others["prefix_occurrence_count"] >= 1).all()
     assert scope.read("corpora")["token_count"][0] == 5 * 40 + 5 * 20, "prefixes, and continuations known as text"
     assert corpus_steps(scope) == []
+
+
+SEVERAL = """
+name = "several"
+[corpus]
+corpus_id = "several"
+source = "published releases"
+kind = "released"
+tokenizer = "{tokenizer}"
+[[releases]]
+release = "localizing-paragraph-memorization"
+roles = ["memorized"]
+count = 4
+[[releases]]
+release = "lm-extraction-benchmark"
+roles = ["others", "counted"]
+[paragraphs]
+prefix_length = {prefix}
+continuation_length = 15
+minimum_unique_share = 0.0
+[probes]
+device = "cpu"
+"""
+
+
+@pytest.fixture(scope="module")
+def several(released, tokenizer, tmp_path_factory):
+    """Home of a corpus of two releases; the profile asks for shorter windows than were released."""
+    from assets.corpus.releases import write_imports
+
+    root = tmp_path_factory.mktemp("several")
+    folders = {
+        "localizing-paragraph-memorization": released / "preds",
+        "lm-extraction-benchmark": released / "extraction",
+    }
+    write_imports(Home(root / "home").prepare(), "several", folders)
+    return run_corpus(root, SEVERAL.format(tokenizer=tokenizer, prefix=18))
+
+
+def test_releases_together_are_one_corpus_with_a_role_for_each(several):
+    frame = several.read("paragraphs")
+    assert several.read("corpora")["token_count"][0] == 12 * 60 - 4 * 7, "only the benchmark's text is counted"
+    of = {name[0]: rows for name, rows in frame.group_by("subset")}
+    authors, benchmark = of["localizing-paragraph-memorization"], of["lm-extraction-benchmark"]
+    assert benchmark.height == 11 and (benchmark["occurrence_count"] >= 1).all()
+    assert benchmark["duplication_count"].null_count() == 11, "what is counted says nothing of the Pile"
+    truth = authors.filter(pl.col("continuation_origin") == "corpus")
+    assert truth.height == 4 and truth["duplication_count"].is_between(100, 104).all()
+    assert authors.filter(pl.col("continuation_origin") == "model").height == 4
+    assert several.read("subset_coverage")["paragraph_count"].sum() == frame.height
+    assert frame["near_duplicate_cluster"].n_unique() == frame.height, "clusters are sought across the releases"
+    assert corpus_steps(several) == []
+
+
+def test_released_windows_are_cut_around_the_end_of_the_prefix(several):
+    raw = {tuple(ids[2:35]) for ids in several.read("released_paragraphs")["token_ids"].to_list()}
+    frame = several.read("paragraphs")
+    assert {tuple(ids) for ids in frame["token_ids"].to_list()} <= raw
+    from corpus_stats.tokens.shards import TokenStream
+
+    stream = TokenStream(several.corpus_folder() / "tokens")
+    placed = frame.filter(pl.col("token_offset").is_not_null())
+    assert stream.windows(placed["token_offset"].to_numpy(), 33).tolist() == placed["token_ids"].to_list()
+
+
+def test_windows_longer_than_released_are_refused(released, tokenizer, several, tmp_path):
+    from assets.framework.errors import RequestError
+
+    path = tmp_path / "long.toml"
+    path.write_text(SEVERAL.format(tokenizer=tokenizer, prefix=21))
+    scope = Scope(several.home, load_profile(str(path), several.home))
+    with pytest.raises(RequestError, match=r"no paragraph of several has 21 \+ 15 tokens but 20 \+ 20"):
+        paragraphs.shards(scope).compute(0)
 
 
 def test_a_checkpoint_is_scored_on_released_paragraphs(released, tokenizer, tmp_path):

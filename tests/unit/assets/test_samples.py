@@ -42,6 +42,7 @@ class FakeScope:
             probes=SimpleNamespace(seed=1, paragraphs_per_group=10),
             paragraphs=SimpleNamespace(continuation_length=50),
             localization=SimpleNamespace(paragraphs=10),
+            releases=(),
         )
 
     def read(self, table, columns=None):
@@ -93,3 +94,17 @@ def test_a_shard_in_which_everything_is_recited_writes_an_empty_table(monkeypatc
     monkeypatch.setattr("probes.scoring.generation.refuse_unreadable", lambda *_, **__: None)
     frame = memorization.generations.shards(scope).compute(0)["generations"]
     assert frame.is_empty() and {"paragraph_id", "generated_ids", "generated_text"} <= set(frame.columns)
+
+
+def test_releases_give_what_their_role_says():
+    scope = FakeScope()
+    subsets = pl.when(pl.col("paragraph_id") == "recited").then(pl.lit("authors")).otherwise(pl.lit("benchmark"))
+    scope.tables["paragraphs"] = scope.tables["paragraphs"].with_columns(subset=subsets)
+    scope.profile.releases = (
+        SimpleNamespace(release="authors", roles=("memorized",)),
+        SimpleNamespace(release="benchmark", roles=("others", "counted")),
+    )
+    sample = measured_sample(scope)
+    assert sample.filter(pl.col("paragraph_group") == "MP")["paragraph_id"].to_list() == ["recited"]
+    assert "recited as released" not in sample["paragraph_id"].to_list(), "it is recited, its release is for others"
+    assert set(utility_text(scope)["subset"]) == {"benchmark"}

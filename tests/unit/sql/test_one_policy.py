@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import sql
+from probes.triggers.summaries import strongest_triggers
 from warehouse.catalog.macros import Macro
 
 _INTERVALS = ("t_quantile", "mean_margin", "mean_lower", "mean_upper")
@@ -75,10 +76,19 @@ def expected_elsewhere(frame: pl.DataFrame, column: str) -> np.ndarray:
 
 def test_what_positions_predict_for_a_trigger_comes_from_other_clusters():
     frame = triggers()
-    frame = frame.with_columns(matched=pl.Series(expected_elsewhere(frame, "prefix_rarity_percentile")))
+    rank = pl.col("surprisal_bits").rank().over("paragraph_id") - 1
+    frame = frame.with_columns(prefix_rarity_percentile=rank / (pl.len().over("paragraph_id") - 1))
+    # Copies weigh as one: the mean over other clusters is that of their own means.
+    of_cluster = pl.col("prefix_rarity_percentile").mean().over("near_duplicate_cluster", "position")
+    once = frame.with_columns(prefix_rarity_percentile=of_cluster).filter(pl.col("paragraph") != 0)
+    once = once.with_columns(matched=pl.Series(expected_elsewhere(once, "prefix_rarity_percentile")))
+    frame = frame.join(
+        once.select("near_duplicate_cluster", "position", "matched"), on=["near_duplicate_cluster", "position"]
+    )
     top = frame.filter(pl.col("em_drop") == pl.col("em_drop").max().over("paragraph_id"))
     by_cluster = top.group_by("near_duplicate_cluster").agg(pl.col("matched").mean())
-    found = answer("marts", "strongest_triggers", triggers=frame.drop("matched"))
+    tested = strongest_triggers(frame.drop("matched")).with_columns(checkpoint_id=pl.lit("c"))
+    found = answer("marts", "strongest_triggers", triggers=frame, trigger_summaries=tested)
     assert found["position_matched"][0] == pytest.approx(by_cluster["matched"].mean())
 
 

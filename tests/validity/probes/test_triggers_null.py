@@ -12,14 +12,14 @@ from probes.perturbation.sweep import sweep
 from probes.triggers.effect import trigger_effect
 from probes.triggers.summaries import head_pointing, strongest_triggers
 from tests.support.models.triggers_planted import FIRST_DECOY, FIRST_KEY, PREFIX, planted_world
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 
 REPETITIONS = 300
 
 
 def assert_rare(shares: dict[str, float]) -> None:
     """Shares of findings by name; all between 2 and 8 %."""
-    assert all(0.02 <= share <= 0.08 for share in shares.values()), shares
+    assert shares and all(0.02 <= share <= 0.08 for share in shares.values()), shares
 
 
 def shares_below(frames: list[pl.DataFrame], by: str, columns: list[str]) -> dict[str, float]:
@@ -44,7 +44,7 @@ def test_strongest_triggers():
     frames = [
         strongest_triggers(trigger_world(clusters=24, positions=12, copies=2, seed=seed)) for seed in range(REPETITIONS)
     ]
-    counted = [frame.filter(paragraph_group="all") for frame in frames]
+    counted = [frame.filter(pl.col("p_value").is_not_null(), paragraph_group="all") for frame in frames]
     assert_rare(shares_below(counted, "statistic", ["p_value"]))
 
 
@@ -130,7 +130,8 @@ def test_heads_of_a_model_that_memorized_nothing_with_rarity_dealt_at_random(wor
         dealt = {"surprisal_bits": np.log2(token + 1.0), "rarity_rank": 400 - token}
         options = {"bootstrap_draws": 100, "permutations": 39, "seed": seed}
         frames.append(head_rarity(attention, clusters=np.arange(len(ids)), **dealt, **options))
-    measured = [frame.filter(pl.col("p_value").is_not_null()) for frame in frames]
+    # One head looks at the same places in every text: every re-pairing is alike, so it finds nothing by construction.
+    measured = [frame.filter(pl.col("p_value") < 1) for frame in frames]
     assert_rare(shares_below(measured, "coefficient", ["p_value"]))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from probes.errors import ProbeError
 from probes.triggers.power import power_curve
-from tests.support.triggers_worlds import trigger_world
+from tests.support.worlds.triggers_worlds import trigger_world
 
 
 def test_power_is_the_level_without_effect_and_grows_with_effect_and_clusters():
