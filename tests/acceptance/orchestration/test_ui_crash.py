@@ -55,7 +55,7 @@ def interface(home: Path, port: int, cwd: Path, **options) -> Iterator[tuple[sub
     below: set[int] = set()
     try:
         url = f"http://127.0.0.1:{port}/server_info"
-        wait_for("the UI's start", lambda: urllib.request.urlopen(url, timeout=2).status == 200, 120)
+        wait_for("the UI's start", lambda: urllib.request.urlopen(url, timeout=20).status == 200, 300)
         below = descendants(process.pid)
         yield process, below, log
     finally:
@@ -86,8 +86,8 @@ def test_it_loads_anywhere_closes_what_was_left_and_stops_though_interrupts_were
         (entry,) = graphql(f"http://127.0.0.1:{port}", LOCATIONS)["workspaceOrError"]["locationEntries"]
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 0
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)
+        assert process.wait(300) == 0
+        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
@@ -96,8 +96,8 @@ def test_its_children_end_with_it(tmp_path: Path, number: signal.Signals) -> Non
     with interface(home.root, port, tmp_path) as (process, below, _):
         assert len(below) >= 4
         process.send_signal(number)
-        process.wait(60)
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 30)
+        process.wait(120)
+        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 120)
     ui_process.refuse_taken_port("127.0.0.1", port)
 
 
