@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # One more than the two cores that the tests are made for: the one that drives the browser waits most of its time.
 WORKERS ?= 3
 
-.PHONY: run test check ui lint docs cookbook clean
+.PHONY: run test check ui lint docs notebook session cookbook clean
 
 run: $(VENV)/installed
 	@$(BIN)/rarecall run
@@ -36,6 +36,13 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed
 	$(BIN)/python -m docs.build.tables > docs/tables.md
 	$(BIN)/python -m docs.build.flow > docs/images/flow.svg
+
+session: $(VENV)/installed
+	$(BIN)/python -m docs.build.session
+
+notebook: $(VENV)/installed
+	@$(PIP) install --quiet -c constraints.txt -e ".[notebook]"
+	@$(BIN)/marimo run docs/live_browser.py
 
 cookbook: $(VENV)/installed
 	$(BIN)/python -m docs.build.cookbook > docs/cookbook.md
