@@ -47,11 +47,11 @@ def _ends(facts: Facts) -> list[str]:
     partitions = max((f["partitions"] for f in ends), default=0)
     again = sum(len(f["rewritten"]) for f in ends)
     lines.append(
-        f"* Survived: the finished tables equal those of an undisturbed run ({partitions} partitions, by the hash of their "
-        f"rows), no finished part is computed again ({again}), none is torn, no process stays, and after the run that "
-        "finishes no temporary file is left and none is in progress. After SIGTERM, SIGHUP and SIGINT nothing temporary "
-        "is left at once, the exit code is 1 with one sentence (0 for the UI), and the port is free. The UI that follows "
-        "a killed one says what it closed and begins the next run."
+        f"* Survived: the finished tables equal those of an undisturbed run ({partitions} partitions, by the hash of "
+        f"their rows), no finished part is computed again ({again}), none is torn, no process stays, and after the run "
+        "that finishes no temporary file is left and none is in progress. After SIGTERM, SIGHUP and SIGINT nothing "
+        "temporary is left at once, the exit code is 1 with one sentence (0 for the UI), and the port is free. The UI "
+        "that follows a killed one says what it closed and begins the next run."
     )
     return lines
 

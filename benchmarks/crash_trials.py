@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crash_ground import EMPTY, Contents, Ground, environment, rarecall
+from crash_ground import EMPTY, Contents, Ground, environment
 
 from assets.stages import STAGES
+from tests.support.acceptance_home import rarecall
 from warehouse.registry import TABLES
 
 CORPUS = ("tokenizers", "corpora", "unigram_counts", "unigrams", "subset_unigrams", "words", "paragraphs")
