@@ -161,11 +161,15 @@ class ReportSettings(Settings):
 
 
 class ClaimSettings(Settings):
-    """When an effect is too small to matter."""
+    """When an effect is too small to matter, and what counts as the papers' own model and corpus."""
 
     smallest_effects: dict[str, float] = Field(
         default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
     )
+    papers_weights: tuple[str, ...] = Field(
+        default=(), description="weights_sha256 of copies of GPT-Neo 125M on disk; the hub's id is known."
+    )
+    papers_corpus: str = Field(default="pile", description="Corpus id under which the Pile is registered.")
 
 
 class LocalizationSettings(Settings):
@@ -233,6 +237,20 @@ class WatchSettings(Settings):
         return self
 
 
+class DocumentSettings(Settings):
+    """Documents of which every checkpoint is asked what it knows by heart (docs/scan.md)."""
+
+    paths: tuple[str, ...] = Field(min_length=1, description="Files, or folders of files.")
+    prefix_length: int = Field(default=50, ge=2)
+    continuation_length: int = Field(default=50, ge=1)
+    stride: int = Field(default=1, ge=1, description="Tokens between two starts.")
+    method: Literal["anchored", "screened", "exact"] = "anchored"
+    row_starts: int = Field(default=200, ge=1, description="Starts that a row of the anchored pass reads.")
+    least_match: int = Field(default=20, ge=1, description="Shorter recitals make no passage.")
+    triggers: bool = Field(default=False, description="Sweep the prefixes of the longest passages.")
+    seed: int = 1
+
+
 class EngineProfile(Settings):
     """Where the shards of the model stages run. The tables are the same wherever that is."""
 
@@ -273,6 +291,7 @@ class Profile(Settings):
     claims: ClaimSettings = ClaimSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
+    documents: DocumentSettings | None = Field(default=None, description="Without it no document is scanned.")
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:
