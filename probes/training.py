@@ -60,10 +60,10 @@ class TrainingPlan:
         return sorted({round(steps * i / (self.checkpoint_count - 1)) for i in range(self.checkpoint_count)})
 
     def learning_rate_at(self, step: int, steps: int) -> float:
-        """Linear warm-up, then cosine to a tenth."""
+        """Linear warm-up, then cosine to zero: what is learned last has no time to push out what was learned before."""
         warmup = max(1, round(self.warmup_share * steps))
         cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
-        return self.learning_rate * min(1.0, (step + 1) / warmup) * (0.1 + 0.9 * cosine)
+        return self.learning_rate * min(1.0, (step + 1) / warmup) * cosine
 
 
 def train(

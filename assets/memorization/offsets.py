@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from assets.corpus.paragraphs import true_paragraphs, truth_policy
 from assets.corpus.text import tokens_folder
 from assets.framework import model_stage
 from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
@@ -44,6 +45,7 @@ def unkept_offsets(scope: Scope, frames: Frames) -> list[str]:
         | {"context_lengths": profile.context_lengths}
     ),
     spreads=True,
+    outside=truth_policy,
     warnings={"recall_by_offset.a_trained_ladder_is_recited_at_every_offset": unkept_offsets},
     group="memorization",
     kinds={"pytorch", "parquet"},
@@ -65,15 +67,30 @@ def offset_sample(scope: Scope) -> pl.DataFrame:
         Columns of paragraphs plus exact_match, the longest match first.
     """
     probes = scope.profile.probes
-    joined = scope.read("paragraphs").join(
+    joined = true_paragraphs(scope).join(
         scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"]), on="paragraph_id", maintain_order="left"
     )
     order = [hashlib.sha256(f"{probes.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]]
     ranked = joined.with_columns(order=pl.Series(order, dtype=pl.String)).sort("exact_match", "order", descending=True)
     one_each = ranked.unique("near_duplicate_cluster", keep="first", maintain_order=True)
-    recited = one_each.filter("is_memorized").head(probes.offset_paragraphs)
-    others = one_each.filter(~pl.col("is_memorized")).head(probes.offset_paragraphs if recited.height else 1)
-    return pl.concat([recited, others])
+    others = one_each.filter(~pl.col("is_memorized"))
+    recited = one_each.filter("is_memorized")
+    return pl.concat([recited, others.head(probes.offset_paragraphs if recited.height else 1)])
+
+
+def unremarkable_text(scope: Scope) -> pl.DataFrame:
+    """Paragraphs to stand before others: true text of clusters that are not recited; all where nearly all are.
+
+    What is recited itself would pull the model into reciting that.
+
+    Returns:
+        Columns of paragraphs plus is_memorized, in the order of paragraphs.
+    """
+    scores = scope.read("scores", ["paragraph_id", "is_memorized"])
+    texts = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
+    recited = texts.filter("is_memorized")
+    apart = texts.join(recited, on="near_duplicate_cluster", how="anti", maintain_order="left")
+    return apart if apart["near_duplicate_cluster"].n_unique() > 1 else texts
 
 
 class _Tried:
@@ -119,7 +136,7 @@ class _Tried:
     def _unrelated(self, rows: pl.DataFrame, length: int) -> np.ndarray:
         from probes.scoring.preceding_text import unrelated_text
 
-        texts = self.scope.read("paragraphs", ["token_ids", "near_duplicate_cluster"])
+        texts = unremarkable_text(self.scope)
         groups, wanted = (frame["near_duplicate_cluster"].to_numpy() for frame in (texts, rows))
         return unrelated_text(model_stage.token_matrix(texts), groups, wanted, length, self.probes.seed)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from probes.forward.beginning import lead, with_beginning
 from probes.forward.body import body, keeps_keys
 from probes.forward.unembedding import greedy_matches
+from probes.perturbation.policies import gumbel_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,6 +173,28 @@ def _match(model: PreTrainedModel, hidden: Tensor, reference: Tensor, tile: int)
     hits, nll = greedy_matches(model, hidden.flatten(0, 1), reference.flatten(), tile)
     leading = hits.view(reference.shape).long().cumprod(dim=1).sum(dim=1)
     return Match(leading, nll.view(reference.shape).mean(dim=1))
+
+
+def plausible_choices(
+    model: PreTrainedModel, context: Context, prefix: Tensor, draws: int, seed: int, excluded_ids: tuple[int, ...] = ()
+) -> Tensor:
+    """Other tokens drawn from what the model expects at each prefix position after the true tokens before it.
+
+    Draws of a position are without replacement, in proportion to the model's probabilities; `excluded_ids` and the
+    token itself are never drawn.
+
+    Returns:
+        Token ids, [row, position, draw]; position 0 has no context and is filled with -1.
+    """
+    import torch
+
+    head, found = model.get_output_embeddings(), []
+    for hidden, ids in zip(context.hidden[:, : prefix.shape[1] - 1], prefix, strict=True):
+        logits = head(hidden).float().scatter_(1, ids[1:, None], -torch.inf)
+        logits[:, list(excluded_ids)] = -torch.inf
+        noise = torch.from_numpy(gumbel_noise(ids.cpu().numpy(), logits.shape[1], seed))
+        found.append((logits + noise.to(logits.device)).topk(draws, dim=-1).indices)
+    return torch.nn.functional.pad(torch.stack(found), (0, 0, 1, 0), value=-1)
 
 
 def second_choices(

@@ -10,7 +10,7 @@ import numpy as np
 from probes.errors import ProbeError
 from probes.forward.batches import PROCESSOR_TOKENS
 from probes.forward.inputs import refuse_unreadable
-from probes.perturbation.policies import POLICIES, Policy, Pools
+from probes.perturbation.policies import BY_CONTEXT, POLICIES, Policy, Pools
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,7 @@ def _check_plan(plan: Plan) -> None:
         raise ProbeError(f"policy {plan.policy!r} is unknown; choose one of {', '.join(POLICIES)}.")
     if plan.draws < 1 or (plan.policy == "deletion" and plan.draws > 1):
         raise ProbeError(f"policy {plan.policy} cannot have {plan.draws} draws; ask for 1.")
-    first = 1 if plan.policy == "second_choice" else 0  # position 0 has no context to be predicted from
+    first = 1 if plan.policy in BY_CONTEXT else 0
     outside = [place for place in plan.positions if not first <= place < plan.prefix_length]
     if outside or len(set(plan.positions)) < len(plan.positions):
         raise ProbeError(
@@ -97,7 +97,7 @@ def check_excluded(model: PreTrainedModel, plan: Plan) -> None:
     count, excluded = vocabulary_count(model), set(plan.excluded_ids)
     if wrong := sorted(token_id for token_id in excluded if not 0 <= token_id < count):
         raise ProbeError(f"token id {wrong[0]} is never to be drawn, but the model knows 0..{count - 1}; leave it out.")
-    if plan.policy == "second_choice" and count - len(excluded) <= plan.draws:
+    if plan.policy in BY_CONTEXT and count - len(excluded) <= plan.draws:
         raise ProbeError(
             f"{count - len(excluded)} tokens may be drawn, too few for {plan.draws} draws beside the token itself; ask "
             "fewer."

@@ -11,8 +11,10 @@ import numpy as np
 
 from probes.errors import ProbeError
 
-Policy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
-POLICIES: tuple[Policy, ...] = ("uniform", "frequency_matched", "second_choice", "deletion")
+Policy = Literal["uniform", "frequency_matched", "plausible", "second_choice", "deletion"]
+POLICIES: tuple[Policy, ...] = ("uniform", "frequency_matched", "plausible", "second_choice", "deletion")
+BY_CONTEXT: tuple[Policy, ...] = ("plausible", "second_choice")
+"""Policies by which the model says what could stand there; position 0 has no context to say it from."""
 
 # Octaves of the corpus count that hold fewer tokens than this are joined with the next rarer octave.
 LEAST_BIN_SIZE = 32
@@ -112,6 +114,17 @@ def draw_replacements(prefix_ids: np.ndarray, pools: Pools, draws: int, seed: in
             pick += pick >= place
         taken = np.concatenate([taken, pick[None]])
     return pools.ids[pools.start[prefix_ids][:, None] + taken[1:].T]
+
+
+def gumbel_noise(prefix_ids: np.ndarray, vocabulary_count: int, seed: int) -> np.ndarray:
+    """Noise that makes the largest of logits + noise a draw from their softmax, and the d-th largest a d-th draw
+    without replacement (the Gumbel-top-k trick). Seeded as the other draws of a paragraph.
+
+    Returns:
+        float32, [position, token]; positions after the first, which nothing precedes.
+    """
+    uniform = _generator(seed, prefix_ids).random((len(prefix_ids) - 1, vocabulary_count), dtype=np.float32)
+    return -np.log(-np.log(np.clip(uniform, np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)))
 
 
 def _generator(seed: int, prefix_ids: np.ndarray) -> np.random.Generator:

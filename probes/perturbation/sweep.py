@@ -20,7 +20,14 @@ from probes.forward.beginning import lead
 from probes.forward.fused import fused
 from probes.forward.inputs import as_paragraphs
 from probes.forward.unembedding import refuse_unusual_head
-from probes.perturbation.passes import Branches, Context, edited_prefixes, read_context, second_choices
+from probes.perturbation.passes import (
+    Branches,
+    Context,
+    edited_prefixes,
+    plausible_choices,
+    read_context,
+    second_choices,
+)
 from probes.perturbation.plan import Plan, Swept, check_excluded, check_request, vocabulary_count
 from probes.perturbation.policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
 from probes.scoring.generation import greedy_continuations
@@ -73,7 +80,8 @@ def sweep(
             memorized paragraphs, the model's own greedy one for others.
         positions: prefix positions to change, 0-based; all but position 0 if not given.
         policy: uniform (any other token), frequency_matched (a token of the same octave of corpus count),
-            second_choice (the model's most likely other token; draw d takes the d-th) or deletion.
+            plausible (another token, drawn from what the model expects there), second_choice (the model's most likely
+            other token; draw d takes the d-th) or deletion.
         draws: replacements per position.
         seed: seed of the random policies.
         prefix_length: tokens of the prefix.
@@ -149,6 +157,8 @@ def _sweep_batch(model: PreTrainedModel, plan: Plan, pools: Pools | None, prefix
     context = read_context(model, prefix, reference, plan.tile)
     if plan.policy == "second_choice":
         replacements = second_choices(model, context, prefix, plan.draws, plan.tile, plan.excluded_ids)
+    elif plan.policy == "plausible":
+        replacements = plausible_choices(model, context, prefix, plan.draws, plan.seed, plan.excluded_ids)
     else:
         replacements = _drawn(plan, pools, prefix)
     exact_match, nll_nats = _match_edits(model, plan, context, prefix, replacements, reference)

@@ -27,7 +27,7 @@ PERTURBATIONS = Table(
         Column(
             "policy",
             "VARCHAR",
-            "How the replacement is drawn: uniform, frequency_matched, second_choice, or deletion of the token.",
+            "How it is drawn: uniform, frequency_matched, plausible, second_choice, or deletion of the token.",
             key=True,
         ),
         Column("draw", "INTEGER", "Draw of the policy at this position, 0-based.", key=True),

@@ -211,6 +211,7 @@ RECALL_BY_OFFSET = Table(
         Column("is_recited", "BOOLEAN", "Whether the whole continuation is recited."),
         Column("top2_margin", "DOUBLE", "Smallest top-1 minus top-2 logit up to and including the miss.", "logits"),
     ),
+    version=2,
 )
 
 TABLES = (

@@ -98,7 +98,7 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
-PerturbationPolicy = Literal["uniform", "frequency_matched", "second_choice", "deletion"]
+PerturbationPolicy = Literal["uniform", "frequency_matched", "plausible", "second_choice", "deletion"]
 
 
 class ProbeSettings(Settings):
@@ -119,7 +119,7 @@ class ProbeSettings(Settings):
         description="Tokens of other text before a paragraph at which recital is tried; those that fit the model.",
     )
     offset_paragraphs: int = Field(
-        default=64, ge=1, description="Most recited clusters tried at other offsets, and as many that nearly are."
+        default=32, ge=1, description="Clusters tried at other offsets that are nearly recited, beside all that are."
     )
     shard_size: int = Field(default=256, ge=1, description="Paragraphs per part of the record.")
     paragraphs_per_group: int = Field(

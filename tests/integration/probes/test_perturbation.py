@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +115,36 @@ def test_second_choice_is_the_likeliest_other_token():
         assert record["replacement_id"] == likely[record["draw"]]
 
 
+def test_plausible_replacements_follow_the_models_own_distribution():
+    model = small_model("gpt_neo")
+    prefix, reference = paragraphs(model, rows=1, seed=6)
+    excluded, position, seeds = [0, 5], 3, 300
+    drawn = [
+        sweep(model, prefix, reference, policy="plausible", positions=[position], seed=seed, prefix_length=PREFIX,
+              excluded_ids=excluded)["replacement_id"][0]
+        for seed in range(seeds)
+    ]  # fmt: skip
+    logits = model(torch.from_numpy(prefix)).logits[0, position - 1].detach()
+    logits[[*excluded, int(prefix[0, position])]] = -torch.inf
+    expected = logits.softmax(0).numpy() * seeds
+    seen = np.bincount(drawn, minlength=len(expected))
+    assert seen[expected == 0].sum() == 0, "never the token itself, never an excluded one"
+    groups = np.arange(len(expected)) % 8
+    by_group = [np.bincount(groups, weights=values) for values in (seen, expected / expected.sum() * seeds)]
+    assert scipy.stats.chisquare(*by_group).pvalue > 0.001
+
+
+def test_plausible_draws_of_a_position_differ_and_keep_the_first():
+    model = small_model("gpt_neox")
+    prefix, reference = paragraphs(model, rows=2, seed=6)
+    one, three = (
+        sweep(model, prefix, reference, policy="plausible", draws=draws, seed=4, prefix_length=PREFIX)
+        for draws in (1, 3)
+    )
+    assert three.filter(pl.col("draw") == 0)["replacement_id"].equals(one["replacement_id"])
+    assert three.group_by("row", "position").agg(pl.col("replacement_id").n_unique() == 3)["replacement_id"].all()
+
+
 def test_minimal_perturbation_and_its_continuation():
     model = small_model("gpt_neo")
     prefix, reference = paragraphs(model, rows=4, seed=8)
@@ -162,6 +193,7 @@ def test_no_paragraphs_give_an_empty_frame_with_the_same_columns():
         ({"policy": "deletion", "draws": 2}, "2 draws"),
         ({"policy": "frequency_matched", "token_counts": None}, "token_counts"),
         ({"policy": "second_choice", "positions": [0]}, "second_choice"),
+        ({"policy": "plausible", "positions": [0]}, "plausible"),
         ({"positions": [1, 1]}, "distinct"),
         ({"positions": [PREFIX]}, "distinct"),
         ({"draws": VOCABULARY}, "draws"),
