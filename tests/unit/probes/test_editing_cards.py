@@ -68,7 +68,7 @@ def test_an_empty_stage_has_an_empty_summary_and_claims_that_say_so():
     empty = summarise(scores(1, 1, 1).clear(), robustness().clear())
     assert empty.is_empty()
     claims = editing_claims(empty)
-    assert claims.height == 14 and set(claims["verdict"]) == {"not testable here"}
+    assert claims.height == 20 and set(claims["verdict"]) == {"not testable here"}
 
 
 def verdicts(top: float, random: float, **worlds: float) -> dict[str, str]:
