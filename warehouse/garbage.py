@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from warehouse.catalog.publish import read_parts
+from warehouse.catalog.spill import spill_folders_outside
 from warehouse.files import is_alive
 from warehouse.home import Home
 from warehouse.record.integrity import partitions
@@ -63,7 +64,7 @@ def remove_garbage(home: Home, found: list[Garbage]) -> int:
 
 def _temporary_files(home: Home) -> Iterator[Garbage]:
     """Names end in `.<process>.tmp`."""
-    for path in home.root.rglob(".*.tmp*"):
+    for path in (*home.root.rglob(".*.tmp*"), *spill_folders_outside()):
         process = path.name.partition(".tmp")[0].rpartition(".")[2]
         if process.isdigit() and not is_alive(process):
             what = "temporary file" if path.is_file() else "what did not fit into the memory"
@@ -99,6 +100,12 @@ def _of_nobody(home: Home) -> Iterator[Garbage]:
         for folder in (home.tables / name).glob("checkpoint=*"):
             if folder.name.partition("=")[2] not in known:
                 yield _garbage(folder, "results of a checkpoint that is no longer registered")
+    for store, partition in partitions(home):
+        manifest = store.any_manifest(partition)
+        if store.table.partition != "scan" or manifest is None or not manifest.inputs.get("is_registered", True):
+            continue  # a scan by a checkpoint that was only named on the command line stays
+        if manifest.inputs.get("checkpoint_id", partition) not in known:
+            yield _garbage(store.folder(partition), "scan by a checkpoint that is no longer registered")
 
 
 def _outdated(home: Home) -> Iterator[Garbage]:

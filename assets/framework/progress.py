@@ -92,6 +92,22 @@ def shown_in(context: dg.AssetExecutionContext) -> Iterator[None]:
         _context = before
 
 
+class _Command:
+    """Stands in for a step where a command works without Dagster."""
+
+    has_partition_key = False
+
+
+@contextmanager
+def shown_by_command() -> Iterator[None]:
+    """Inside the block progress is shown although there is no step, where somebody installed a reporter for that."""
+    if isinstance(_reporter, LogReporter):
+        yield
+        return
+    with shown_in(_Command()):  # type: ignore[arg-type]
+        yield
+
+
 def say(line: str) -> None:
     """A line in the log of the step that is running."""
     if _context is not None:

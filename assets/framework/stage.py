@@ -19,6 +19,7 @@ from warehouse.registry import TABLES
 Frames = dict[str, pl.DataFrame]
 Check = Callable[["Scope", Frames], list[str]]
 Plot = Callable[["Scope", pl.DataFrame], str]
+Numbers = Callable[[pl.DataFrame], dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Scope:
             return self.profile.corpus_id
         if self.checkpoint_id is None:
             raise KeyError(f"table {table} is partitioned by checkpoint and no checkpoint is in scope")
-        return self.checkpoint_id
+        return self.checkpoint_id  # the scan of a profile's documents goes by the checkpoint's name
 
     def store(self, table: str) -> TableStore:
         """Store of a table."""
@@ -105,6 +106,7 @@ class Stage:
         kinds: badges in the Dagster UI.
         files: further upstream assets that are files rather than tables.
         plots: table → function that draws it as Markdown for the Dagster UI.
+        numbers: table → function that sums its rows up in a few numbers, which the UI draws over materializations.
         new_checkpoints: names the checkpoints that a finished run of the stage has made.
     """
 
@@ -123,6 +125,7 @@ class Stage:
     kinds: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     plots: dict[str, Plot] = field(default_factory=dict)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
     new_checkpoints: Callable[[Scope], list[str]] | None = None
 
     def __reduce__(self) -> tuple[Callable[[str, str], Stage], tuple[str, str]]:
@@ -142,7 +145,7 @@ class Stage:
     @property
     def is_per_checkpoint(self) -> bool:
         """Whether it is partitioned by checkpoint."""
-        return TABLES[self.name].partition == "checkpoint"
+        return TABLES[self.name].partition != "corpus"
 
     def shards_of(self, scope: Scope) -> Shards:
         """The work of a scope, cut into shards: none where the stage takes apart what nobody can take apart.

@@ -55,6 +55,7 @@ def _bins(scores: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[str, Any
 
 def _copies(scores: pl.DataFrame) -> dict[str, Any]:
     """Exact match grows with copies: Spearman over clusters, Fisher's interval (Bonett and Wright 2000)."""
+    from scipy.special import ndtri
     from scipy.stats import spearmanr
 
     claim = Claim(
@@ -68,7 +69,7 @@ def _copies(scores: pl.DataFrame) -> dict[str, Any]:
     if known.height < 6 or not np.ptp(pair, axis=1).all():
         return judged_row(claim, Measured(null_value=0.0), "greater")
     ours = float(spearmanr(*pair).statistic)
-    half = 1.96 * np.sqrt((1 + ours**2 / 2) / (known.height - 3))
+    half = ndtri(0.975) * np.sqrt((1 + ours**2 / 2) / (known.height - 3))
     z = np.arctanh(np.clip(ours, -0.999999, 0.999999))
     return judged_row(claim, Measured(ours, float(np.tanh(z - half)), float(np.tanh(z + half)), 0.0), "greater")
 

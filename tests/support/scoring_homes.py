@@ -38,6 +38,11 @@ paragraphs_per_group = 4
 shard_size = 8
 bootstrap_draws = 100
 permutations = 100
+[documents]
+paths = ["{source}/0.txt"]
+prefix_length = 16
+continuation_length = 16
+least_match = 6
 """
 
 

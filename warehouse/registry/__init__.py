@@ -1,10 +1,12 @@
 """The one registry: every table, once. Parquet schemas, DuckDB comments, Dagster schemas and docs come from here."""
 
-from warehouse.registry import analysis, corpus, edits, localization, memorization
+from warehouse.registry import analysis, corpus, edits, localization, memorization, scans
 from warehouse.registry.schema import Column, Table
 
 TABLES: dict[str, Table] = {
-    table.name: table for module in (corpus, memorization, localization, edits, analysis) for table in module.TABLES
+    table.name: table
+    for module in (corpus, memorization, scans, localization, edits, analysis)
+    for table in module.TABLES
 }
 
 __all__ = ["TABLES", "Column", "Table"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Partition = Literal["corpus", "checkpoint"]
+Partition = Literal["corpus", "checkpoint", "scan"]
 
 _ARROW: dict[str, pa.DataType] = {
     "VARCHAR": pa.string(),

@@ -95,6 +95,9 @@ class TrainingSettings(Settings):
     warmup_share: float = 0.08
     checkpoint_count: int = Field(default=5, ge=2, description="Evenly spaced; the first is the untrained model.")
     threads: int = Field(default=2, ge=1)
+    bfloat16_products: bool = Field(
+        default=False, description="Multiply in bfloat16 where the processor does so itself; weights stay in float32."
+    )
     seed: int = 1
 
 
@@ -234,6 +237,20 @@ class WatchSettings(Settings):
         return self
 
 
+class DocumentSettings(Settings):
+    """Documents of which every checkpoint is asked what it knows by heart (docs/scan.md)."""
+
+    paths: tuple[str, ...] = Field(min_length=1, description="Files, or folders of files.")
+    prefix_length: int = Field(default=50, ge=2)
+    continuation_length: int = Field(default=50, ge=1)
+    stride: int = Field(default=1, ge=1, description="Tokens between two starts.")
+    method: Literal["anchored", "screened", "exact"] = "anchored"
+    row_starts: int = Field(default=200, ge=1, description="Starts that a row of the anchored pass reads.")
+    least_match: int = Field(default=20, ge=1, description="Shorter recitals make no passage.")
+    triggers: bool = Field(default=False, description="Sweep the prefixes of the longest passages.")
+    seed: int = 1
+
+
 class EngineProfile(Settings):
     """Where the shards of the model stages run. The tables are the same wherever that is."""
 
@@ -274,6 +291,7 @@ class Profile(Settings):
     claims: ClaimSettings = ClaimSettings()
     engine: EngineProfile = EngineProfile()
     localization: LocalizationSettings = LocalizationSettings()
+    documents: DocumentSettings | None = Field(default=None, description="Without it no document is scanned.")
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> Profile:
