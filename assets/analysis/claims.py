@@ -78,7 +78,17 @@ def subject_of_claims(scope: Scope) -> ClaimSubject:
         scope.profile.corpus_id,
         f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
         scope.checkpoint_id in trained_checkpoints(scope),
+        _clusters_in_words(true_paragraphs(scope)),
     )
+
+
+def _clusters_in_words(paragraphs: pl.DataFrame) -> str:
+    """How many clusters there are and how much of the sample the largest holds: a mean over clusters hides that."""
+    sizes = paragraphs["near_duplicate_cluster"].value_counts()["count"]
+    if sizes.is_empty():
+        return ""
+    largest = int(sizes.max())  # type: ignore[arg-type]
+    return f"{len(sizes):,} clusters, the largest of {largest:,} of {paragraphs.height:,} paragraphs"
 
 
 def _about_triggers(scope: Scope, evidence: Evidence, is_papers: bool) -> list[pl.DataFrame]:
