@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test check ui lint docs cookbook clean
+.PHONY: run test check ui lint docs notebook session cookbook clean
 
 run: $(VENV)/installed
 	@$(BIN)/rarecall run
@@ -34,6 +34,13 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed
 	$(BIN)/python -m docs.build.tables > docs/tables.md
 	$(BIN)/python -m docs.build.flow > docs/images/flow.svg
+
+session: $(VENV)/installed
+	$(BIN)/python -m docs.build.session
+
+notebook: $(VENV)/installed
+	@$(PIP) install --quiet -c constraints.txt -e ".[notebook]"
+	@$(BIN)/marimo run docs/live_browser.py
 
 cookbook: $(VENV)/installed
 	$(BIN)/python -m docs.build.cookbook > docs/cookbook.md

@@ -8,7 +8,7 @@ import dagster as dg
 import sql
 from assets.framework import progress
 from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
-from assets.framework.materialize import preview
+from assets.framework.materialize import check_metadata, preview
 from warehouse.catalog.publish import CatalogRefusedError, CatalogReport, dependency_order, publish_catalog, reads_of
 from warehouse.catalog.queries import one_publication, query
 from warehouse.home import Home
@@ -46,7 +46,11 @@ def _specs() -> Iterator[dg.AssetSpec]:
 
 
 def _check_specs() -> list[dg.AssetCheckSpec]:
-    return [dg.AssetCheckSpec(name, asset=CATALOG, description=q.description) for name, q in sql.load("checks").items()]
+    follows = "Blocks: while a row violates it the published warehouse stays as it was."
+    return [
+        dg.AssetCheckSpec(name, asset=CATALOG, description=f"{q.description} {follows}", blocking=True)
+        for name, q in sql.load("checks").items()
+    ]
 
 
 @dg.multi_asset(name="marts_stage", specs=list(_specs()), check_specs=_check_specs())
@@ -75,10 +79,7 @@ def _publish(context: dg.AssetExecutionContext, home: Home) -> CatalogReport:
 
 def _check_results(report: CatalogReport) -> Iterator[dg.AssetCheckResult]:
     for name, rows in report.violations.items():
-        shown = "\n".join(f"* {row}" for row in rows) or "none"
-        yield dg.AssetCheckResult(
-            asset_key=CATALOG, check_name=name, passed=not rows, metadata={"violating rows": dg.MetadataValue.md(shown)}
-        )
+        yield dg.AssetCheckResult(asset_key=CATALOG, check_name=name, passed=not rows, metadata=check_metadata(rows))
 
 
 def _previews(home: Home) -> dict[str, str]:

@@ -145,8 +145,8 @@ def measure(home: Home, world: World, folder: Path, rounds: int) -> list[str]:
         f"| {len(FIGURES)} figures as SVG and PNG | {drawn:.1f} s | |",
         f"| report with its paragraph browser | {written:.1f} s | |",
         f"| figures and report | {drawn + written:.1f} s | < 30 s |",
-        f"| size of the report | {size:.1f} MB | < 15 MB |",
-        f"| until the list can be used in headless Chromium | {shown} | < 2 s |",
+        f"| size of the report | {size:.1f} MB | ≤ 8 MB |",
+        f"| until the list can be used in headless Chromium | {shown} | ≤ 1 s |",
         "\n| question over the attention | stored as lists [s] | one row per weight [s] | lists take | asked |",
         "|---|---:|---:|---:|---:|",
     ]

@@ -1,7 +1,7 @@
-"""Does the record survive? Seeded kills over all stages, damage, full disks, two runs at once, readers beside a writer.
+"""Does the record survive? Seeded ends of runs and of the UI, full disks, damage, two users, readers beside a writer.
 
-    python benchmarks/crash_campaign.py                      # everything, about 25 minutes on two cores
-    python benchmarks/crash_campaign.py --only kills --rounds 2
+    python benchmarks/crash_campaign.py                      # everything, about an hour on two cores
+    python benchmarks/crash_campaign.py --only kills --skip 2
 
 Each trial is noted in <work>/campaign.json as soon as it ends, so that the campaign can be run in pieces; --report
 writes benchmarks/results/crash_campaign.md from all that is noted.
@@ -14,18 +14,26 @@ import json
 import os
 import platform
 import random
+import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import crash_trials as trials
-from crash_ground import Contents, Ground
+from crash_ground import EMPTY, Contents, Ground
+from crash_ui import ROUNDS as UI_ROUNDS
+from crash_ui import ui_round
+from crash_users import trials_of_users
 
 RESULTS = Path(__file__).parent / "results" / "crash_campaign.md"
-KILLS_PER_ROUND = 4
-DISKS_MEGABYTES = (1, 2, 4, 6, 8)
-PIECES = ("kills", "damage", "twice", "disk", "readers")
+ENDS_PER_ROUND = 6
+SOFT_EVERY = 5
+"""Of so many stages one is also ended by SIGTERM or SIGHUP."""
+DISKS = ((EMPTY, 1000), (EMPTY, 2000), (EMPTY, 4000), *(("trained", 250 * 2**n) for n in range(6)), ("measured", 1500))
+"""State of the home, and room beside it in KB."""
+PIECES = ("ui", "kills", "users", "readers", "disk", "damage", "twice")
 
 
 def main() -> None:
@@ -51,10 +59,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("crash-campaign"), help="folder for homes and notes")
     parser.add_argument("--only", choices=PIECES)
-    parser.add_argument("--rounds", type=int, default=6, help=f"homes that are killed {KILLS_PER_ROUND} times each")
-    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--skip", type=int, default=0, help="rounds of kills that are noted already")
+    parser.add_argument("--seed", type=int, default=22)
     parser.add_argument("--readers", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--report", action="store_true", help="only write the results file from what is noted")
     options = parser.parse_args()
     options.work = options.work.resolve()
@@ -70,13 +78,21 @@ def _reference(ground: Ground, file: Path) -> Contents:
         ground.clear()
         end = ground.run()
         assert end.returncode == 0, end.stderr
+        ground.keep("finished")
         file.write_text(json.dumps(ground.contents()))
     return {name: [(rows, sha) for rows, sha in parts] for name, parts in json.loads(file.read_text()).items()}
 
 
 def _trials(piece: str, options: argparse.Namespace, ground: Ground, reference: Contents) -> list[Callable[[], Any]]:
+    chance = random.Random(options.seed)
+    if piece == "ui":
+        trials.make_places(ground)
+        seeded = [(place, launches, random.Random(chance.random())) for place, launches in UI_ROUNDS]
+        return [partial(ui_round, ground, reference, *one) for one in seeded]
     if piece == "kills":
         return _kill_rounds(options, ground, reference)
+    if piece == "users":
+        return [lambda: trials_of_users(ground)]
     if piece == "damage":
         return [
             lambda: _finished(ground, reference),
@@ -85,7 +101,7 @@ def _trials(piece: str, options: argparse.Namespace, ground: Ground, reference: 
     if piece == "twice":
         return [lambda apart=a: trials.two_at_once(ground, reference, apart) for a in (0.0, 0.5, 2.0, 6.0, 12.0)]
     if piece == "disk":
-        return [lambda size=size: trials.full_disk(ground, reference, size) for size in DISKS_MEGABYTES]
+        return [lambda p=place, room=room: trials.full_disk(ground, reference, p, room) for place, room in DISKS]
     return [lambda: trials.readers(options.work, options.readers, options.seconds)]
 
 
@@ -95,19 +111,22 @@ def _finished(ground: Ground, reference: Contents) -> dict[str, Any]:
 
 
 def _kill_rounds(options: argparse.Namespace, ground: Ground, reference: Contents) -> list[Callable[[], Any]]:
-    """Every stage about equally often, in random company, each round in the order of the flow."""
+    """Every stage once by SIGKILL, some by another signal, in random company, each round in the order of the flow."""
+    trials.make_places(ground)
     chance = random.Random(options.seed)
-    needed = options.rounds * KILLS_PER_ROUND
-    drawn: list[str] = []
-    while len(drawn) < needed:
-        drawn += chance.sample(trials.STAGES, len(trials.STAGES))
-    chunks = [drawn[i : i + KILLS_PER_ROUND] for i in range(0, needed, KILLS_PER_ROUND)]
-    ordered = [sorted(set(chunk), key=trials.STAGES.index) for chunk in chunks]
-    seeds = [chance.randrange(2**32) for _ in ordered]
-    return [
-        lambda stages=stages, seed=seed: trials.kill_round(ground, reference, stages, random.Random(seed))
-        for stages, seed in zip(ordered, seeds, strict=True)
-    ]
+    rounds: list[Callable[[], Any]] = []
+    for place, stages in trials.PLACES.items():
+        ends = [(stage, signal.SIGKILL) for stage in stages]
+        gentle = [stage for stage in stages if stage != "start"]  # a signal before Python has begun has no sentence
+        soft = chance.sample(gentle, max(1, len(gentle) // SOFT_EVERY))
+        ends += [(stage, trials.SOFT[n % 2]) for n, stage in enumerate(soft, start=len(rounds))]
+        chance.shuffle(ends)
+        count = -(-len(ends) // ENDS_PER_ROUND)
+        for n in range(count):
+            chosen = sorted(ends[n::count], key=lambda end: stages.index(end[0]))
+            seeded = random.Random(chance.random())
+            rounds.append(partial(trials.kill_round, ground, reference, place, chosen, seeded))
+    return rounds[options.skip :]
 
 
 def _write_results(facts: list[dict[str, Any]], seed: int) -> None:

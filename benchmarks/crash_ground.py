@@ -10,16 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.support.acceptance_home import command, environment, rarecall, write_profile  # noqa: E402
+from tests.support.acceptance_home import command, environment, heed_interrupts, rarecall, write_profile  # noqa: E402
 
 SHARDS = {"[probes]": "[probes]\nshard_size = 8"}
 LIMIT_SECONDS = 600
+PATIENCE_SECONDS = 120
+EMPTY = "empty"
 
 Contents = dict[str, list[tuple[int, str]]]
 
@@ -38,40 +41,79 @@ class Ground:
         """Remove the home."""
         shutil.rmtree(self.home, ignore_errors=True)
 
+    def keep(self, name: str) -> None:
+        """Keep a copy of the home as it is now."""
+        shutil.rmtree(self.root / "kept" / name, ignore_errors=True)
+        shutil.copytree(self.home, self.root / "kept" / name, symlinks=True)
+
+    def restore(self, name: str) -> None:
+        """Make the home what it was when a copy of this name was kept; times of files, too."""
+        self.clear()
+        if name != EMPTY:
+            shutil.copytree(self.root / "kept" / name, self.home, symlinks=True)
+
     def run(self) -> subprocess.CompletedProcess[str]:
         """`rarecall run` to its end."""
         return rarecall(self.home, "run", "-p", self.profile, limit=LIMIT_SECONDS)
 
-    def start(self) -> subprocess.Popen[str]:
-        """`rarecall run` in a process group of its own."""
-        asked = command("run", "-p", self.profile)
-        return subprocess.Popen(
-            asked, env=environment(self.home), cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
-        )  # fmt: skip
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """A command, by default `rarecall run`, in a process group of its own; what it says goes to `said`."""
+        asked = command(*(words or ("run",)), "-p", self.profile)
+        with self.said.open("w") as out:
+            return subprocess.Popen(
+                asked, env=environment(self.home), cwd=self.root, stdout=out, stderr=out, text=True,
+                start_new_session=True, preexec_fn=heed_interrupts,
+            )  # fmt: skip
 
-    def kill_when(self, happened: Callable[[], bool], delay: float) -> bool:
-        """Start a run and kill -9 its whole group `delay` seconds after an event; False where it ended before."""
-        process = self.start()
+    @property
+    def said(self) -> Path:
+        """What the last started command printed."""
+        return self.root / "said.txt"
+
+    def end_when(
+        self, process: subprocess.Popen[str], happened: Callable[[], bool], delay: float, number: signal.Signals
+    ) -> bool:
+        """Send a signal `delay` seconds after an event; False where the process had ended before.
+
+        SIGKILL and SIGHUP reach the whole group, as they do when memory ends or a terminal is closed.
+        """
         end = time.monotonic() + LIMIT_SECONDS
+        while process.poll() is None and not happened() and time.monotonic() < end:
+            time.sleep(0.005)
+        time.sleep(delay)
+        was_running = process.poll() is None
+        with suppress(ProcessLookupError):
+            if number in (signal.SIGKILL, signal.SIGHUP):
+                os.killpg(process.pid, number)
+            elif was_running:
+                process.send_signal(number)
         try:
-            while process.poll() is None and not happened() and time.monotonic() < end:
-                time.sleep(0.005)
-            time.sleep(delay)
-            was_running = process.poll() is None
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                was_running = False
-            process.communicate()
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return was_running
+
+    def survivors(self) -> list[str]:
+        """Processes of this home that have not ended within ten seconds."""
+        end = time.monotonic() + 10
+        while (left := list(self._processes())) and time.monotonic() < end:
+            time.sleep(0.2)
+        return left
+
+    def _processes(self) -> Iterator[str]:
+        mark = f"RARECALL_HOME={self.home}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                is_dead = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+                if not is_dead and mark in (folder / "environ").read_bytes().split(b"\0"):
+                    yield (folder / "cmdline").read_text().replace("\0", " ")[:120]
 
     def event(self, name: str) -> Callable[[], bool]:
         """Whether a stage has begun: its lock is there, or its first file."""
         patterns = {
             "start": ".", "dagster": "dagster/*", "catalog": ".rarecall.duckdb.*.tmp", "figures": "report/figures/*",
-            "report": "report/.*.tmp",
+            "report": "report/.*.tmp", "checkpoint-files": "checkpoints/*",
         }  # fmt: skip
         folder, pattern = self.home, patterns.get(name, f"tables/{name}/*/.lock")
         if name == "start":
@@ -105,11 +147,15 @@ class Ground:
                     wrong.append(f"{file.parent.parent.name}/{file.parent.name}/{path.name}")
         return wrong
 
+    def temporary_files(self) -> list[str]:
+        """Names of files and folders that were only meant for the moment."""
+        return [f.name for f in self.home.rglob("*") if f.name.endswith(".tmp") or ".writable" in f.name]
+
     def leftovers(self) -> list[str]:
         """Temporary files and unfinished runs, which a finished run must not leave."""
         from orchestration.run.instance import open_instance
         from warehouse.home import Home
 
-        files = [f.name for f in self.home.rglob("*") if f.name.endswith(".tmp") or ".staging" in f.name]
+        files = self.temporary_files() + [f.name for f in self.home.rglob(".staging*")]
         with open_instance(Home(self.home)) as instance:
             return files + [f"run of {run.job_name} in progress" for run in instance.get_runs() if not run.is_finished]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,41 +14,87 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crash_ground import Contents, Ground, environment, rarecall
+from crash_ground import EMPTY, Contents, Ground, environment, rarecall
 
-STAGES = (
-    *("start", "dagster", "tokenizers", "corpora", "unigram_counts", "unigrams", "paragraphs", "training_steps"),
-    *("checkpoints", "scores", "generations", "perturbations", "head_attention", "parameter_gradients"),
-    *("activation_gradients", "interventions", "head_rarity", "trigger_effects", "catalog", "figures", "report"),
-)
+from assets.stages import STAGES
+from warehouse.registry import TABLES
+
+CORPUS = ("tokenizers", "corpora", "unigram_counts", "unigrams", "subset_unigrams", "words", "paragraphs")
+MODEL = tuple(stage.tables[0] for stage in STAGES if TABLES[stage.tables[0]].partition == "checkpoint")
+PLACES = {
+    EMPTY: ("start", "dagster", *CORPUS),
+    "corpus": ("training_steps", "checkpoints"),
+    "trained": MODEL,
+    "measured": ("catalog", "figures", "report"),
+}
+"""Where a run can be ended, by the state of the home it then starts from."""
 LONGEST_DELAY_SECONDS = {"start": 6.0, "training_steps": 4.0, "catalog": 0.3, "report": 0.01, "figures": 0.5}
+SOFT = (signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = "rarecall: interrupted; run again to resume from the finished parts."
 Facts = dict[str, Any]
 
 
-def kill_round(ground: Ground, reference: Contents, stages: list[str], chance: random.Random) -> list[Facts]:
-    """Kill one run after the other at the given stages of one home, finish it, and compare with the reference."""
+def make_places(ground: Ground) -> None:
+    """Homes to start from: without training, without measurements, without catalog and report."""
+    if (ground.root / "kept" / "measured").exists():
+        return
     ground.clear()
-    kills = [_kill(ground, stage, chance.uniform(0, LONGEST_DELAY_SECONDS.get(stage, 0.6))) for stage in stages]
+    for name, reached in (("corpus", "training_steps"), ("trained", "checkpoints")):
+        ground.end_when(ground.start(), ground.event(reached), 0.0, signal.SIGTERM)
+        ground.keep(name)
+    end = ground.run()
+    assert end.returncode == 0, end.stderr
+    for path in (ground.home / "catalog.json", ground.home / "rarecall.duckdb"):
+        path.unlink()
+    shutil.rmtree(ground.home / "report")
+    ground.keep("measured")
+
+
+def kill_round(
+    ground: Ground, reference: Contents, place: str, ends: list[tuple[str, signal.Signals]], chance: random.Random
+) -> list[Facts]:
+    """End one run after the other at the given stages of one home, finish it, and compare with the reference."""
+    ground.restore(place)
+    os.environ["RARECALL_PARALLEL_CHECKPOINTS"] = chance.choice(("1", "2"))
+    found = [_end(ground, stage, number, chance) for stage, number in ends]
+    return finished(ground, reference, found)
+
+
+def finished(ground: Ground, reference: Contents, found: list[Facts]) -> list[Facts]:
+    """Let a run finish what was ended so often; says of every end whether all is as if nothing had happened."""
     intact = ground.intact_parts()
     end = ground.run()
-    kills[-1]["rewritten"] = rewritten(intact, ground.intact_parts())
+    found[-1]["rewritten"] += rewritten(intact, ground.intact_parts())
     same = ground.contents() == reference
     leftovers = ground.leftovers() if end.returncode == 0 else [end.stderr[-300:]]
-    for kill in kills:
-        kill |= {"same_tables": same, "leftovers": leftovers, "partitions": len(reference)}
-        kill["ok"] = bool(same and not leftovers and not kill["torn"] and not kill["rewritten"])
-    return kills
+    for one in found:
+        one |= {"same_tables": same, "leftovers": leftovers, "partitions": len(reference)}
+        one["ok"] = bool(same and not leftovers and not one["torn"] and not one["rewritten"] and not one["wrong"])
+    return found
 
 
-def _kill(ground: Ground, stage: str, delay: float) -> Facts:
-    intact = ground.intact_parts() if ground.home.exists() else {}
-    was_running = ground.kill_when(ground.event(stage), delay)
-    after = ground.intact_parts() if ground.home.exists() else {}
+def _end(ground: Ground, stage: str, number: signal.Signals, chance: random.Random) -> Facts:
+    delay = chance.uniform(0, LONGEST_DELAY_SECONDS.get(stage, 0.6))
+    intact = ground.intact_parts()
+    process = ground.start()
+    was_running = ground.end_when(process, ground.event(stage), delay, number)
+    facts = after_end(ground, intact, number)
+    if was_running and number in SOFT:
+        last = ground.said.read_text().splitlines()[-1:]
+        facts["wrong"] += [] if (process.returncode, last) == (1, [INTERRUPTED]) else [f"{process.returncode} {last}"]
+    return {"trial": f"{number.name} {delay:.2f} s into {stage}", "was_running": was_running, **facts}
+
+
+def after_end(ground: Ground, intact: dict[str, int], number: signal.Signals) -> Facts:
+    """What must hold at once: no process is left, no part is torn or made again, and who could tidy up has."""
+    left, after = ground.survivors(), ground.intact_parts()
+    temporary = ground.temporary_files() if number != signal.SIGKILL else []
+    wrong = left + temporary + (["a traceback"] if "Traceback" in ground.said.read_text() else [])
     return {
-        "trial": f"kill -9 {delay:.2f} s into {stage}",
-        "was_running": was_running,
+        "signal": number.name,
         "torn": ground.torn(),
         "rewritten": rewritten(intact, after),
+        "wrong": wrong,
         "finished_parts": len(after),
     }
 
@@ -130,21 +178,26 @@ def two_at_once(ground: Ground, reference: Contents, apart_seconds: float) -> Fa
     first = ground.start()
     time.sleep(apart_seconds)
     second = ground.start()
-    said = [process.communicate()[1] for process in (first, second)]
-    codes = [first.returncode, second.returncode]
+    codes = [process.wait() for process in (first, second)]
     same = ground.contents() == reference
     ok = codes == [0, 0] and same and not ground.leftovers()
     return {"trial": f"two runs at once, {apart_seconds:.1f} s apart", "ok": ok, "codes": codes, "same_tables": same,
-            "said": "" if ok else " | ".join(text[-300:] for text in said)}  # fmt: skip
+            "said": "" if ok else ground.said.read_text()[-300:]}  # fmt: skip
 
 
-def full_disk(ground: Ground, reference: Contents, megabytes: int) -> Facts:
+def full_disk(ground: Ground, reference: Contents, place: str, room_kilobytes: int) -> Facts:
     """A home on a disk that is too small; then the disk grows and the run goes on."""
     ground.clear()
     ground.home.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", ground.home]).returncode:
-        return {"trial": f"disk of {megabytes} MB", "ok": None, "said": "mounting needs root"}
+    kept = ground.root / "kept" / place
+    held = sum(f.stat().st_size // 4096 * 4 + 4 for f in kept.rglob("*")) if kept.exists() else 0
+    size = f"size={held + room_kilobytes}k"
+    name = f"disk with {room_kilobytes} KB of room, {place} home"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", ground.home]).returncode:
+        return {"trial": name, "ok": None, "said": "mounting needs root"}
     try:
+        if place != EMPTY:
+            shutil.copytree(kept, ground.home, symlinks=True, dirs_exist_ok=True)
         first = ground.run()
         torn = ground.torn()
         subprocess.run(["mount", "-o", "remount,size=1g", ground.home], check=True)
@@ -154,7 +207,7 @@ def full_disk(ground: Ground, reference: Contents, megabytes: int) -> Facts:
         subprocess.run(["umount", "-l", ground.home], check=False)
     named = "disk is full" in first.stderr and "Traceback" not in first.stderr
     ok = first.returncode == 1 and named and not torn and second.returncode == 0 and same and not left
-    return {"trial": f"disk of {megabytes} MB", "ok": ok, "named": named, "torn": torn, "same_tables": same,
+    return {"trial": name, "ok": ok, "named": named, "torn": torn, "same_tables": same, "left": left,
             "said": first.stderr[-300:]}  # fmt: skip
 
 

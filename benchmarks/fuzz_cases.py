@@ -13,9 +13,12 @@ import random
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import fuzz_sql
 
 ODD = (
     *("", " ", "null", "0", "-1", "1e400", "nan", "true", "[]", "{}", "..", "../../etc/passwd", "/", "\\x00", "\x00"),
@@ -38,10 +41,13 @@ class Answer:
     code: int
     stdout: str
     stderr: str
+    fault: str = ""
 
     @property
     def complaint(self) -> str | None:
         """What is wrong with the answer, if anything."""
+        if self.fault:
+            return self.fault
         lines = [line for line in self.stderr.splitlines() if line.strip()]
         if self.code not in (0, 1, 2):
             return f"exit code {self.code}"
@@ -75,6 +81,9 @@ def call(*words: str) -> Answer:
     return Answer(code if isinstance(code, int) else 1, said, err.getvalue())
 
 
+Case = Callable[[], Answer]
+
+
 @dataclass
 class Ground:
     """A finished home, a profile over it, and a checkpoint to spoil."""
@@ -84,34 +93,100 @@ class Ground:
     checkpoint: Path
     work: Path
 
+    @property
+    def outside(self) -> Path:
+        """A folder beside the home, with a file that no question may read."""
+        folder = self.work / "outside"
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "outside.txt").write_text(fuzz_sql.MARKER)
+        return folder
+
     def record(self) -> dict[str, tuple[int, int]]:
         """Size and time of every file of the record."""
         return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in (self.home / "tables").rglob("*.parquet")}
 
+    def everything(self) -> dict[str, tuple[int, int, int]]:
+        """Size, time and mode of all that no question may change, in the home and beside it."""
+        found = [self.home, self.outside, *self.outside.rglob("*"), *self.home.glob("*")]
+        found += [p for name in ("tables", "sources") for p in (self.home / name).rglob("*")]
+        facts = {str(path): path.lstat() for path in found}
+        return {
+            name: (f.st_size, f.st_mtime_ns if not name.endswith("home") else 0, f.st_mode) for name, f in facts.items()
+        }
 
-def cases(ground: Ground, count: int, seed: int) -> Iterator[tuple[str, Callable[[], Answer]]]:
-    """`count` cases: a third profiles, a third files, a third SQL."""
-    kinds = (_profile_case, _file_case, _sql_case)
+
+Kind = Callable[[Ground, random.Random], Answer]
+
+
+def cases(ground: Ground, count: int, seed: int, kinds: tuple[Kind, ...] = ()) -> Iterator[tuple[str, Case]]:
+    """`count` cases: profiles, files and SQL in turn."""
+    kinds = kinds or (_profile_case, _file_case, _sql_case)
     for number in range(count):
         chance = random.Random(f"{seed}:{number}")
         make = kinds[number % len(kinds)]
         yield f"{make.__name__.strip('_')} {number}", lambda make=make, chance=chance: make(ground, chance)
 
 
-def run(ground: Ground, count: int, seed: int) -> tuple[list[str], dict[int, int]]:
+def statements(ground: Ground, count: int, seed: int) -> Iterator[tuple[str, Case]]:
+    """`count` statements over DuckDB's grammar: three of four through the command line, one through the library."""
+    targets = fuzz_sql.targets_of(ground.home, ground.outside)
+    for number in range(count):
+        chance = random.Random(f"{seed}:statement:{number}")
+        kind, text, is_refused = fuzz_sql.statement(number, targets, chance)
+        ask = partial(_asked_of_library, ground) if chance.random() < 0.25 else _asked_of_command
+        yield f"{kind} {number}: {text!r}", partial(_statement_case, ground, ask, text, is_refused)
+
+
+def run(ground: Ground, count: int, seed: int, statement_count: int = 0) -> tuple[list[str], dict[int, int]]:
     """Run cases; returns complaints and the number of cases by exit code."""
     os.environ |= {"RARECALL_HOME": str(ground.home), "NO_COLOR": "1", "COLUMNS": "120"}
     os.environ.pop("RARECALL_DEBUG", None)
-    before, complaints, codes = ground.record(), [], dict.fromkeys((0, 1, 2), 0)
-    for name, case in cases(ground, count, seed):
-        answer = case()
-        codes[answer.code] = codes.get(answer.code, 0) + 1
-        if complaint := answer.complaint:
-            complaints.append(f"{name}: {complaint}: {answer.stderr[-400:]!r}")
-        if ground.record() != before:
-            complaints.append(f"{name}: the record changed")
-            before = ground.record()
+    complaints: list[str] = []
+    codes = dict.fromkeys((0, 1, 2), 0)
+    for found, facts in (
+        (cases(ground, count, seed), ground.record),
+        (statements(ground, statement_count, seed), ground.everything),
+    ):
+        before = facts()
+        for name, case in found:
+            answer = case()
+            codes[answer.code] = codes.get(answer.code, 0) + 1
+            if wrong := answer.complaint:
+                complaints.append(f"{name}: {wrong}: {answer.stderr[-400:]!r}")
+                print(complaints[-1], flush=True)
+            if (now := facts()) != before:
+                complaints.append(f"{name}: changed {sorted(dict(before.items() ^ now.items()))[:3]}")
+                print(complaints[-1], flush=True)
+                before = now
     return complaints, codes
+
+
+def _asked_of_command(text: str) -> Answer:
+    return call("query", "--format", "csv", "--seconds", "20", "--", text)
+
+
+def _asked_of_library(ground: Ground, text: str) -> Answer:
+    """Through `query` of one's own program: no thread that gave the right to write away."""
+    from warehouse.catalog.queries import query
+    from warehouse.errors import WarehouseError
+    from warehouse.home import Home
+
+    try:
+        return Answer(0, str(query(Home(ground.home), text).rows()), "")
+    except WarehouseError as error:
+        return Answer(2, "", f"rarecall: {error}")
+    except Exception as error:
+        return Answer(1, "", "", fault=f"an error that is none of ours: {error!r}")
+
+
+def _statement_case(ground: Ground, ask: Callable[[str], Answer], text: str, is_refused: bool) -> Answer:
+    answer = ask(text)
+    if is_refused and answer.code != 2:
+        return replace(answer, fault="it was not refused")
+    if fuzz_sql.MARKER in answer.stdout + answer.stderr:
+        return replace(answer, fault="a file outside was read")
+    return answer
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

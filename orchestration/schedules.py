@@ -12,7 +12,12 @@ from orchestration.sources.named import register_profile_checkpoints
 from warehouse.catalog.publish import is_published
 
 
-@dg.schedule(job=TAIL_JOB, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
+@dg.schedule(
+    job=TAIL_JOB,
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every hour: marts, figures and report, when the record has changed since they were made.",
+)
 def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
     """Every hour: marts, figures and report, when the record has changed since they were made."""
     home = workspace.open_home()
@@ -26,7 +31,12 @@ def refresh_tail(context: dg.ScheduleEvaluationContext, workspace: Workspace) ->
     return dg.RunRequest()
 
 
-@dg.schedule(job=EVERYTHING_JOB, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
+@dg.schedule(
+    job=EVERYTHING_JOB,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every night at three: whatever is missing or out of date, over all checkpoints of all sources.",
+)
 def rerun_everything(
     context: dg.ScheduleEvaluationContext, workspace: Workspace
 ) -> list[dg.RunRequest] | dg.SkipReason:

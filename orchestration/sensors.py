@@ -18,7 +18,12 @@ REASONS_SHOWN = 20
 _RUN_KEY = "dagster/run_key"
 
 
-@dg.sensor(job=CHECKPOINT_JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    job=CHECKPOINT_JOB,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Looks for complete checkpoints in watched folders, manifests and hub repositories, and measures them.",
+)
 def new_checkpoints(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult | dg.SkipReason:
     """Adds complete checkpoints of the watched sources as partitions and requests one run per content.
 

@@ -12,7 +12,7 @@ import math
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from probes.bfloat16 import bfloat16_products, is_native
 from probes.forward.fused import fused
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class TrainingPlan:
     threads: int
     seed: int
     architecture: str = "gpt-neo"
+    bfloat16_products: bool = False
+
+    @property
+    def is_short(self) -> bool:
+        """Whether products are made in bfloat16: where that was asked for and the processor does so itself."""
+        return self.bfloat16_products and is_native()
 
     def step_count(self, sequence_count: int) -> int:
         """Optimizer steps; sequences that do not fill a last batch make a smaller one."""
@@ -92,7 +99,8 @@ def train(
     import torch
 
     model = build_model(plan)
-    with reproducible(), fused(model), ThreadPoolExecutor(plan.threads) as pool:
+    short = bfloat16_products(model) if plan.is_short else nullcontext()
+    with reproducible(), fused(model), short, ThreadPoolExecutor(plan.threads) as pool:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
@@ -175,7 +183,7 @@ def take_step(
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate_at(step, plan.step_count(len(order)))
     parts = batch.tensor_split(min(plan.threads, len(batch)))
-    shares = list(pool.map(partial(_share, model, batch[:, 1:].numel()), parts))
+    shares = list(pool.map(partial(_share, model, batch[:, 1:].numel(), plan.is_short), parts))
     for parameter, *gradients in zip(model.parameters(), *(gradients for _, gradients in shares), strict=True):
         parameter.grad = reduce(torch.Tensor.add_, gradients)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -183,14 +191,19 @@ def take_step(
     return math.fsum(loss for loss, _ in shares)
 
 
-def _share(model: PreTrainedModel, token_count: int, part: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
+def _share(
+    model: PreTrainedModel, token_count: int, is_short: bool, part: torch.Tensor
+) -> tuple[float, list[torch.Tensor]]:
     """What some sequences [sequence, position] of a batch add to its mean loss over `token_count` tokens, and to the
     gradient of every parameter. Shares are added in a fixed order, so that the sum does not depend on who was first."""
     import torch
 
+    dtype = torch.bfloat16 if is_short else torch.float32
     head, parameters = model.get_output_embeddings().weight, list(model.parameters())
     hidden = model.base_model(part[:, :-1], use_cache=False).last_hidden_state.flatten(0, 1)
-    loss, hidden_gradient, head_gradient = output_gradients(hidden.detach(), head.detach(), part[:, 1:].flatten())
+    loss, hidden_gradient, head_gradient = output_gradients(
+        hidden.detach(), head.detach(), part[:, 1:].flatten(), dtype
+    )
     by_trunk = torch.autograd.grad(hidden, parameters, hidden_gradient.div_(token_count), materialize_grads=True)
     gradients, place = list(by_trunk), next(index for index, one in enumerate(parameters) if one is head)
     gradients[place] = gradients[place] + head_gradient.div_(token_count)  # the only one of a head that is not tied
@@ -198,25 +211,27 @@ def _share(model: PreTrainedModel, token_count: int, part: torch.Tensor) -> tupl
 
 
 def output_gradients(
-    hidden: torch.Tensor, head: torch.Tensor, truth: torch.Tensor
+    hidden: torch.Tensor, head: torch.Tensor, truth: torch.Tensor, dtype: torch.dtype | None = None
 ) -> tuple[float, torch.Tensor, torch.Tensor]:
     """Summed cross-entropy in nats, and its gradients by `hidden` [token, width] and `head` [vocabulary, width].
 
-    Logits are made and used a few rows at a time, while they are in the cache. Probabilities below the smallest normal
-    number count as that number in the loss, not in the gradients.
+    Logits are made and used a few rows at a time, while they are in the cache; products are made in `dtype`.
+    Probabilities below the smallest normal number count as that number in the loss, not in the gradients.
     """
     import torch
 
     loss, by_hidden, by_head = 0.0, torch.empty_like(hidden), torch.zeros_like(head)
     smallest = torch.finfo(hidden.dtype).tiny
+    short, matrix = hidden.to(dtype or hidden.dtype), head.to(dtype or hidden.dtype)
     for start in range(0, len(hidden), LOGIT_ROWS):
         rows = slice(start, start + LOGIT_ROWS)
-        difference, answers = (hidden[rows] @ head.T).softmax(dim=1), truth[rows, None]
+        difference, answers = (short[rows] @ matrix.T).to(hidden.dtype).softmax(dim=1), truth[rows, None]
         of_answers = difference.gather(1, answers)
         loss -= of_answers.clamp_min(smallest).log().sum().item()
         difference.scatter_(1, answers, of_answers - 1)  # probability minus truth
-        torch.mm(difference, head, out=by_hidden[rows])
-        by_head.addmm_(difference.T, hidden[rows])
+        difference = difference.to(matrix.dtype)
+        by_hidden[rows] = difference @ matrix
+        by_head += difference.T @ short[rows]
     return loss, by_hidden, by_head
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from warehouse.catalog.publish import read_parts
+from warehouse.catalog.spill import spill_folders_outside
 from warehouse.files import is_alive
 from warehouse.home import Home
 from warehouse.record.integrity import partitions
@@ -63,7 +64,7 @@ def remove_garbage(home: Home, found: list[Garbage]) -> int:
 
 def _temporary_files(home: Home) -> Iterator[Garbage]:
     """Names end in `.<process>.tmp`."""
-    for path in home.root.rglob(".*.tmp*"):
+    for path in (*home.root.rglob(".*.tmp*"), *spill_folders_outside()):
         process = path.name.partition(".tmp")[0].rpartition(".")[2]
         if process.isdigit() and not is_alive(process):
             what = "temporary file" if path.is_file() else "what did not fit into the memory"

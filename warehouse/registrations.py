@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from warehouse.errors import RefusedError, WarehouseError
-from warehouse.files import write_json
+from warehouse.files import disk_error, write_json
 from warehouse.home import Home, check_name
 
 Kind = Literal["corpora", "checkpoints"]
@@ -49,9 +49,18 @@ def registration(home: Home, kind: Kind, name: str) -> dict[str, Any]:
 
 
 def unregister(home: Home, kind: Kind, name: str) -> None:
-    """Forget a registration; its results stay."""
+    """Forget a registration; its results stay.
+
+    Raises:
+        RefusedError: there is none of that name.
+        WarehouseError: the disk refused.
+    """
     registration(home, kind, name)
-    (home.sources(kind) / f"{name}.json").unlink()
+    file = home.sources(kind) / f"{name}.json"
+    try:
+        file.unlink()
+    except OSError as error:
+        raise disk_error(file, error) from error
 
 
 def _verb(kind: Kind) -> str:

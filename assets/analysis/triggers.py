@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 import sql
+from assets.analysis.claims import READ, Evidence, all_claims
 from assets.analysis.head_rarity import attention_array
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
 from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
-from assets.training import trained_checkpoints
 from warehouse.catalog.publish import open_record
 from warehouse.catalog.queries import to_polars
-
-if TYPE_CHECKING:
-    from probes.claims.verdicts import ClaimSubject
-
-PAPERS_MODEL = "gpt-neo-125m"
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -50,8 +45,7 @@ def _strip(scope: Scope, _: pl.DataFrame) -> str:
     tables=("trigger_effects", "trigger_summaries", "head_correlations", "head_pointing", "claims"),
     reads=(
         *("checkpoints", "paragraphs", "unigrams", "scores", "token_scores", "perturbations"),
-        *("head_attention", "activation_gradients", "head_rarity", "parameter_gradients", "interventions"),
-        *("edit_summaries", "recall_by_offset"),
+        *("head_attention", "activation_gradients", *READ),
     ),
     settings=_settings,
     checks={"claims.every_verdict_is_one_of_five": _verdicts_are_known},
@@ -70,10 +64,6 @@ def trigger_rows(scope: Scope) -> pl.DataFrame:
 
 
 def _analyse(scope: Scope) -> Frames:
-    from probes.claims.editing import editing_claims
-    from probes.claims.offsets import offset_claims
-    from probes.claims.triggers import trigger_claims
-    from probes.claims.verdicts import settle
     from probes.triggers.effect import trigger_effect
     from probes.triggers.head_correlations import head_correlations
     from probes.triggers.summaries import strongest_triggers
@@ -86,52 +76,13 @@ def _analyse(scope: Scope) -> Frames:
         return {"trigger_effects": effects, "trigger_summaries": strongest, **rest}
     attention, facts = attention_array(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
-    source = scope.read("checkpoints", ["source"])["source"][0].lower()
-    is_papers_model = source.endswith(PAPERS_MODEL)
-    claims = trigger_claims(
-        rows, scope.read("head_rarity"), effects, strongest, correlations,
-        continuation_length=scope.profile.paragraphs.continuation_length, is_papers_model=is_papers_model,
-    )  # fmt: skip
-    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
-    fragile = offset_claims(scope.read("recall_by_offset").join(clusters, on="paragraph_id", maintain_order="left"))
-    edited = editing_claims(scope.read("edit_summaries"), is_papers_model=is_papers_model)
     return {
         "trigger_effects": effects,
         "trigger_summaries": strongest,
         "head_correlations": correlations,
         "head_pointing": _pointing(scope, rows, attention, facts),
-        "claims": settle(
-            pl.concat([claims, _localization_claims(scope, is_papers_model), edited, fragile]),
-            _subject(scope),
-            scope.profile.claims.smallest_effects,
-        ),
+        "claims": all_claims(scope, Evidence(rows, effects, strongest, correlations, attention, facts)),
     }
-
-
-def _subject(scope: Scope) -> ClaimSubject:
-    """What the verdicts are about; a checkpoint of this machine's own training is a toy."""
-    from probes.claims.verdicts import ClaimSubject
-
-    facts = scope.read("checkpoints", ["architecture", "layer_count", "parameter_count"]).row(0, named=True)
-    window, policy = scope.profile.paragraphs, next(iter(scope.profile.probes.perturbation_draws))
-    return ClaimSubject(
-        f"{scope.checkpoint_id}, {facts['architecture']} of {facts['layer_count']} layers and "
-        f"{facts['parameter_count']:,} parameters",
-        scope.profile.corpus_id,
-        f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
-        scope.checkpoint_id in trained_checkpoints(scope),
-    )
-
-
-def _localization_claims(scope: Scope, is_papers_model: bool) -> pl.DataFrame:
-    from probes.claims.localization import localization_claims
-
-    clusters = scope.read("paragraphs", ["paragraph_id", "near_duplicate_cluster"])
-    gradients = scope.read("parameter_gradients").join(clusters, on="paragraph_id", how="left", maintain_order="left")
-    layer_count = scope.read("checkpoints", ["layer_count"])["layer_count"][0]
-    return localization_claims(
-        gradients, scope.read("interventions"), layer_count=layer_count, is_papers_model=is_papers_model
-    )
 
 
 def _pointing(scope: Scope, rows: pl.DataFrame, attention: np.ndarray, facts: pl.DataFrame) -> pl.DataFrame:

@@ -88,9 +88,8 @@ def _cached_commit(source: str, revision: str | None) -> str | None:
     if is_commit(revision):
         return revision
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source, repo_type="model")
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
     with suppress(OSError):
         return (folder / "refs" / (revision or "main")).read_text(encoding="utf-8").strip() or None
     return None
@@ -105,9 +104,23 @@ def _commit(source: str, revision: str | None) -> str | None:
     return None
 
 
+def data_set_commit(source: str, revision: str | None = None) -> str | None:
+    """Commit behind a revision of a data set of the hub; None for a folder, or where the hub does not answer."""
+    from probes.checkpoints.hub import is_commit
+
+    if is_commit(revision) or Path(source).exists():
+        return revision if is_commit(revision) else None
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(source, revision=revision).sha
+    except Exception:  # the hub client raises a dozen unrelated types; the reader will say what is wrong
+        return None
+
+
 @cache
 def files_signature(source: str) -> str | None:
-    """Digest over names, sizes and times below a path, the evidence of homes made before 0.3; None for no path."""
+    """Digest over names, sizes and times below a path, the evidence of earlier versions; None for no path."""
     root = Path(source)
     if not root.exists():
         return None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from assets.corpus.releases import RELEASED, released_content, released_windows
+from assets.corpus.releases import RELEASED, read_released, released_content, released_windows
 from assets.corpus.text import kind_of, tokens_folder
 from assets.figures import previews
 from assets.framework import progress
@@ -191,9 +191,19 @@ def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
     coverage = subset_coverage(frame, scope.read("documents", ["subset", "token_count"]))
     return {
         "paragraphs": frame,
-        "duplication_ladder": ladder if scope.profile.training else ladder.head(0),
+        "duplication_ladder": ladder if scope.profile.training else _released_ladder(scope, frame, ladder),
         "subset_coverage": coverage,
     }
+
+
+def _released_ladder(scope: Scope, frame: pl.DataFrame, ladder: pl.DataFrame) -> pl.DataFrame:
+    """The ladder of a release whose makers chose the copies, one paragraph of each cluster; else none."""
+    from corpus_stats.importers import COPIES
+
+    if kind_of(scope.profile) != RELEASED or read_released(scope)["release"][0] != COPIES:
+        return ladder.head(0)
+    single = frame.unique("near_duplicate_cluster", keep="first", maintain_order=True)["paragraph_id"]
+    return ladder.filter(pl.col("paragraph_id").is_in(single.implode()))
 
 
 def ladder_packing(profile: Profile, copies: np.ndarray) -> Any:

@@ -19,16 +19,34 @@ RELEASED = "released"
 """Kind of a corpus that is an import."""
 
 
-def write_import(home: Home, name: str, release: str, folder: Path, prefix_length: int | None = None) -> pl.DataFrame:
+def write_import(
+    home: Home,
+    name: str,
+    release: str,
+    folder: Path,
+    prefix_length: int | None = None,
+    notes: list[str] | None = None,
+    **options: Any,
+) -> pl.DataFrame:
     """Reads a release and makes it the content of `released_paragraphs` for the corpus `name`.
+
+    Args:
+        home: the home.
+        name: of the corpus.
+        release: one of `corpus_stats.importers.RELEASES`.
+        folder: where its files lie.
+        prefix_length: tokens of the prefix where the files do not say.
+        notes: gets a sentence for everything that is left out or missing.
+        **options: of the release's importer.
 
     Raises:
         CorpusError: the release cannot be read; the record is as it was.
     """
     from corpus_stats.importers import import_release
 
-    frame = import_release(release, folder, prefix_length)
-    inputs = {"release": release, "files": _hashes(frame, folder), "prefix_length": prefix_length}
+    frame = import_release(release, folder, prefix_length, notes, **options)
+    inputs: dict[str, Any] = {"release": release, "files": _hashes(frame, folder), "prefix_length": prefix_length}
+    inputs |= {key: value for key, value in options.items() if value is not None}
     return _written(home, name, frame, inputs)
 
 
@@ -51,8 +69,10 @@ def imports_inputs(files: dict[str, dict[str, str]]) -> dict[str, Any]:
 
 
 def _hashes(frame: pl.DataFrame, folder: Path) -> dict[str, str]:
+    from corpus_stats.readers.files import list_files
+
     kinds = {Path(file).suffix for file in frame["source_file"]} | {".csv"}
-    return {file.name: file_sha256(file) for file in sorted(folder.iterdir()) if file.suffix in kinds}
+    return {name: file_sha256(path) for name, path in list_files(folder).files if path.suffix in kinds}
 
 
 def _written(home: Home, name: str, frame: pl.DataFrame, inputs: dict[str, Any]) -> pl.DataFrame:

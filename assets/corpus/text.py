@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from assets.corpus.releases import RELEASED, counted_text, released_content
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
-from assets.framework.profile import Profile, roles_key, settings_of
+from assets.framework.profile import CorpusSettings, Profile, roles_key, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
 
 if TYPE_CHECKING:
@@ -28,7 +27,15 @@ def kind_of(profile: Profile) -> str:
     """Kind of the profile's corpus: a reader's, token files, or a release."""
     from corpus_stats.readers import detect_kind
 
-    return profile.corpus.kind or detect_kind(profile.corpus.source, **profile.corpus.options)
+    settings = profile.corpus
+    key = (settings.source, repr(sorted(settings.options.items())))
+    if settings.kind is None and key not in _kinds:
+        _kinds[key] = detect_kind(settings.source, **settings.options)
+    return settings.kind or _kinds[key]
+
+
+_kinds: dict[tuple[str, str], str] = {}
+"""Kinds by source and options: files are looked at once per process."""
 
 
 def is_text(profile: Profile) -> bool:
@@ -43,7 +50,7 @@ def reader_of(profile: Profile) -> Any:
     from corpus_stats.readers import open_source
 
     settings = profile.corpus
-    return open_source(settings.source, settings.kind, on_bad=settings.on_bad, **settings.options)
+    return open_source(settings.source, kind_of(profile), on_bad=settings.on_bad, **settings.options)
 
 
 def corpus_source(profile: Profile) -> str:
@@ -63,11 +70,15 @@ def source_signature(scope: Scope) -> dict[str, Any]:
 
 
 def _source_content(scope: Scope, source: str) -> str | None:
-    """Asked once per process: a run sees one corpus."""
+    """Asked once per process: a run sees one corpus. Of a data set of the hub the commit."""
     key = (str(scope.home.root), scope.profile.corpus_id, source)
     if key not in _contents:
         files = [evidence.ReadFile(*file) for file in source_files(scope.profile)]
-        _contents[key] = evidence.content_of(scope.home, scope.profile.corpus_id, files) if files else None
+        _contents[key] = (
+            evidence.content_of(scope.home, scope.profile.corpus_id, files)
+            if files
+            else evidence.data_set_commit(source, scope.profile.corpus.options.get("revision"))
+        )
     return _contents[key]
 
 
@@ -77,6 +88,7 @@ _contents: dict[tuple[str, str, str], str | None] = {}
 def forget_contents() -> None:
     """Look at the source again in this process."""
     _contents.clear()
+    _kinds.clear()
 
 
 def source_files(profile: Profile) -> list[Any]:
@@ -106,7 +118,7 @@ def _corpora_evidence(scope: Scope) -> dict[str, Any]:
 
 
 def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
-    """What homes made before 0.3 hold about the source, where that saw all that is read and the tokenizer is as it was.
+    """What earlier versions hold about the source, where that saw all that is read and the tokenizer is as it was.
 
     Their evidence was names, sizes and times of files without link targets, and nothing about the tokenizer.
     """
@@ -118,6 +130,22 @@ def _earlier_signature(scope: Scope) -> dict[str, Any] | None:
     if kind_of(scope.profile) != PYTHON and not evidence.signature_was_sound(Path(source)):
         return None
     return {"source": source, "files": evidence.files_signature(source)}
+
+
+def _earlier_corpora(scope: Scope) -> dict[str, Any] | None:
+    """As for the tokenizer, unless a text named a special token: such names are text now and were ids before."""
+    return None if is_text(scope.profile) and _holds_special_ids(scope) else _earlier_signature(scope)
+
+
+def _holds_special_ids(scope: Scope) -> bool:
+    """Whether special ids were counted in the text; yes where nothing was counted yet."""
+    from corpus_stats.tokens.tokenizer import load_tokenizer
+
+    if scope.content("unigrams") is None:
+        return True
+    special = load_tokenizer(scope.read("tokenizers")["source"][0]).all_special_ids
+    counts = scope.read("unigrams", ["token_id", "token_count"])
+    return bool(counts.filter(pl.col("token_id").is_in(special))["token_count"].sum())
 
 
 def _was_made_before(scope: Scope) -> bool:
@@ -221,7 +249,7 @@ def _every_skip_is_counted(_: Scope, frames: Frames) -> list[str]:
     reads=("tokenizers",),
     settings=lambda profile: settings_of(profile.corpus) | roles_key(profile),
     outside=_corpora_evidence,
-    earlier=_earlier_signature,
+    earlier=_earlier_corpora,
     artifacts=lambda scope: [tokens_folder(scope) / "tokens.json"],
     checks={
         "corpora.tokens_equal_sum_of_documents": _tokens_add_up,
@@ -262,13 +290,40 @@ def _corpus_frames(scope: Scope) -> Frames:
 
 def _amount(scope: Scope) -> tuple[int, str]:
     """Units of work and their name; 0 where nobody knows before reading."""
-    from corpus_stats.readers import PRETOKENIZED
-    from corpus_stats.tokens.pretokenized import token_file_count
+    from corpus_stats.readers import ID_LINES, PRETOKENIZED
 
-    if kind_of(scope.profile) != PRETOKENIZED:
-        return 0, "documents"
-    dtype = scope.profile.corpus.options.get("dtype", "uint16")
-    return token_file_count(scope.profile.corpus.source, dtype), "tokens"
+    kind = kind_of(scope.profile)
+    if kind != PRETOKENIZED:
+        return 0, "rows" if kind == ID_LINES else "documents"
+    vocabulary = int(scope.read("tokenizers")["vocabulary_count"][0])
+    return token_files_of(scope.profile.corpus, vocabulary).token_count, "tokens"
+
+
+def token_files_of(settings: CorpusSettings, vocabulary_size: int | None = None) -> Any:
+    """The token files of a source, looked at from outside; see `corpus_stats.tokens.layouts.TokenFiles`."""
+    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.tokens.pretokenized import look_at_token_files
+
+    options = token_options(PRETOKENIZED, settings.options)
+    known = {name: options[name] for name in ("dtype", "include", "exclude", "split") if name in options}
+    return look_at_token_files(settings.source, vocabulary_size=vocabulary_size, **known)
+
+
+def token_options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a corpus of token ids as the types they have.
+
+    Raises:
+        CorpusError: an option is unknown or of another type.
+    """
+    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.readers.id_lines import IdLinesReader
+    from corpus_stats.readers.registry import checked_options
+    from corpus_stats.tokens.pretokenized import register_token_files
+
+    if kind == PRETOKENIZED:
+        without = ("source", "tokenizer", "folder", "on_progress")
+        return checked_options("The reader of token files", register_token_files, options, without)
+    return checked_options("The reader of token lines", IdLinesReader.__init__, options, ("self", "source", "on_bad"))
 
 
 def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
@@ -283,7 +338,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     Raises:
         CorpusError: the source is broken.
     """
-    from corpus_stats.readers import PRETOKENIZED
+    from corpus_stats.readers import ID_LINES, PRETOKENIZED
     from corpus_stats.tokens.shards import write_id_documents, write_token_shards
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
@@ -291,6 +346,8 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     kind = kind_of(scope.profile)
     if kind == PRETOKENIZED:
         return _registered_in_place(scope, tokenizer, folder, advance)
+    if kind == ID_LINES:
+        return _written_rows(scope, tokenizer, folder, advance)
     if kind == RELEASED:
         from corpus_stats.importers.corpus_text import corpus_text_documents
 
@@ -300,11 +357,23 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
 
 
 def _registered_in_place(scope: Scope, tokenizer: Any, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
+    from corpus_stats.readers import PRETOKENIZED
     from corpus_stats.tokens.pretokenized import register_token_files
 
-    options = scope.profile.corpus.options
-    known = list(inspect.signature(register_token_files).parameters)[3:-1]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise RequestError(f"token files have no option {unknown[0]!r}; they take {', '.join(known)}.")
-    return register_token_files(scope.profile.corpus.source, tokenizer, folder, on_progress=advance, **options)
+    settings = scope.profile.corpus
+    options = token_options(PRETOKENIZED, settings.options)
+    return register_token_files(settings.source, tokenizer, folder, on_progress=advance, **options)
+
+
+def _written_rows(scope: Scope, tokenizer: Any, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:
+    """Rows of ids in JSON lines, written as shards."""
+    from corpus_stats.readers import ID_LINES
+    from corpus_stats.readers.id_lines import IdLinesReader
+    from corpus_stats.tokens.shards import write_id_rows
+
+    settings = scope.profile.corpus
+    reader = IdLinesReader(settings.source, settings.on_bad, **token_options(ID_LINES, settings.options))
+    return write_id_rows(
+        reader.rows(), tokenizer, folder, settings.shard_tokens, on_progress=advance,
+        left_out=lambda: (reader.skipped, reader.first_skipped),
+    )  # fmt: skip

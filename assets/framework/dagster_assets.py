@@ -7,9 +7,18 @@ import dagster as dg
 from assets.framework import workers
 from assets.framework.materialize import materialize
 from assets.framework.profile import Profile, load_profile
-from assets.framework.stage import Scope, Stage
+from assets.framework.stage import Check, Scope, Stage
 from warehouse.home import Home
 from warehouse.registry import TABLES, Table
+
+FIRST_TABLE = "tokenizers"
+START_HERE = (
+    "**Start here.** The graph reads from left to right: the corpus becomes tokens and paragraphs; every checkpoint is "
+    "scored on them, perturbed, taken apart and edited; marts, figures and the report say what came out. Materialize "
+    "the job `corpus`, then `checkpoint` for each partition, then `tail`; `rarecall run` does all of it. To look at "
+    "results first, open the asset `report`.\n\n"
+)
+"""Stands before the description of the first asset."""
 
 
 def definition_of(stage: Stage) -> dg.AssetsDefinition:
@@ -24,7 +33,7 @@ def definition_of(stage: Stage) -> dg.AssetsDefinition:
     return dg.multi_asset(
         name=f"{stage.name}_stage",
         specs=[_spec(name, stage) for name in stage.tables],
-        check_specs=[_check_spec(name) for name in (*stage.checks, *stage.warnings)],
+        check_specs=[*_check_specs(stage.checks, True), *_check_specs(stage.warnings, False)],
         partitions_def=CHECKPOINTS if stage.is_per_checkpoint else None,
         config_schema=workers.config_schema() if stage.spreads else None,
     )(_run)
@@ -43,7 +52,7 @@ def _spec(name: str, stage: Stage) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         deps=[*stage.reads, *stage.files],
-        description=f"{table.description}\n\nGrain: {table.grain}.\n\n{stage.description}",
+        description=_description(name, stage),
         group_name=stage.group,
         kinds=set(stage.kinds),
         code_version=str(table.version),
@@ -51,9 +60,23 @@ def _spec(name: str, stage: Stage) -> dg.AssetSpec:
     )
 
 
-def _check_spec(name: str) -> dg.AssetCheckSpec:
-    asset, _, label = name.partition(".")
-    return dg.AssetCheckSpec(label, asset=asset, description=label.replace("_", " "))
+def _description(name: str, stage: Stage) -> str:
+    table = TABLES[name]
+    beginning = START_HERE if name == FIRST_TABLE else ""
+    return f"{beginning}{table.description}\n\nGrain: {table.grain}.\n\n{stage.description}"
+
+
+def _check_specs(checks: dict[str, Check], blocks: bool) -> list[dg.AssetCheckSpec]:
+    """What each check holds, in words, and what follows when it does not."""
+    follows = "Blocks: while a row violates it nothing is published." if blocks else "Warns: the rows are published."
+    found = []
+    for name, check in checks.items():
+        asset, _, label = name.partition(".")
+        words = label.replace("_", " ")
+        said = (check.__doc__ or "").strip().partition("\n")[0]
+        holds = f"{words[0].upper()}{words[1:]}. {said}".strip()
+        found.append(dg.AssetCheckSpec(label, asset=asset, description=f"{holds} {follows}", blocking=blocks))
+    return found
 
 
 released_paragraphs = dg.AssetSpec(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import dagster as dg
 
     Result = dg.MaterializeResult | dg.AssetCheckResult
-
-Plot = Callable[[Scope, pl.DataFrame], str]
 
 
 def materialize(
@@ -46,7 +45,7 @@ def materialize(
     if unchanged:
         yield from _checked(stage, scope, frames)
     for name in stage.tables:
-        yield _result(scope, name, frames[name], unchanged, stage.plots.get(name))
+        yield _result(scope, stage, name, frames[name], unchanged)
 
 
 def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Iterator[Result]:
@@ -86,7 +85,7 @@ def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetChe
     for name, check in {**stage.checks, **stage.warnings}.items():
         violations = check(scope, frames)
         asset, _, label = name.partition(".")
-        shown = {"violations": dg.MetadataValue.md("\n".join(f"* {v}" for v in violations[:20]) or "none")}
+        shown = check_metadata(violations)
         severity = dg.AssetCheckSeverity.WARN if name in stage.warnings else dg.AssetCheckSeverity.ERROR
         yield dg.AssetCheckResult(
             asset_key=asset, check_name=label, passed=not violations, metadata=shown, severity=severity
@@ -97,34 +96,58 @@ def _checked(stage: Stage, scope: Scope, frames: Frames) -> Iterator[dg.AssetChe
         raise WarehouseError(f"check {failed[0]}; nothing was published.")
 
 
-def _result(scope: Scope, name: str, frame: pl.DataFrame, unchanged: bool, plot: Plot | None) -> dg.MaterializeResult:
+def check_metadata(violations: Sequence[object]) -> dict[str, Any]:
+    """What the UI shows of a check: how many violations there are, and the first of them as plain text."""
     import dagster as dg
 
-    manifest = scope.store(name).manifest(scope.partition(name))
-    metadata: dict[str, Any] = {
-        "dagster/row_count": frame.height,
-        "unchanged": unchanged,
-        "preview": dg.MetadataValue.md(preview(frame)),
-        "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
-        "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
-    }
+    shown = "\n".join(f"* {as_plain_text(str(violation))}" for violation in violations[:20]) or "none"
+    return {"violation_count": len(violations), "violations": dg.MetadataValue.md(shown)}
+
+
+def _result(scope: Scope, stage: Stage, name: str, frame: pl.DataFrame, unchanged: bool) -> dg.MaterializeResult:
+    """The plot first, then numbers that the UI draws over materializations, then rows; inputs last."""
+    import dagster as dg
+
+    manifest, plot = scope.store(name).manifest(scope.partition(name)), stage.plots.get(name)
+    metadata: dict[str, Any] = {}
     if plot is not None and manifest is not None:
         content = digest([manifest.key, manifest.content_sha256])  # a plot may read what the stage read
         note = scope.store(name).folder(scope.partition(name)) / "_plot.json"
         metadata["plot"] = dg.MetadataValue.md(drawn_once(note, content, partial(plot, scope, frame)))
+    if name in stage.numbers:
+        metadata |= {key: value for key, value in stage.numbers[name](frame).items() if value is not None}
+    metadata |= {
+        "dagster/row_count": frame.height,
+        "about": scope.partition(name),
+        "preview": dg.MetadataValue.md(preview(frame)),
+        "unchanged": unchanged,
+        "folder": dg.MetadataValue.path(str(scope.store(name).folder(scope.partition(name)))),
+        "inputs": dg.MetadataValue.json(manifest.inputs if manifest else {}),
+    }
     version = dg.DataVersion(manifest.content_sha256) if manifest else None
     return dg.MaterializeResult(asset_key=name, metadata=metadata, data_version=version)
 
 
 def preview(frame: pl.DataFrame, rows: int = 5, width: int = 40) -> str:
-    """First rows as a markdown table, long values cut."""
+    """First rows as a markdown table, long values cut; text of a corpus stays text."""
     names = frame.columns
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines = ["| " + " | ".join(as_plain_text(name) for name in names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(_cell(value, width) for value in row) + " |" for row in frame.head(rows).iter_rows()]
     return "\n".join(lines)
+
+
+def as_plain_text(text: str) -> str:
+    """A text that Markdown shows as it is: an image link in a paragraph must not make a browser fetch anything.
+
+    Every ASCII sign that Markdown may read is escaped, `<` and `&` as entities, line breaks as a sign; a scheme loses
+    its colon to an entity, so that no address becomes a link by itself.
+    """
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "⏎").replace("\r", "⏎")
+    text = re.sub(r"([\\`*_{}\[\]()#+!|>~])", r"\\\1", text)
+    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", lambda found: f"{found[1]}&#{ord(found[2])};", text)
 
 
 def _cell(value: Any, width: int) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     text = text if len(text) <= width else text[: width - 1] + "…"
-    return text.replace("|", "\\|").replace("\n", "⏎").replace("`", "'").replace("<", "&lt;")
+    return as_plain_text(text)

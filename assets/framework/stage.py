@@ -19,6 +19,7 @@ from warehouse.registry import TABLES
 Frames = dict[str, pl.DataFrame]
 Check = Callable[["Scope", Frames], list[str]]
 Plot = Callable[["Scope", pl.DataFrame], str]
+Numbers = Callable[[pl.DataFrame], dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Stage:
         kinds: badges in the Dagster UI.
         files: further upstream assets that are files rather than tables.
         plots: table → function that draws it as Markdown for the Dagster UI.
+        numbers: table → function that sums its rows up in a few numbers, which the UI draws over materializations.
         new_checkpoints: names the checkpoints that a finished run of the stage has made.
     """
 
@@ -123,6 +125,7 @@ class Stage:
     kinds: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     plots: dict[str, Plot] = field(default_factory=dict)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
     new_checkpoints: Callable[[Scope], list[str]] | None = None
 
     def __reduce__(self) -> tuple[Callable[[str, str], Stage], tuple[str, str]]:

@@ -39,26 +39,31 @@ def _finite(table: str, column: str) -> Any:
     plots={"parameter_gradients": previews.gradient_by_layer},
 )
 def parameter_gradients(scope: Scope) -> Shards:
-    """Per paragraph, and of the mean loss of each group, per layer, component and head."""
+    """Per paragraph, and of the mean loss of each group, per layer, component and head; of paragraphs recited in part
+    the latter alone, as in the paper."""
     model, sample = model_stage.lazy_model(scope), samples.measured_sample(scope)
+    groups = {name: sample.filter(pl.col("paragraph_group") == name) for name in samples.MEASURED_GROUPS}
+    groups |= samples.middle_bins(scope)
 
     def _compute(shard: int) -> Frames:
-        group = samples.MEASURED_GROUPS[shard]
-        rows = sample.filter(pl.col("paragraph_group") == group)
-        return {"parameter_gradients": _group_frame(scope, model(), rows).with_columns(paragraph_group=pl.lit(group))}
+        group, rows = list(groups.items())[shard]
+        frame = _group_frame(scope, model(), rows, is_single=group in samples.MEASURED_GROUPS)
+        return {"parameter_gradients": frame.with_columns(paragraph_group=pl.lit(group))}
 
-    return Shards(len(samples.MEASURED_GROUPS), _compute, "groups")
+    return Shards(len(groups), _compute, "groups")
 
 
-def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame) -> pl.DataFrame:
+def _group_frame(scope: Scope, model: Any, rows: pl.DataFrame, *, is_single: bool) -> pl.DataFrame:
     from probes.gradients.parameters import group_gradient
     from probes.gradients.parameters import parameter_gradients as measure
 
     if rows.is_empty():
         return no_rows("parameter_gradients")
     ids, prefix = model_stage.token_matrix(rows), scope.profile.paragraphs.prefix_length
-    single = model_stage.with_paragraph_ids(measure(model, ids, prefix), rows)
     mean = group_gradient(model, ids, prefix).with_columns(paragraph_id=pl.lit(None, dtype=pl.String))
+    if not is_single:
+        return mean
+    single = model_stage.with_paragraph_ids(measure(model, ids, prefix), rows)
     return pl.concat([single, mean.select(single.columns)])
 
 

@@ -54,6 +54,28 @@ def _with_role(scope: Scope, rows: pl.DataFrame, role: str) -> pl.DataFrame:
     return rows.filter(pl.col("subset").is_in(releases_for(profile, role))) if profile.releases else rows
 
 
+def middle_bins(scope: Scope) -> dict[str, pl.DataFrame]:
+    """Paragraphs recited in part, by bin of exact match (11-29 and 30-49 of 50), one per near-duplicate cluster.
+
+    Returns:
+        Rows of `measured_sample` by name of the bin, at most a group's size each; both bins, also where empty.
+    """
+    length = scope.profile.paragraphs.continuation_length
+    low, middle = int(NMP_LIMIT_SHARE * length), 29 * length // 50
+    scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
+    joined = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left")
+    order = [
+        hashlib.sha256(f"{scope.profile.probes.seed}:{name}".encode()).hexdigest() for name in joined["paragraph_id"]
+    ]
+    ranked = joined.with_columns(order=pl.Series(order, dtype=pl.String)).sort("order")
+    size, found = scope.profile.probes.paragraphs_per_group, {}
+    for first, last in ((low + 1, middle), (middle + 1, length - 1)):
+        rows = ranked.filter(pl.col("exact_match").is_between(first, last))
+        one_each = rows.unique("near_duplicate_cluster", keep="first", maintain_order=True)
+        found[f"{first}-{last}"] = one_each.head(size)
+    return found
+
+
 def localization_sample(scope: Scope) -> dict[str, pl.DataFrame]:
     """Paragraphs that are patched and intervened on by group, and "other": memorized ones that are none of them.
 

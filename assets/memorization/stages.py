@@ -12,6 +12,7 @@ from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.errors import RequestError
 from assets.framework.stage import Frames, Scope, Shards, stage
+from assets.memorization.drift import recital_holds
 from probes.errors import ProbeError
 from warehouse.registry import TABLES
 
@@ -39,6 +40,16 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
     ]
 
 
+def _in_numbers(rows: pl.DataFrame) -> dict[str, float | None]:
+    """Recited share, mean exact match [tokens], mean NLL of the continuation [nats per token]."""
+    means = rows.select(
+        recited_share=pl.col("is_memorized").cast(pl.Float64).mean(),
+        exact_match_mean_tokens=pl.col("exact_match").cast(pl.Float64).mean(),
+        continuation_nll_mean_nats=pl.col("continuation_nll_nats").mean(),
+    )
+    return means.row(0, named=True) if rows.height else {}
+
+
 @stage(
     tables=("scores", "token_scores", "scoring_precision"),
     reads=("checkpoints", "paragraphs"),
@@ -52,6 +63,8 @@ def _match_agrees_with_argmax(scope: Scope, frames: Frames) -> list[str]:
     group="memorization",
     kinds={"pytorch", "parquet"},
     plots={"scores": previews.exact_match_histogram},
+    numbers={"scores": _in_numbers},
+    warnings={"scores.recital_holds_against_the_checkpoint_before": recital_holds},
 )
 def scores(scope: Scope) -> Shards:
     """Leading exact match under teacher forcing, which equals greedy decoding (docs/method.md)."""

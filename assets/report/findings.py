@@ -194,7 +194,7 @@ def _short_circuit(frame: pl.DataFrame) -> str:
     return (
         f"Without the attention of layer {row['layer']} recital loses {_percent(row['recital_loss_share'])} of its tokens "
         f"(verbatim length {_percent(row['memorization_drop_share'])}) and held-out text {_percent(row['utility_drop_share'])} of those it had right: "
-        f"{row['excess']:+.2f} ({_interval(row['excess_lower'], row['excess_upper'])}) beyond random heads and noise of the same cost, the best of "
+        f"{row['excess']:+.2f} ({_interval(row['family_lower'], row['family_upper'])} for the best of {row['block_count']}) beyond random heads and noise of the same cost, the best of "
         f"{row['block_count']} blocks, {row['selective_count']} of which are selective."
     )
 

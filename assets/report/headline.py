@@ -209,7 +209,7 @@ def _where(needs: list[dict[str, Any]]) -> Card:
     interval = "" if low is None else f" [{_signed(low)}, {_signed(high)}]"
     numbers = (
         f"recital −{percent(block['recital_loss_share'])}, other text −"
-        f"{percent(max(0.0, block['utility_drop_share']))}; beyond the null {_signed(block['excess'])}{interval}"
+        f"{percent(max(0.0, block['utility_drop_share']))}; beyond null {_signed(block['excess'])}{interval}"
     )
     return Card("where", question, words, numbers, "headline_needs")
 

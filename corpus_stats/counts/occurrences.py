@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,7 +73,7 @@ def count_occurrences_together(
         return [np.zeros(0, dtype=np.int64) for _ in matrices]
     longest = max(matrix.shape[1] for matrix in filled)
     rolling = RollingHash(max(int(matrix.max()) for matrix in filled), CHUNK_TOKENS + longest)
-    indexes = [_WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
+    indexes = [WindowIndex(matrix, rolling) if len(matrix) else None for matrix in matrices]
     end = token_range[1] if token_range else stream.token_count
     for begin, ids in stream.chunks(CHUNK_TOKENS, overlap=longest - 1, token_range=token_range):
         sums = rolling.sums(ids)
@@ -129,7 +129,7 @@ class RollingHash:
         return hashes
 
 
-class _WindowIndex:
+class WindowIndex:
     """Distinct windows sorted by hash; a table over the hash's top bits turns away almost every position at once."""
 
     def __init__(self, rows: np.ndarray, rolling: RollingHash) -> None:
@@ -149,8 +149,18 @@ class _WindowIndex:
         self._table = per_slot > 0
         self._first = np.concatenate([[0], np.cumsum(per_slot)])  # a slot's windows are a run of the sorted hashes
 
+    @property
+    def distinct_of_rows(self) -> np.ndarray:
+        """Number of the distinct window of each row, [window]."""
+        return self._inverse
+
     def scan(self, ids: np.ndarray, sums: np.ndarray, starts: int) -> None:
         """Adds the occurrences that begin at the first `starts` positions of a piece of the stream, [token]."""
+        for _, windows in self.hits(ids, sums, starts):
+            np.add.at(self._counts, windows, 1)
+
+    def hits(self, ids: np.ndarray, sums: np.ndarray, starts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Places in a piece, below `starts`, where distinct windows stand, and which: positions and numbers, [hit]."""
         window_count = min(len(ids) - self._length + 1, starts)
         if window_count < 1:
             return
@@ -160,7 +170,7 @@ class _WindowIndex:
         candidates, ends = self._first[slots[positions]], self._first[slots[positions] + 1]
         while len(positions):
             hits = self._hashes[candidates] == hashes[positions]
-            self._verify(ids, positions[hits], candidates[hits])
+            yield self._verified(ids, positions[hits], candidates[hits])
             candidates = candidates + 1  # the next window in the same slot
             more = candidates < ends
             positions, candidates, ends = positions[more], candidates[more], ends[more]
@@ -168,11 +178,13 @@ class _WindowIndex:
     def _slots(self, hashes: np.ndarray) -> np.ndarray:
         return (hashes >> self._shift).view(np.int64)  # signed, or indexing would copy
 
-    def _verify(self, ids: np.ndarray, positions: np.ndarray, candidates: np.ndarray) -> None:
-        """Counts the candidates whose tokens stand at the positions."""
+    def _verified(
+        self, ids: np.ndarray, positions: np.ndarray, candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The candidates whose tokens stand at the positions."""
         found = np.asarray(ids[positions[:, None] + np.arange(self._length)])
         matches = (found == self._windows[candidates]).all(axis=1)
-        np.add.at(self._counts, candidates[matches], 1)
+        return positions[matches], candidates[matches]
 
     def result(self) -> np.ndarray:
         """Counts in the order of the rows, [window]."""

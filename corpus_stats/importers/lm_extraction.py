@@ -9,16 +9,18 @@ import polars as pl
 
 from corpus_stats.errors import CorpusError
 from corpus_stats.paragraphs.facts import paragraph_ids, unique_token_count
-from corpus_stats.tokens.pretokenized import load_token_matrix
+from corpus_stats.tokens.layouts import load_token_matrix
 
 _PREFIX, _SUFFIX, _PREPREFIX = "prefix.npy", "suffix.npy", "preprefix.npy"
 
 
-def import_lm_extraction_benchmark(folder: str | Path) -> pl.DataFrame:
+def import_lm_extraction_benchmark(folder: str | Path, notes: list[str] | None = None) -> pl.DataFrame:
     """Paragraphs of every `<split>_prefix.npy` with its `<split>_suffix.npy`, of any lengths and number of rows.
 
     Args:
-        folder: holds the matrices; `<split>_preprefix.npy`, the tokens before each prefix, may be absent.
+        folder: holds the matrices, or is the repository that holds them in `datasets`; `<split>_preprefix.npy`, the
+            tokens before each prefix, may be absent. A split whose suffixes were not released is left out.
+        notes: gets a sentence for everything that is left out.
 
     Returns:
         One row per released row, in order of split and row, repeats included: paragraph_id, split, source_file,
@@ -28,17 +30,42 @@ def import_lm_extraction_benchmark(folder: str | Path) -> pl.DataFrame:
     Raises:
         CorpusError: there is no pair of files, one is truncated or no matrix of ids, or their rows differ.
     """
-    root = Path(folder).expanduser()
-    prefixes = sorted(p for p in root.glob(f"*{_PREFIX}") if not p.name.endswith(_PREPREFIX))
+    root = release_folder(folder)
+    prefixes = _prefixes_in(root)
     if not prefixes:
         raise CorpusError(f"There is no *{_PREFIX} in {root}; give the folder of the benchmark's matrices.")
-    return pl.concat([_split(path) for path in prefixes])
+    lonely = [path for path in prefixes if not _suffix_of(path).exists()]
+    if len(lonely) == len(prefixes):
+        raise CorpusError(f"{_suffix_of(lonely[0])} does not exist, so there is no continuation; get it as well.")
+    for path in lonely:
+        _note(notes, f"{path.name} is left out: its suffixes, {_suffix_of(path).name}, are not there")
+    return pl.concat([_split(path) for path in prefixes if path not in lonely])
+
+
+def release_folder(folder: str | Path) -> Path:
+    """The folder of the matrices: the one that is given, or `datasets` in it."""
+    root = Path(folder).expanduser()
+    inner = root / "datasets"
+    return inner if not _prefixes_in(root) and _prefixes_in(inner) else root
+
+
+def _prefixes_in(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob(f"*{_PREFIX}") if not path.name.endswith(_PREPREFIX))
+
+
+def _suffix_of(prefix_file: Path) -> Path:
+    return prefix_file.with_name(prefix_file.name.removesuffix(_PREFIX) + _SUFFIX)
+
+
+def _note(notes: list[str] | None, sentence: str) -> None:
+    if notes is not None:
+        notes.append(sentence)
 
 
 def _split(prefix_file: Path) -> pl.DataFrame:
     stem = prefix_file.name.removesuffix(_PREFIX)
     prefixes = load_token_matrix(prefix_file)
-    suffixes = _matching(prefix_file.with_name(stem + _SUFFIX), prefixes)
+    suffixes = _matching(_suffix_of(prefix_file), prefixes)
     preceding_file = prefix_file.with_name(stem + _PREPREFIX)
     preceding = _matching(preceding_file, prefixes) if preceding_file.exists() else None
     token_ids = np.concatenate([prefixes, suffixes], axis=1)

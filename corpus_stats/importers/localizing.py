@@ -18,7 +18,9 @@ _BIN = re.compile(r"(\d+)_(\d+)_preds")
 _COLUMNS = {"paragraph", "count", "em", "nll"}
 
 
-def import_localizing_paragraph_memorization(folder: str | Path, prefix_length: int | None = None) -> pl.DataFrame:
+def import_localizing_paragraph_memorization(
+    folder: str | Path, prefix_length: int | None = None, notes: list[str] | None = None
+) -> pl.DataFrame:
     """Paragraphs of every `*.pt` matrix of token ids, with the columns of the `.csv` that belongs to it.
 
     A row is a real prefix and **the model's own greedy continuation**; the two are the corpus' text only where exact
@@ -27,7 +29,9 @@ def import_localizing_paragraph_memorization(folder: str | Path, prefix_length: 
     Args:
         folder: holds `<lowest EM>_<highest EM>_preds.pt` and csv files with paragraph, count, em and nll; matrices of
             other names import without bounds. A csv belongs to the matrix with as many rows whose bounds hold its em.
+            Or a folder above: the repository, `paragraphs`, or a model's folder, where the csv lies beside `preds`.
         prefix_length: tokens of the prefix; None takes half of the row.
+        notes: gets a sentence for what is missing.
 
     Returns:
         One row per released row: paragraph_id, source_file, source_row, token_ids, prefix_length,
@@ -38,20 +42,57 @@ def import_localizing_paragraph_memorization(folder: str | Path, prefix_length: 
     Raises:
         CorpusError: there is no matrix, a pickle wants to run code, a file is damaged, or a csv belongs nowhere.
     """
-    root = Path(folder).expanduser()
+    root = matrix_folder(folder)
     files = sorted(root.glob("*.pt"))
-    if not files:
-        raise CorpusError(f"There is no .pt file in {root}; give the folder with the released *_preds.pt.")
     frames = {file: _frame(file, _load_matrix(file), prefix_length) for file in files}
     for table in sorted(root.glob("*.csv")):
-        rows = _read_csv(table)
-        owner = _owner(frames, rows)
-        if owner is None:
-            raise CorpusError(
-                f"{table} with {len(rows)} rows belongs to no matrix in {root}; check that both are whole."
-            )
-        frames[owner] = frames[owner].drop(rows.columns).hstack(rows)
+        if not _joined(frames, table):
+            raise CorpusError(f"{table} belongs to no matrix in {root}; check that both are whole.")
+    beside = sorted(root.parent.glob("*.csv")) if root.name == "preds" else []
+    joined = [_joined(frames, table) for table in beside if _has_columns(table)]
+    if notes is not None and not any(joined) and not list(root.glob("*.csv")):
+        notes.append(f"no csv with counts, exact match and NLL lies in {root} or beside it; these columns are empty")
+    _note_others(notes, Path(folder).expanduser(), root)
     return pl.concat([frame.select(next(iter(frames.values())).columns) for frame in frames.values()])
+
+
+def _note_others(notes: list[str] | None, given: Path, read: Path) -> None:
+    """Says which tensors of the release are not read."""
+    others = sorted(file for file in given.rglob("*.pt") if file.parent != read)
+    if notes is not None and others:
+        notes.append(f"{len(others)} other .pt files are left out, such as {others[0].relative_to(given)}")
+
+
+def matrix_folder(folder: str | Path) -> Path:
+    """The folder of the released `*_preds.pt`: the one that is given, or the one `preds` somewhere below it.
+
+    Raises:
+        CorpusError: there is none, or several, one for each model of the release.
+    """
+    root = Path(folder).expanduser()
+    if any(root.glob("*.pt")):
+        return root
+    found = sorted({file.parent for file in root.rglob("*_preds.pt")})
+    if not found:
+        raise CorpusError(f"There is no .pt file in {root}; give the folder with the released *_preds.pt.")
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(root)) for path in found)
+        raise CorpusError(f"{root} holds the paragraphs of several models: {names}; give one of these folders.")
+    return found[0]
+
+
+def _joined(frames: dict[Path, pl.DataFrame], table: Path) -> bool:
+    """Adds a csv's columns to the matrix it belongs to; whether there is one."""
+    rows = _read_csv(table)
+    owner = _owner(frames, rows)
+    if owner is not None:
+        frames[owner] = frames[owner].drop(rows.columns).hstack(rows)
+    return owner is not None
+
+
+def _has_columns(table: Path) -> bool:
+    with table.open(encoding="utf-8", errors="replace", newline="") as lines:
+        return set(next(csv.reader(lines), ())) >= _COLUMNS
 
 
 def _load_matrix(file: Path) -> np.ndarray:

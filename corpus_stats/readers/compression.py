@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             raw.seek(0)
             if not head and plain_name(path.name) != path.name.lower():
                 raise DamagedFileError("it has no byte, not even the header of its compression")
-            yield _decompressing(raw, compression_of(head))
+            yield decompressing(raw, compression_of(head))
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise DamagedFileError(str(error)) from error
     except OSError as error:
@@ -63,7 +63,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _decompressing(raw: IO[bytes], compression: str | None) -> IO[bytes]:
+def decompressing(raw: IO[bytes], compression: str | None) -> IO[bytes]:
+    """Decompressed bytes of an open file."""
     if compression is None:
         return raw
     if compression == "zstd":

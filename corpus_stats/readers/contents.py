@@ -28,6 +28,7 @@ _MAGIC = {
 _ARROW_STREAM = b"\xff\xff\xff\xff"
 _TOKEN_SUFFIXES = (".bin", ".npy")
 _TOKEN_NAMES = re.compile(r"tokenized\.\d+")  # of an infini-gram index
+_TOKEN_ORDER = re.compile(r"(.*_(doc|sample|shuffle)_idx|global_indices)\.npy")  # of NeoX and OLMo
 _SUFFIXES = {
     ".jsonl": JSON_LINES, ".ndjson": JSON_LINES, ".parquet": PARQUET, ".pq": PARQUET, ".arrow": ARROW,
     ".feather": ARROW, ".csv": CSV, ".tsv": CSV, ".bin": TOKENS, ".npy": TOKENS, ".idx": TOKEN_INDEX,
@@ -48,10 +49,10 @@ def kind_of_file(path: Path, text_field: str = "text") -> str:
         return _by_name(path.name) or TEXT
     if compression_of(raw) is None and raw.startswith(_LFS):
         return POINTER
-    magic = next((kind for start, kind in _MAGIC.items() if head.startswith(start)), None)
-    if magic is not None:
-        return magic
     named = _by_name(path.name)
+    magic = next((kind for start, kind in _MAGIC.items() if head.startswith(start)), None)
+    if magic is not None and named != TOKEN_INDEX:
+        return magic
     if named in (TOKENS, PARQUET, ARROW, TOKEN_INDEX):
         return named
     if head.startswith(_ARROW_STREAM):
@@ -71,6 +72,8 @@ def _by_name(name: str) -> str | None:
     plain = plain_name(name)
     if _TOKEN_NAMES.fullmatch(plain):
         return TOKENS
+    if _TOKEN_ORDER.fullmatch(plain):
+        return TOKEN_INDEX
     return next((kind for suffix, kind in _SUFFIXES.items() if plain.endswith(suffix)), None)
 
 

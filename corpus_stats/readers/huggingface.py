@@ -13,7 +13,10 @@ from corpus_stats.readers.files import Listing, list_files
 from corpus_stats.readers.tables import bytes_of, first_line
 
 _BATCH_ROWS = 256
-_SAVED_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")
+_SAVED_MARKS = (
+    ("dataset_dict.json",),
+    ("dataset_info.json", "state.json"),
+)  # dataset_info.json lies beside others, too
 
 
 class HuggingFaceReader(Reader):
@@ -92,4 +95,4 @@ class HuggingFaceReader(Reader):
 
 def is_saved_data_set(folder: Path) -> bool:
     """Whether a folder looks like the output of `save_to_disk`."""
-    return any((folder / mark).is_file() for mark in _SAVED_MARKS)
+    return any(all((folder / mark).is_file() for mark in marks) for marks in _SAVED_MARKS)

@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, get_type_hints
 
 from corpus_stats.errors import CorpusError
@@ -70,7 +71,8 @@ def checked_options(who: str, taker: Callable[..., Any], options: dict[str, Any]
     """
     from pydantic import TypeAdapter, ValidationError
 
-    hints = {name: hint for name, hint in get_type_hints(taker).items() if name not in (*without, "return")}
+    given = {p.name: p.annotation for p in inspect.signature(taker).parameters.values() if p.name not in without}
+    hints = get_type_hints(SimpleNamespace(__annotations__=given), getattr(taker, "__globals__", None))
     checked = {}
     for name, value in options.items():
         if name not in hints:
@@ -92,11 +94,6 @@ def _listed(hint: Any) -> Any:
     return Annotated[
         hint, BeforeValidator(lambda v: [part for part in v.split(",") if part] if isinstance(v, str) else v)
     ]
-
-
-def option_names(taker: Callable[..., Any], without: Iterable[str]) -> list[str]:
-    """Options that a function takes."""
-    return [name for name in inspect.signature(taker).parameters if name not in without]
 
 
 def detect_kind(source: str, **options: Any) -> str:

@@ -42,13 +42,16 @@ class DocumentLedger:
 
     def add(self, name: str, subset: str, content: bytes, token_offset: int, token_count: int) -> None:
         """Adds the next document; `content` is what its hash is taken of."""
-        digest = hashlib.sha256(content)
-        row = (self.document_count, name, subset, token_offset, token_count, digest.hexdigest())
+        self.byte_count += len(content)
+        self.add_hashed(name, subset, hashlib.sha256(content).digest(), token_offset, token_count)
+
+    def add_hashed(self, name: str, subset: str, sha256: bytes, token_offset: int, token_count: int) -> None:
+        """Adds the next document by the hash of its content."""
+        row = (self.document_count, name, subset, token_offset, token_count, sha256.hex())
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
         self.document_count += 1
-        self.byte_count += len(content)
-        self._fingerprint.update(name.encode("utf-8") + b"\0" + digest.digest())
+        self._fingerprint.update(name.encode("utf-8") + b"\0" + sha256)
         if len(self._columns["name"]) == _FLUSH_ROWS:
             self._flush()
 

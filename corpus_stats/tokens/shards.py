@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +15,10 @@ import polars as pl
 from corpus_stats.documents import Document
 from corpus_stats.errors import CorpusError
 from corpus_stats.tokens.ledger import DOCUMENT_SCHEMA, DOCUMENTS_FILE, DocumentLedger
+from corpus_stats.tokens.pieces import encoded_long
 from corpus_stats.tokens.shard_writer import ShardWriter, write_description
 from corpus_stats.tokens.stream import DESCRIPTION, TokenStream, count_tokens
 from corpus_stats.tokens.tokenizer import (
-    breaks_at_newlines,
     encoder,
     token_byte_counts,
     tokenizer_sha256,
@@ -38,7 +38,6 @@ __all__ = [
     "write_token_shards",
 ]
 
-_LONE_NEWLINE = re.compile(r"(?<=\S)\n(?=\S)")
 _BATCH_DOCUMENTS = 512
 BATCH_CHARACTERS = 2_000_000  # an encoding takes some fifty times the text; this bounds it to about 100 MB
 
@@ -91,8 +90,8 @@ def write_token_shards(
     """Tokenizes documents in order into one stream of token ids, cut into shards of equal size.
 
     Documents may span shards. Nothing is put between them: `documents` carries the boundaries. Text is encoded in
-    batches (in parallel by the tokenizers library), and longer documents in pieces where the tokenizer allows it, so
-    memory is bounded by the longest document's text and ids.
+    batches (in parallel by the tokenizers library), and longer documents in pieces, so memory is bounded by the longest
+    document's text and ids. What looks like a special token in a text is text: no document holds the end-of-text id.
     Shards get their names and `tokens.json` is written only when all is well; before that the folder has no corpus.
 
     Args:
@@ -138,28 +137,96 @@ def write_id_documents(
     Raises:
         CorpusError: an id lies outside the tokenizer's vocabulary, or there is no document.
     """
+    stretches = ((name, subset, ids, True) for name, subset, ids in documents)
+    return _write_stretches(stretches, tokenizer, folder, shard_tokens)
+
+
+def _write_stretches(
+    stretches: Iterable[tuple[str, str, np.ndarray, bool]],
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    shard_tokens: int,
+    left_out: Callable[[], tuple[Counter[str], dict[str, str]]] | None = None,
+) -> TokenizedCorpus:
+    """Writes ids that come as documents, and what stands between them."""
     folder.mkdir(parents=True, exist_ok=True)
     size = vocabulary_count(tokenizer)
     writer = ShardWriter(folder, "<u2" if size <= 1 << 16 else "<u4", shard_tokens)
-    ledger = DocumentLedger(folder)
+    ledger, separator_count = DocumentLedger(folder), 0
     counts = np.zeros(size, dtype=np.int64)
     try:
-        for name, subset, ids in documents:
+        for name, subset, ids, is_document in stretches:
             counts += count_tokens(ids, size)
-            ledger.add(name, subset, ids.astype("<u4").tobytes(), writer.token_count, len(ids))
+            if is_document:
+                ledger.add(name, subset, ids.astype("<u4").tobytes(), writer.token_count, len(ids))
+            else:
+                separator_count += len(ids)
             writer.write(ids)
-        if not writer.token_count:
+        if not ledger.document_count:
             raise CorpusError("The source holds no token at all; check it.")
     except BaseException:
         writer.discard()
         ledger.discard()
         raise
+    if left_out is not None:
+        skipped, first_skipped = left_out()
+        ledger.skipped.update(skipped)
+        ledger.first_skipped |= first_skipped
     ledger.byte_count = int(counts @ token_byte_counts(tokenizer))
-    return publish_corpus(folder, writer, ledger, size, tokenizer_sha256(tokenizer))
+    return publish_corpus(folder, writer, ledger, size, tokenizer_sha256(tokenizer), separator_count)
+
+
+def write_id_rows(
+    rows: Iterable[tuple[str, str, np.ndarray]],
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    shard_tokens: int = 50_000_000,
+    end_of_text_id: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    left_out: Callable[[], tuple[Counter[str], dict[str, str]]] | None = None,
+) -> TokenizedCorpus:
+    """A corpus of rows of ids in which documents are packed: they end with their row and at end of text.
+
+    Args:
+        rows: name, subset and ids, [token], of each.
+        tokenizer: the one the ids were made with.
+        folder: made when absent; an older corpus in it is replaced.
+        shard_tokens: tokens per shard.
+        end_of_text_id: None takes the tokenizer's.
+        on_progress: called with 1 for each row.
+        left_out: tells at the end what was not read: counts and first examples, by reason.
+
+    Raises:
+        CorpusError: an id lies outside the tokenizer's vocabulary, or there is no row.
+    """
+    separator = tokenizer.eos_token_id if end_of_text_id is None else end_of_text_id
+    stretches = _stretches(rows, separator, on_progress)
+    return _write_stretches(stretches, tokenizer, folder, shard_tokens, left_out)
+
+
+def _stretches(
+    rows: Iterable[tuple[str, str, np.ndarray]], separator: int | None, on_progress: Callable[[int], None] | None
+) -> Iterator[tuple[str, str, np.ndarray, bool]]:
+    """Documents of packed rows, and the separators between them, in order: name, subset, ids, whether it is one."""
+    for name, subset, ids in rows:
+        ends = np.flatnonzero(ids == separator) if separator is not None else np.zeros(0, dtype=np.int64)
+        begin = 0
+        for number, end in enumerate([*ends.tolist(), len(ids)]):
+            if end > begin:
+                yield f"{name}.{number}" if len(ends) else name, subset, ids[begin:end], True
+            yield name, subset, ids[end : end + 1], False
+            begin = end + 1
+        if on_progress is not None:
+            on_progress(1)
 
 
 def publish_corpus(
-    folder: Path, writer: ShardWriter, ledger: DocumentLedger, vocabulary_size: int, tokenizer_hash: str
+    folder: Path,
+    writer: ShardWriter,
+    ledger: DocumentLedger,
+    vocabulary_size: int,
+    tokenizer_hash: str,
+    separator_count: int = 0,
 ) -> TokenizedCorpus:
     """Replaces the corpus in the folder by what was written; `tokens.json` goes first and comes last."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
@@ -174,6 +241,7 @@ def publish_corpus(
         dtype=writer.dtype.str,
         vocabulary_count=vocabulary_size,
         tokenizer_sha256=tokenizer_hash,
+        separator_count=separator_count,
         skipped=dict(ledger.skipped),
         first_skipped=ledger.first_skipped,
     )
@@ -230,19 +298,8 @@ def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[
 def encoded(encode: Tokenizer, batch: list[Document]) -> Iterator[np.ndarray]:
     """Ids of every document; one that is longer than a batch is alone in its own and encoded in pieces."""
     texts = [document.text for document in batch]
-    if len(texts[0]) > BATCH_CHARACTERS and breaks_at_newlines(encode):
-        pieces = (encode.encode_batch_fast([piece], add_special_tokens=False) for piece in pieces_of(texts[0]))
-        yield np.concatenate([np.array(encoding.ids, dtype=np.uint32) for (encoding,) in pieces])
+    if len(texts[0]) > BATCH_CHARACTERS:
+        yield encoded_long(encode, texts[0], BATCH_CHARACTERS // 4)
     else:
         for encoding in encode.encode_batch_fast(texts, add_special_tokens=False):
             yield np.array(encoding.ids, dtype=np.uint32)
-
-
-def pieces_of(text: str) -> Iterator[str]:
-    """Cuts after newlines that stand alone between two visible signs, at most about a batch apart."""
-    begin = 0
-    while begin < len(text):
-        cut = _LONE_NEWLINE.search(text, begin + BATCH_CHARACTERS)
-        end = cut.end() if cut else len(text)
-        yield text[begin:end]
-        begin = end

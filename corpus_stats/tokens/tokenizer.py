@@ -129,12 +129,17 @@ def paragraph_texts(tokenizer: PreTrainedTokenizerFast, token_ids: np.ndarray) -
 
 
 def encoder(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """A private copy of the fast tokenizer that neither truncates nor pads, whatever its files ask for."""
+    """A private copy of the fast tokenizer that neither truncates nor pads, whatever its files ask for.
+
+    The name of a special token that stands in a text is text, as in the original corpora: only their writers put
+    end-of-text ids between documents.
+    """
     from tokenizers import Tokenizer
 
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
+    copy.encode_special_tokens = True
     return copy
 
 
@@ -148,15 +153,3 @@ def token_byte_counts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     for token_id, added in tokenizer.added_tokens_decoder.items():
         sizes[token_id] = 0 if added.special else len(added.content.encode("utf-8"))
     return sizes
-
-
-def breaks_at_newlines(encode: Tokenizer) -> bool:
-    """Whether no token spans a newline between two visible signs, so that text may be cut behind it.
-
-    True for GPT-2's byte-level pre-tokenizer, GPT-Neo's and Pythia's too: its pattern takes such a newline alone.
-    """
-    model = json.loads(encode.to_str())
-    before: dict[str, Any] = model.get("pre_tokenizer") or {}
-    is_plain = (model.get("normalizer") or {"type": "NFC"})["type"] == "NFC"
-    is_gpt2 = before.get("type") == "ByteLevel" and before["use_regex"] and not before["add_prefix_space"]
-    return bool(is_plain and is_gpt2)

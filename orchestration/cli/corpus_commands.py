@@ -1,4 +1,4 @@
-"""`rarecall corpus`: add, list, remove; `rarecall import`: what other projects released."""
+"""`rarecall corpus`: add, inspect, list, remove; `rarecall import`: what other projects released."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def add(
     from assets.framework.errors import RequestError
     from assets.framework.profile import CorpusSettings
     from corpus_stats.errors import CorpusError
+    from orchestration.cli.corpus_look import first_look
     from warehouse.registrations import register
 
     home, options = Home.locate().prepare(), dict(_pair(text) for text in option or [])
@@ -44,7 +45,8 @@ def add(
     facts = {key: value for key, value in facts.items() if value not in (None, {})}
     try:
         settings = CorpusSettings(corpus_id=name, **facts)
-        facts["kind"], what = _inspected(settings)
+        facts["kind"], checked, what = first_look(settings)
+        facts |= {"options": checked} if checked else {}
     except CorpusError as error:
         raise RequestError(str(error)) from error
     except ValidationError as error:
@@ -52,6 +54,32 @@ def add(
         raise RequestError(f"{'.'.join(map(str, first['loc']))} is wrong ({first['msg']}); correct it.") from error
     register(home, "corpora", name, facts)
     typer.echo(f"{name}: {what}; read it with `rarecall run --profile {name}`.")
+
+
+@app.command("inspect")
+def inspect(
+    source: Annotated[str, typer.Argument(help="What `corpus add` takes.")],
+    kind: Annotated[str | None, typer.Option(help="Kind of source; default: seen from its files.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Folder or hub id; counts the tokens of a sample.")] = None,
+    documents: Annotated[int, typer.Option(help="Documents that are read for the look.", min=1)] = 1000,
+    left_out: Annotated[bool, typer.Option("--left-out", help="Name every file that is left out.")] = False,
+    option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE for the reader; repeatable.")] = None,
+) -> None:
+    """Look at a source: files by kind, first documents, what would be skipped, tokens estimated. Changes nothing."""
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import CorpusSettings
+    from corpus_stats.errors import CorpusError
+    from orchestration.cli.corpus_look import inspection_lines
+
+    options = dict(_pair(text) for text in option or [])
+    settings = CorpusSettings(
+        corpus_id="looked-at", source=_resolved(source) or source, kind=kind, tokenizer=tokenizer, options=options
+    )
+    try:
+        for line in inspection_lines(settings, documents, left_out):
+            typer.echo(line)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
 
 
 @app.command("list")
@@ -98,16 +126,79 @@ def import_localizing(
     _import("localizing-paragraph-memorization", folder, name, tokenizer, prefix_length)
 
 
-def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length: int | None) -> None:
+@import_app.command("pythia-memorized-evals")
+def import_pythia(
+    folder: Annotated[Path, typer.Argument(help="Clone of EleutherAI/pythia-memorized-evals, or some of its files.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "pythia-memorized-evals",
+    tokenizer: Annotated[str, typer.Option(help=_RELEASED_TOKENIZER)] = "EleutherAI/pythia-14m",
+) -> None:
+    """Import the 32 + 32 tokens of the Pile that Pythia models recite, with their place in the training order."""
+    _import("pythia-memorized-evals", folder, name, tokenizer, None)
+
+
+@import_app.command("texts-with-copies")
+def import_copies(
+    folder: Annotated[Path, typer.Argument(help="Parquet or JSON lines of texts, as of Hubble or Apertus.")],
+    tokenizer: Annotated[str, typer.Option(help="Folder or hub id of the models' tokenizer.")],
+    name: Annotated[str, typer.Option(help="Name of the corpus.")] = "texts-with-copies",
+    text_field: Annotated[str, typer.Option(help="Dotted path of the text.")] = "text",
+    copies_field: Annotated[str | None, typer.Option(help="Of the count; default: duplicates … or the path.")] = None,
+    prefix_length: Annotated[int, typer.Option(help="Tokens of the prefix.", min=2)] = 50,
+    continuation_length: Annotated[int, typer.Option(help="Tokens of the continuation.", min=1)] = 50,
+) -> None:
+    """Import texts whose number of copies in training is known, as a duplication ladder with a real cause."""
+    options = {"text_field": text_field, "copies_field": copies_field, "continuation_length": continuation_length}
+    _import("texts-with-copies", folder, name, tokenizer, prefix_length, options)
+
+
+def trace(
+    text: Annotated[str | None, typer.Argument(help="Text to look for; without one it is read from stdin.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile, or name of a registered corpus.")] = None,
+    minimum: Annotated[int, typer.Option(help="Shortest stretch, in tokens.", min=2)] = 8,
+    form: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+) -> None:
+    """Find the longest stretches of a text that stand verbatim in the corpus: how often, and where first."""
+    import sys
+
+    from assets.corpus.trace import corpus_tokens, trace_text
+    from assets.framework.errors import RequestError
+    from assets.framework.profile import load_profile
+    from assets.framework.stage import Scope
+    from corpus_stats.errors import CorpusError
+    from orchestration.cli.answers import write_answer
+
+    home = Home.locate()
+    scope = Scope(home, load_profile(profile, home))
+    given = text if text is not None else sys.stdin.read()
+    try:
+        with typer.progressbar(length=2 * corpus_tokens(scope), label="corpus", file=sys.stderr) as bar:
+            found = trace_text(scope, given, minimum, bar.update)
+    except CorpusError as error:
+        raise RequestError(str(error)) from error
+    if found.is_empty():
+        typer.echo(f"No stretch of {minimum} tokens of the text stands in the corpus {scope.profile.corpus_id}.")
+    else:
+        write_answer([found], form, None)
+
+
+def _import(
+    release: str,
+    folder: Path,
+    name: str,
+    tokenizer: str,
+    prefix_length: int | None,
+    options: dict[str, Any] | None = None,
+) -> None:
     from assets.corpus.releases import RELEASED, write_import
     from assets.framework.errors import RequestError
     from corpus_stats.errors import CorpusError
     from warehouse.catalog.publish import publish_catalog
     from warehouse.registrations import register
 
-    home = Home.locate().prepare()
+    home, notes = Home.locate().prepare(), list[str]()
+    given = {**options, "tokenizer": _resolved(tokenizer)} if options else {}
     try:
-        frame = write_import(home, name, release, folder, prefix_length)
+        frame = write_import(home, name, release, folder, prefix_length, notes, **given)
     except CorpusError as error:
         raise RequestError(str(error)) from error
     facts = {"source": str(folder.resolve()), "kind": RELEASED, "tokenizer": _resolved(tokenizer)}
@@ -115,6 +206,8 @@ def _import(release: str, folder: Path, name: str, tokenizer: str, prefix_length
     publish_catalog(home)
     typer.echo(f"{name}: {_summary(frame)}. They are in the table released_paragraphs; to measure checkpoints on them,")
     typer.echo(f"say corpus_id = {name!r} in the [corpus] of a profile, or `rarecall run --profile {name}`.")
+    for note in notes:
+        typer.echo(f"Note: {note}.")
 
 
 def _summary(frame: pl.DataFrame) -> str:
@@ -122,25 +215,6 @@ def _summary(frame: pl.DataFrame) -> str:
     distinct = frame["paragraph_id"].n_unique()
     written = f", {by_model:,} with a continuation that a model wrote" if by_model else ""
     return f"{len(frame):,} paragraphs, {distinct:,} of them distinct{written}"
-
-
-def _inspected(settings: Any) -> tuple[str, str]:
-    """Kind of a source and what was seen of it: the first document, or the number of tokens."""
-    from assets.framework.errors import RequestError
-    from corpus_stats.readers import PRETOKENIZED, detect_kind, open_source
-    from corpus_stats.tokens.pretokenized import token_file_count
-
-    kind = settings.kind or detect_kind(settings.source)
-    if kind == PRETOKENIZED:
-        if settings.tokenizer is None:
-            raise RequestError(f"{settings.source} holds token ids; say with --tokenizer which one made them.")
-        count = token_file_count(settings.source, settings.options.get("dtype", "uint16"))
-        return kind, f"token files with {count:,} tokens"
-    reader = open_source(settings.source, kind, on_bad=settings.on_bad, **settings.options)
-    first = next(iter(reader), None)
-    if first is None:
-        raise RequestError(f"{settings.source} holds no document that can be read; check it, or pass --kind.")
-    return kind, f"{kind}, first document {first.name} of {len(first.text):,} characters"
 
 
 def _read_corpora(home: Home) -> dict[str, dict[str, Any]]:
@@ -172,7 +246,7 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise RequestError(f"--option {text!r} is not NAME=VALUE; write for example --option text_field=content.")
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    return name, value
 
 
 def _resolved(source: str | None) -> str | None:

@@ -18,8 +18,13 @@ EXAMPLES: dict[str, str] = {
     "checkpoints list": "rarecall checkpoints list",
     "checkpoints remove": "rarecall checkpoints remove step-4000",
     "corpus add": "rarecall corpus add pile /data/pile/train --tokenizer EleutherAI/gpt-neo-125m --on-bad skip",
+    "corpus inspect": "rarecall corpus inspect /data/pile/train",
     "corpus list": "rarecall corpus list",
     "corpus remove": "rarecall corpus remove pile",
+    "import pythia-memorized-evals": "rarecall import pythia-memorized-evals /data/memorized-evals",
+    "import texts-with-copies": "rarecall import texts-with-copies /data/gutenberg",
+    "scan": "rarecall scan novel.txt --checkpoint step-4000 -o novel.html",
+    "trace": 'rarecall trace "It is a truth universally acknowledged" --profile my.toml',
     "import lm-extraction-benchmark": "rarecall import lm-extraction-benchmark /data/lm-extraction-benchmark/datasets",
     "import localizing-paragraph-memorization": "rarecall import localizing-paragraph-memorization /data/paragraphs",
 }

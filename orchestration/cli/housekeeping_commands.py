@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ def gc(
     found = find_garbage(home, days)
     runs = old_runs(home, run_days) if can_be_written(home) else []  # opening the history may bring it up to date
     for garbage in found[:SHOWN]:
-        typer.echo(f"{_size(garbage.byte_count):>10}  {garbage.path.relative_to(home.root)}: {garbage.why}")
+        typer.echo(f"{_size(garbage.byte_count):>10}  {_shown(home, garbage.path)}: {garbage.why}")
     if len(found) > SHOWN:
         typer.echo(f"{'…':>10}  and {len(found) - SHOWN} more")
     if runs:
@@ -40,6 +41,10 @@ def gc(
         forget_runs(home, runs)
     else:
         typer.echo(f"{_size(total)} in {len(found)} places; nothing was removed, `rarecall gc --delete` does.")
+
+
+def _shown(home: Home, path: Path) -> Path:
+    return path.relative_to(home.root) if path.is_relative_to(home.root) else path
 
 
 def relocate() -> None:

@@ -20,6 +20,7 @@ from orchestration.cli import (
 )
 from orchestration.cli.examples import give_examples
 from orchestration.run.failures import INTERRUPTED, say, say_failure
+from orchestration.run.interruption import signals_interrupt
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
 # training on two busy cores several times slower; sleeping costs little on idle ones and changes no number.
@@ -41,6 +42,7 @@ app.add_typer(corpus_commands.import_app, name="import")
 for command in (run_commands.run, run_commands.ui, run_commands.report, run_commands.doctor):
     app.command()(command)
 app.command(cls=query_command.SqlCommand)(query_command.query)
+app.command()(corpus_commands.trace)
 app.command()(edit_command.edit)
 app.command()(scan_command.scan)
 app.command()(housekeeping_commands.gc)
@@ -62,7 +64,8 @@ def _work() -> int:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows what it can
     if sys.stdout is None:
         raise RequestError("standard output is closed; send it to a file, or to /dev/null to see nothing.")
-    code = app(standalone_mode=False, prog_name="rarecall") or 0
+    with signals_interrupt():
+        code = app(standalone_mode=False, prog_name="rarecall") or 0
     try:
         sys.stdout.flush()
     except OSError:

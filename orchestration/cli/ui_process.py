@@ -25,6 +25,8 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ESCALATION = ((0.0, signal.SIGINT), (40.0, signal.SIGTERM), (60.0, signal.SIGKILL))
 """What the group is sent, and how long after it was asked to end; Dagster lets a run tidy up."""
 LOOK_S = 0.3
+LOCATION = "rarecall"
+"""Name of the code location, in `rarecall ui` and in `dg`."""
 
 
 def serve(home: Home, host: str, port: int, profile: str = "") -> int:
@@ -48,8 +50,18 @@ def serve(home: Home, host: str, port: int, profile: str = "") -> int:
 def _command(home: Home, host: str, port: int) -> list[str]:
     """`dagster dev`; modules are looked for in a folder of the home, not where one happens to stand."""
     dagster = [sys.executable, "-W", _DEV_IS_FINE, "-m", "dagster", "dev"]
-    location = ["-m", "orchestration.definitions", "-d", str(home.dagster)]
-    return [*dagster, *location, "-h", host, "-p", str(port)]
+    return [*dagster, "-w", str(write_workspace(home)), "-h", host, "-p", str(port)]
+
+
+def write_workspace(home: Home) -> Path:
+    """The workspace file of the UI: the code location under the name that `dg` gives it (pyproject.toml) too."""
+    where = {
+        "module_name": "orchestration.definitions",
+        "location_name": LOCATION,
+        "working_directory": str(home.dagster),
+    }
+    write_json(target := home.dagster / "workspace.yaml", {"load_from": [{"python_module": where}]})  # JSON is YAML
+    return target
 
 
 def _environment(home: Home, profile: str) -> dict[str, str]:

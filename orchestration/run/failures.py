@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def say_failure(error: BaseException) -> int:
 
 def say(sentence: str, code: int) -> int:
     """Print one sentence to stderr; returns the exit code it goes with."""
-    print(f"rarecall: {without_secrets(sentence)}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be closed
+        print(f"rarecall: {without_secrets(sentence)}", file=sys.stderr)
     return code
 
 

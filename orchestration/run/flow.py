@@ -49,6 +49,8 @@ def is_gone(scope: Scope) -> bool:
 
 
 def checkpoints_of(scope: Scope) -> list[str]:
-    """Checkpoints registered for the profile's corpus."""
-    known = registered(scope.home, "checkpoints").items()
-    return [name for name, facts in known if facts.get("corpus_id") == scope.profile.corpus_id]
+    """Checkpoints registered for the profile's corpus by training step: the newest is measured last, and is what the
+    overview pages of the UI then show."""
+    known = registered(scope.home, "checkpoints")
+    of_corpus = [name for name, facts in known.items() if facts.get("corpus_id") == scope.profile.corpus_id]
+    return sorted(of_corpus, key=lambda name: (known[name].get("training_step") or 0, name))

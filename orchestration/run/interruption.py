@@ -5,9 +5,40 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from orchestration.run.failures import INTERRUPTIONS
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that Dagster, too, takes for a wish to end while it runs something."""
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Within the block SIGTERM and a closed terminal end the work as Ctrl-C does; what is ignored stays ignored.
+
+    SIGHUP is passed on as SIGTERM, because Dagster replaces the handlers of the two others while it works. For the
+    main thread; another is left as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted: dict[signal.Signals, Callable[..., object]] = {
+        **dict.fromkeys(ENDING, signal.default_int_handler),
+        signal.SIGHUP: lambda *_: signal.raise_signal(signal.SIGTERM),
+    }
+    before = {number: signal.getsignal(number) for number in wanted}
+    replaced = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    for number in replaced:
+        signal.signal(number, wanted[number])
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, before[number])
 
 
 class Interruption:

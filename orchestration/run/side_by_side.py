@@ -11,8 +11,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from assets.framework.stage import Scope
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step
 from orchestration.run.instance import close_killed_runs, open_instance
+from orchestration.run.interruption import ENDING, signals_interrupt
 from probes.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ WEIGHT_COPIES = 8
 """Most copies of the weights at once: editing holds the model, a backup, gradients and what the optimizer remembers."""
 LOOK_S = 0.5
 PATIENCE_S = 5.0
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 Ended = tuple[Step, BaseException | None]
 
@@ -98,7 +97,7 @@ def measure_side_by_side(
     waiting, ended = deque(reversed(steps)), []
     busy: dict[ProcessWorker, Step] = {}
     idle: list[ProcessWorker] = []
-    with cores_divided(at_once), _signals_interrupt():
+    with cores_divided(at_once), signals_interrupt():
         try:
             while waiting or busy:
                 while waiting and len(busy) < at_once:
@@ -130,7 +129,7 @@ def _begin(scope: Scope, profile: str) -> Executor:
 
     os.setsid()  # Ctrl-C reaches the parent, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for number in _ENDING:
+    for number in ENDING:
         signal.signal(number, signal.default_int_handler)
     check = Interruption().check
     progress.install(LineReporter(check))
@@ -189,20 +188,6 @@ def _dismiss(busy: Sequence[ProcessWorker], idle: Sequence[ProcessWorker]) -> No
         worker.connection.poll(PATIENCE_S)
     for worker in (*busy, *idle):
         worker.kill()
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Within the block SIGINT and SIGTERM interrupt, as they do while Dagster runs here; for the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _scope_of(scope: Scope, step: Step) -> Scope:

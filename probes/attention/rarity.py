@@ -7,6 +7,7 @@ its uniform-attention null, beside correlations within each paragraph, where eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def head_rarity(
     bootstrap_draws: int = 2000,
     permutations: int = 1000,
     token_ids: np.ndarray | None = None,
+    coefficients: Sequence[str] = (*COEFFICIENTS, "summed_by_rank"),
 ) -> pl.DataFrame:
     """Correlation between the attention of each head and the rarity of the prefix tokens.
 
@@ -69,6 +71,7 @@ def head_rarity(
         bootstrap_draws: bootstrap samples of clusters.
         permutations: re-pairings of attention and rarity of different clusters (Kendall and summed_by_rank use fewer).
         token_ids: the prefix tokens, [paragraph, position]; adds the test over token types.
+        coefficients: which of spearman, kendall, pearson and summed_by_rank.
 
     Returns:
         One row per layer, head and coefficient (also without any paragraph, then all null) with the columns of table
@@ -95,8 +98,10 @@ def head_rarity(
     tested: list[tuple[Coefficient | str, Tested]] = [
         (name, within_paragraphs(sample, np.asarray(surprisal_bits, dtype=np.float64), name, permutations))
         for name in COEFFICIENTS
+        if name in coefficients
     ]
-    tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
+    if "summed_by_rank" in coefficients:
+        tested.append(("summed_by_rank", summed_by_rank(sample, dense_ranks(rarity_rank), permutations)))
     frames = [_frame(sample, name, result, heads) for name, result in tested]
     frame = pl.concat(frames).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
     return (
@@ -123,7 +128,7 @@ def _with_token_types(
 ) -> pl.DataFrame:
     """Add the correlations over token types; null for kendall. `rank` is the dense rank within the paragraph."""
     parts = []
-    for name, rarity, coefficient in _TOKEN_TESTS:
+    for name, rarity, coefficient in (one for one in _TOKEN_TESTS if one[0] in frame["coefficient"]):
         values = surprisal_bits if rarity == "surprisal" else rank
         test = over_token_types(sample, np.asarray(values, dtype=np.float64), token_ids, coefficient)
         numbers = (test.estimate, test.lower, test.upper, test.p_value, benjamini_hochberg(test.p_value))

@@ -31,6 +31,14 @@ _P1, _P2 = "Stoehr et al. 2024, section 5.1", "Menta et al. 2025, section 4"
 LITTLE_SHARE = 0.1
 """Little cost to utility is called supported when the whole interval of the loss lies below this share."""
 
+REPORTED_BINS = (
+    ("MP", "memorized", 9.71, 0.59),
+    ("NMP", "other", 53.01, 0.29),
+    ("11-29", "half recited", 27.14, 0.40),
+    ("30-49", "mostly recited", 14.30, 0.54),
+)
+"""Paragraph group, its name, and what P1 reports: sum of largest entries and the lower half's share of it."""
+
 Values = tuple[np.ndarray, np.ndarray]
 
 
@@ -71,14 +79,14 @@ def _low_share(layer_count: int) -> pl.Expr:
 
 
 def _size_claims(gradients: pl.DataFrame, layer_count: int, is_papers_model: bool) -> Iterator[dict[str, Any]]:
-    """P1's four numbers: sum of the components' largest entries and the lower half's share, for both groups.
+    """P1's eight numbers: sum of the components' largest entries and the lower half's share, for each bin.
 
     P1 takes them of the gradient of a batch's mean loss, in which paragraphs cancel; means over paragraphs of their own
     gradients are several times larger. So ours is the row of the group, which has no interval of its own.
     """
     of_batch = gradients.filter(pl.col("paragraph_id").is_null())
-    for group, name, total, share in (("MP", "memorized", 9.71, 0.59), ("NMP", "other", 53.01, 0.29)):
-        short, rows = group.lower(), of_batch.filter(paragraph_group=group)
+    for group, name, total, share in REPORTED_BINS:
+        short, rows = group.lower().replace("-", "_"), of_batch.filter(paragraph_group=group)
         claim = Claim(
             f"gradient_sum_{short}", _P1,
             f"The largest entries of all components in the gradient of the mean loss of {name} paragraphs sum to "

@@ -133,7 +133,7 @@ def _early_claim(kept: pl.DataFrame, continuation_length: int) -> dict[str, Any]
     return judged_row(claim, share, "greater")
 
 
-def _best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
+def best_head(rarity: pl.DataFrame, coefficient: str) -> dict[str, Any] | None:
     """The head that looks at the rarest tokens, over memorized paragraphs, or over all where none are.
 
     Summed by rank it is over all paragraphs together, as P1's number is.
@@ -153,12 +153,12 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
         "One head attends to rare tokens: its attention summed per rarity rank correlates with the rank at -0.97.",
         -0.97,
     )  # fmt: skip
-    yield _found_head(claim, _best_head(rarity, "summed_by_rank"), "less")
+    yield best_head_row(claim, rarity, "summed_by_rank", "less")
     claim = Claim(
         "a_head_reads_rare_tokens_within", _SECTION_6,
         "One head attends to rare tokens within paragraphs (Spearman of attention and surprisal).",
     )  # fmt: skip
-    yield _found_head(claim, _best_head(rarity, "spearman"), "greater")
+    yield best_head_row(claim, rarity, "spearman", "greater")
     claim = Claim(
         "head_1_2", _SECTION_6, "Head 1.2 (layer 1, head 2) is the head that attends to rare tokens most.", -0.97
     )  # fmt: skip
@@ -175,11 +175,18 @@ def _head_claims(rarity: pl.DataFrame, is_papers_model: bool) -> Iterator[dict[s
         yield claim_row(claim, measured, "contradicted", f"{row['rank_among_heads']} heads look at rarer tokens")
 
 
-def _found_head(claim: Claim, row: dict[str, Any] | None, direction: Direction) -> dict[str, Any]:
+def best_head_row(claim: Claim, rarity: pl.DataFrame, coefficient: str, direction: Direction) -> dict[str, Any]:
     """The best of all heads, by the interval that knows it was picked, against re-paired texts; and over token types.
 
     Every head that likes some types and not others stands out over paragraphs, so both tests must find it.
+
+    Args:
+        claim: what is claimed.
+        rarity: rows that `head_rarity` gives, with paragraph_group.
+        coefficient: which of its coefficients.
+        direction: side of the placebo the claim asserts.
     """
+    row = best_head(rarity, coefficient)
     if row is None:
         return judged_row(claim, Measured(), direction)
     measured = Measured(row["estimate"], row["family_lower"], row["family_upper"], row["placebo"])
@@ -206,7 +213,7 @@ def _correlation_claim(rarity: pl.DataFrame, correlations: pl.DataFrame) -> dict
         "memorization_head_unlike_others", _SECTION_6,
         "The head that attends to rare tokens is anti-correlated with the other heads.",
     )  # fmt: skip
-    best = _best_head(rarity, "spearman")
+    best = best_head(rarity, "spearman")
     if best is None or correlations.is_empty():
         return judged_row(claim, Measured(null_value=0.0), "less")
     is_a = (pl.col("layer_a") == best["layer"]) & (pl.col("head_a") == best["head"])

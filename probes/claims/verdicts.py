@@ -18,21 +18,35 @@ from probes.statistics.clusters import benjamini_hochberg
 
 LEVEL = 0.05
 
+_RANKS = (0.05, "a rank correlation that explains a quarter of a percent")
 SMALLEST_EFFECTS: dict[str, tuple[float, str]] = {
     "memorized_harder_to_corrupt": (1.0, "one token of exact match"),
-    "em_drop_grows_with_position_mp": (0.05, "a rank correlation that explains a quarter of a percent"),
-    "em_drop_grows_with_position_nmp": (0.05, "a rank correlation that explains a quarter of a percent"),
-    "a_head_reads_rare_tokens_summed": (0.05, "a rank correlation that explains a quarter of a percent"),
-    "a_head_reads_rare_tokens_within": (0.05, "a rank correlation that explains a quarter of a percent"),
-    "head_1_2": (0.05, "a rank correlation that explains a quarter of a percent"),
-    "memorization_head_unlike_others": (0.05, "a rank correlation that explains a quarter of a percent"),
+    "em_drop_grows_with_position_mp": _RANKS,
+    "em_drop_grows_with_position_nmp": _RANKS,
+    "a_head_reads_rare_tokens_summed": _RANKS,
+    "a_head_reads_rare_tokens_within": _RANKS,
+    "head_1_2": _RANKS,
+    "memorization_head_unlike_others": _RANKS,
     "rare_tokens_trigger_recital": (0.5, "half a token of exact match for a standard deviation of rarity"),
     "strongest_triggers_are_rare": (0.05, "five in a hundred places of the prefix"),
     "gradient_lies_lower": (0.05, "a twentieth of the gradient, a sixth of what the paper reports"),
     "deep_short_circuit_cuts_recital": (0.05, "one token in twenty"),
     "first_block_collapses": (0.05, "one token in twenty"),
     "deep_more_selective_than_first": (0.05, "one token in twenty"),
+    **dict.fromkeys(
+        ("recital_grows_with_copies", "value_gradients_at_rare_tokens", "a_head_reads_punctuation"), _RANKS
+    ),
+    **dict.fromkeys(("utility_cost_falls_with_depth", "selectivity_rises_with_depth"), _RANKS),
+    "minimal_change_lies_late": (0.05, "five in a hundred places of the prefix"),
+    "patching_into_mp": (0.01, "a hundredth of a nat"),
+    "patching_into_pmp": (0.01, "a hundredth of a nat"),
+    "gradients_of_groups_differ": (0.05, "a cosine of a twentieth"),
+    "deep_short_circuit_cuts_token_accuracy": (0.05, "one token in twenty"),
     "sparse_unlearning_beats_random": (1.0, "one token of exact match"),
+    "sparse_editing_beats_random": (1.0, "one token of exact match"),
+    "all_weights_edit_more": (1.0, "one token of exact match"),
+    "sparse_editing_writes_the_replacement": (1.0, "one token of exact match"),
+    "sparse_spares_others_at_equal_forgetting": (1.0, "one token of exact match"),
     "sparse_unlearning_spares_others": (1.0, "one token of exact match"),
 }
 """By claim: the smallest distance from the null that would be of interest, and why; in the unit of the claim.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,7 @@ def _one_run(
     gradient: Mapping[str, Tensor], selection: Selection,
 ) -> dict[str, pl.DataFrame]:  # fmt: skip
     """Edit, read, let it relearn, restore."""
-    chosen = select(bench.adapter, selection, gradient, program.ruler.seed)
+    chosen = select(bench.adapter, selection, gradient, _mask_seed(program.ruler.seed, subject.label))
     watched: dict[int, Reading] = {}
 
     def _watch(step: int) -> None:
@@ -161,6 +162,11 @@ def _one_run(
     readings = {0: before, **watched, program.step_count: after}
     facts = {"weight_count": weight_count(chosen, bench.weights), **_outcome_facts(outcome)}
     return _frames(subject, labels, readings, facts, _robustness_rows(before, after, program, steps))
+
+
+def _mask_seed(seed: int, label: str) -> int:
+    """Seed of a target's own random weights: one mask for all would make its luck that of the whole baseline."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{label}".encode()).digest()[:8])
 
 
 def _outcome_facts(outcome: EditedRun) -> dict[str, Any]:

@@ -137,6 +137,17 @@ class Nulls:
         return np.array([_at_equal_cost(curve, cost_nats) for curve in seeds if len(curve)])
 
 
+def as_best(beside: dict[str, float | bool | None], wider: float) -> dict[str, float | bool | None]:
+    """What `Nulls.beside` says, with the interval of the excess widened for the best of several (`widening`)."""
+    excess, lower, upper = (beside[name] for name in ("excess", "excess_lower", "excess_upper"))
+    if excess is None or lower is None or upper is None:
+        return beside | {"family_lower": None, "family_upper": None}
+    return beside | {
+        "family_lower": excess - wider * (excess - lower),
+        "family_upper": excess + wider * (upper - excess),
+    }
+
+
 def _excess(ours: NDArray[Any], null: NDArray[Any], cluster_count: int) -> tuple[float | None, ...]:
     """Mean of a null, selectivity beyond it, and the 95 % interval of that; ours [1 + draw], null [choice, 1 + draw].
 

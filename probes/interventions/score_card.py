@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from probes.architectures import Adapter, HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.interventions.hooks import Kind, Means, activation_means, check
-from probes.interventions.nulls import Heads, Nulls, ablations, random_heads
-from probes.interventions.selectivity import Losses, bootstrap_weights, levels, losses, with_interval
+from probes.interventions.nulls import Heads, Nulls, ablations, as_best, random_heads
+from probes.interventions.selectivity import Losses, bootstrap_weights, levels, losses, widening, with_interval
 from probes.interventions.sweep import UTILITY, cluster_units, constant_share, noise_outcomes, outcomes, some
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def score_card(
         drop_upper (relative loss of exact match, of token accuracy where unrelated), random_drop_mean,
         random_drop_lower, random_drop_upper (mean, 2.5 % and 97.5 % quantile over random choices), drop_p_value (share
         of random choices that lose at least as much, the choice itself counted); and where it is not unrelated
-        selectivity, its nulls and is_selective as in `measure_interventions`; is_collapsed.
+        selectivity, its nulls, family_lower and family_upper (for the best of the choices) and is_selective as in
+        `measure_interventions`; is_collapsed.
 
     Raises:
         ProbeError: an empty choice, a head that does not exist, no paragraphs.
@@ -129,10 +130,14 @@ class _Card:
 
     def rows(self, evaluation: str, paragraph_count: int) -> list[dict[str, Any]]:
         """One row per choice: what it costs recital, how selectively, and what its rivals do."""
+        import numpy as np
+
         found = self._rows(evaluation, paragraph_count, "exact_match")
+        wider = widening(np.array([lost.selectivity for lost in self.lost[: len(self.named)]]))
         for row, (_, heads), lost in zip(found, self.named, self.lost, strict=False):
             names = ("selectivity", "lower", "upper")
-            row |= {name: levels(lost)[name] for name in names} | self.nulls.beside(lost, self.kind, heads)
+            beside = as_best(self.nulls.beside(lost, self.kind, heads), wider)
+            row |= {name: levels(lost)[name] for name in names} | beside
         return found
 
     def of_utility(self, paragraph_count: int) -> list[dict[str, Any]]:

@@ -113,6 +113,27 @@ def with_interval(values: NDArray[Any], cluster_count: int) -> tuple[float | Non
     return float(values[0]), float(lower), float(upper)
 
 
+def widening(draws: NDArray[Any]) -> float:
+    """By how much an interval must be wider that holds for the best of several: max-statistic of their resamples.
+
+    Args:
+        draws: estimates, then their resamples, of all that were compared, [choice, 1 + draw].
+
+    Returns:
+        The 95 % quantile of the largest |deviation| in standard deviations, over that of one normal number; at least 1.
+    """
+    import numpy as np
+    from scipy.special import ndtri
+
+    known = draws[np.isfinite(draws).all(axis=1)]
+    away = known[:, 1:] - known[:, :1]
+    spread = away.std(axis=1)
+    if not (spread > 0).any():
+        return 1.0
+    largest = np.abs(away[spread > 0] / spread[spread > 0, None]).max(axis=0)
+    return max(1.0, float(np.quantile(largest, 0.95) / ndtri(0.975)))
+
+
 def relative_drop(after: NDArray[Any], before: NDArray[Any]) -> NDArray[Any]:
     """1 − after / before; not a number where before is 0."""
     import numpy as np

@@ -30,9 +30,9 @@ from probes.interventions.hooks import (
     interventions_named,
     last_quartile,
 )
-from probes.interventions.nulls import Heads, Nulls, ablations, heads_of, noised, noises, random_heads
+from probes.interventions.nulls import Heads, Nulls, ablations, as_best, heads_of, noised, noises, random_heads
 from probes.interventions.partial_forward import applied, layers_of_heads
-from probes.interventions.selectivity import Losses, PairedScores, bootstrap_weights, levels, losses
+from probes.interventions.selectivity import Losses, PairedScores, bootstrap_weights, levels, losses, widening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +96,8 @@ def measure_interventions(
         difference; null where the untouched model recites nothing), lower, upper; random_mean, random_lower,
         random_upper and p_value of as many random heads, noise_mean, noise_lower, noise_upper of noise on all weights
         that raises utility_nll_nats as much; null_value (mean of the null that leaves less), excess over it,
-        excess_lower, excess_upper;
+        excess_lower, excess_upper, and family_lower, family_upper, wide enough for the best of all blocks (ranges,
+        heads) that the same was done to;
         is_selective (see `Nulls.beside`) and is_collapsed: utility is no better than always the commonest token.
 
     Raises:
@@ -128,16 +129,33 @@ def measure_interventions(
             for m, u in zip(noise[group], noise[UTILITY], strict=True)
         ]
         nulls = Nulls(_by_kind(adapter, todo, rivals, lost), noisy)
+        wider = _widenings(todo, lost)
         for index, intervention in enumerate(todo):
             heads = heads_of(adapter, intervention)
             rows.append(
                 _describe(intervention, group, units)
                 | _levels(recital[index], utility[index])
                 | levels(lost[index])
-                | nulls.beside(lost[index], intervention.kind, heads)
+                | as_best(nulls.beside(lost[index], intervention.kind, heads), wider[_family(intervention)])
                 | {"is_collapsed": bool(utility[index].accuracy.mean() <= guess)}
             )
     return _frame(rows)
+
+
+def _family(intervention: Intervention) -> tuple[str, str, str]:
+    """Interventions among which one would pick the best: all blocks, all ranges or all heads, done alike."""
+    size = "head" if intervention.head is not None else "block" if len(intervention.layers) == 1 else "range"
+    return intervention.kind, intervention.part, size
+
+
+def _widenings(todo: list[Intervention], lost: list[Losses]) -> dict[tuple[str, str, str], float]:
+    """How much wider intervals of the best of each family must be; `lost` begins with those of `todo`."""
+    import numpy as np
+
+    draws: dict[tuple[str, str, str], list[NDArray[Any]]] = {}
+    for intervention, found in zip(todo, lost, strict=False):
+        draws.setdefault(_family(intervention), []).append(found.selectivity)
+    return {name: widening(np.array(several)) for name, several in draws.items()}
 
 
 def _rivals(adapter: Adapter, todo: list[Intervention], count: int, seed: int) -> dict[tuple[Kind, int], list[Heads]]:

@@ -28,7 +28,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--window-size=1500,1100"),
 )
 GROUPS = ("corpus", "training", "checkpoints", "memorization", "localization", "analysis", "marts", "report")
-WHERE = {"repositoryName": "__repository__", "repositoryLocationName": "orchestration.definitions"}
+WHERE = {"repositoryName": "__repository__", "repositoryLocationName": "rarecall"}
 LATEST = "{assetOrError(assetKey:{path:[%s]}){... on Asset{assetMaterializations(limit:1){timestamp runId}}}}"
 
 
@@ -110,12 +110,14 @@ def press(browser: Any, label: str) -> bool:
     return False
 
 
-def launch(url: str, job: str) -> str:
+def launch(url: str, job: str, partition: str = "") -> str:
     """Start a job as the button in the UI does; returns its run id."""
     mutation = """mutation($p: ExecutionParams!) {launchPipelineExecution(executionParams: $p)
         {__typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
-    answer = graphql(url, mutation, p={"selector": {**WHERE, "pipelineName": job}, "mode": "default"})
-    return answer["launchPipelineExecution"]["run"]["runId"]
+    asked: dict[str, Any] = {"selector": {**WHERE, "pipelineName": job}, "mode": "default"}
+    if partition:
+        asked["executionMetadata"] = {"tags": [{"key": "dagster/partition", "value": partition}]}
+    return graphql(url, mutation, p=asked)["launchPipelineExecution"]["run"]["runId"]
 
 
 def backfill(url: str, assets: list[str], partitions: list[str]) -> str:

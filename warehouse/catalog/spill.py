@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import secrets
+import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from warehouse.home import Home
 
-_numbers = itertools.count()
+_PREFIX = ".rarecall-spill-"
+_TRIES = 20
 SPILL_LIMIT = "10GB"
 """Most that one connection may put on the disk while it sorts or groups more than fits into memory."""
 
 
 def make_spill_folder(home: Home) -> Path:
-    """An empty folder of that kind; where the home cannot be written, in the system's own."""
+    """An empty folder of that kind, for this user alone; where the home cannot be written, in the system's own."""
     try:
-        (folder := spill_folder(home)).mkdir()
+        (folder := spill_folder(home)).mkdir(mode=0o700)
     except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="rarecall-spill-"))
+        (folder := _named(Path(tempfile.gettempdir()))).mkdir(mode=0o700)
     return folder
 
 
@@ -28,5 +32,25 @@ def spill_folder(home: Home) -> Path:
 
     In the home, or where that cannot be written in the system's own folder for temporary files.
     """
-    room = home.root if os.access(home.root, os.W_OK) else Path(tempfile.gettempdir())
-    return room / f".rarecall-spill-{next(_numbers)}.{os.getpid()}.tmp"
+    return _named(home.root if os.access(home.root, os.W_OK) else Path(tempfile.gettempdir()))
+
+
+def _named(room: Path) -> Path:
+    """A name that nobody else can have taken, in a folder that may be everybody's."""
+    return room / f"{_PREFIX}{secrets.token_hex(8)}.{os.getpid()}.tmp"
+
+
+def remove_spill_folder(folder: Path) -> None:
+    """Remove one; a question that is still being stopped may put a file into it meanwhile."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
+
+
+def spill_folders_outside() -> Iterator[Path]:
+    """Those of this user in the system's folder for temporary files, whosever home they served."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*.tmp"):
+        if folder.lstat().st_uid == os.getuid():
+            yield folder

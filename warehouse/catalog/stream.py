@@ -7,7 +7,6 @@ one only waits, so Ctrl-C always reaches it.
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -22,7 +21,7 @@ from warehouse.catalog.confinement import give_up_writing
 from warehouse.catalog.hints import hint
 from warehouse.catalog.queries import connect, variables_set
 from warehouse.catalog.reading import explain, reading_text
-from warehouse.catalog.spill import SPILL_LIMIT, make_spill_folder
+from warehouse.catalog.spill import SPILL_LIMIT, make_spill_folder, remove_spill_folder
 from warehouse.errors import QueryError, WarehouseError
 from warehouse.home import Home
 
@@ -100,7 +99,7 @@ def stream(
         try:
             _stop(question, thread)
         finally:  # Ctrl-C may come while it is being stopped
-            shutil.rmtree(question.spill, ignore_errors=True)
+            remove_spill_folder(question.spill)
 
 
 def _next(question: _Question) -> pl.DataFrame | BaseException | None:

@@ -71,6 +71,7 @@ EDITS = Table(
         _number("kl_nats", "KL per token of the controls in training, before the last step.", "nats"),
         Column("is_diverged", "BOOLEAN", "Whether that KL exceeds the log of the vocabulary: worse than guessing."),
     ),
+    version=2,
 )
 
 EDIT_SCORES = Table(
@@ -94,6 +95,7 @@ EDIT_SCORES = Table(
         Column("logprob_before_nats", "DOUBLE", "Log of the chance that sampling recites it (p_z), before.", "nats"),
         Column("logprob_nats", "DOUBLE", "Log of the chance that sampling recites it (p_z), after.", "nats"),
     ),
+    version=2,
 )
 
 EDIT_ROBUSTNESS = Table(
@@ -115,6 +117,7 @@ EDIT_ROBUSTNESS = Table(
         Column("after", "DOUBLE", "Value after the run."),
         Column("is_censored", "BOOLEAN", "Whether recital had not come back at the limit; `after` is limit + 1."),
     ),
+    version=2,
 )
 
 EDIT_SUMMARIES = Table(

@@ -113,6 +113,7 @@ PARAMETER_GRADIENTS = Table(
         Column("mean_abs", "DOUBLE", "Mean absolute gradient entry.", "nats per unit weight"),
         Column("l2", "DOUBLE", "Euclidean norm.", "nats per unit weight"),
     ),
+    version=2,
 )
 
 ACTIVATION_GRADIENTS = Table(
@@ -133,7 +134,12 @@ ACTIVATION_GRADIENTS = Table(
     ),
 )
 
-_GROUP = Column("paragraph_group", "VARCHAR", "MP (memorized) or NMP (exact match at most a fifth).", key=True)
+_GROUP = Column(
+    "paragraph_group",
+    "VARCHAR",
+    "MP (memorized) or NMP (exact match at most a fifth); of gradients of a mean loss also the bins between.",
+    key=True,
+)
 
 
 def _random(name: str, what: str) -> tuple[Column, ...]:
@@ -165,6 +171,8 @@ _SELECTIVITY_NULLS = (
         nullable=True,
     ),
     *with_interval("excess", "", "Selectivity minus the null; the interval holds how much random choices differ."),
+    Column("family_lower", "DOUBLE", "Lower end of the excess for the best of those compared.", nullable=True),
+    Column("family_upper", "DOUBLE", "Upper end of it: blocks, ranges or heads done alike; choices.", nullable=True),
 )
 _IS_SELECTIVE = Column(
     "is_selective",
@@ -208,7 +216,7 @@ INTERVENTIONS = Table(
         IS_COLLAPSED,
         _IS_SELECTIVE,
     ),
-    version=3,
+    version=4,
 )
 
 
@@ -300,7 +308,7 @@ SCORE_CARD = Table(
         IS_COLLAPSED,
         _IS_SELECTIVE,
     ),
-    version=2,
+    version=3,
 )
 
 

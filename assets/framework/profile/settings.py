@@ -95,6 +95,9 @@ class TrainingSettings(Settings):
     warmup_share: float = 0.08
     checkpoint_count: int = Field(default=5, ge=2, description="Evenly spaced; the first is the untrained model.")
     threads: int = Field(default=2, ge=1)
+    bfloat16_products: bool = Field(
+        default=False, description="Multiply in bfloat16 where the processor does so itself; weights stay in float32."
+    )
     seed: int = 1
 
 
@@ -158,11 +161,15 @@ class ReportSettings(Settings):
 
 
 class ClaimSettings(Settings):
-    """When an effect is too small to matter."""
+    """When an effect is too small to matter, and what counts as the papers' own model and corpus."""
 
     smallest_effects: dict[str, float] = Field(
         default={}, description="Claim → smallest distance from the null that is of interest, in the claim's unit."
     )
+    papers_weights: tuple[str, ...] = Field(
+        default=(), description="weights_sha256 of copies of GPT-Neo 125M on disk; the hub's id is known."
+    )
+    papers_corpus: str = Field(default="pile", description="Corpus id under which the Pile is registered.")
 
 
 class LocalizationSettings(Settings):

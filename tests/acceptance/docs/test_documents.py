@@ -16,6 +16,7 @@ import typer
 
 import sql
 from docs.build.flow import flow_svg
+from docs.build.session import BEGIN, END, session, with_session
 from orchestration.cli.main import app
 from orchestration.cli.query_command import text_of
 from tests.support.acceptance_home import rarecall
@@ -47,7 +48,20 @@ def commands() -> list[str]:
             while whole.count('"') % 2:
                 whole += "\n" + next(lines)
             found.append(whole)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *pasted()]))
+
+
+def pasted() -> list[str]:
+    """Commands of blocks that are meant to be pasted: one a line, or more while a quotation is open."""
+    found: list[str] = []
+    for _, text in blocks("bash"):
+        lines = iter(text.splitlines())
+        for line in lines:
+            whole = line
+            while whole.count('"') % 2:
+                whole += "\n" + next(lines)
+            found.append(whole)
+    return found
 
 
 def mentions() -> list[str]:
@@ -81,6 +95,32 @@ def test_the_documents_show_enough_to_be_worth_testing():
     assert len(RARECALL) >= 12 and MAKE and len(list(blocks("sql"))) >= 40
 
 
+def test_blocks_for_pasting_hold_commands_and_nothing_else() -> None:
+    """No prompt, no comment: an interactive zsh knows neither."""
+    known = ("rarecall ", "make ", ". .venv/bin/activate")
+    assert len(pasted()) >= 30 and [c for c in pasted() if not c.startswith(known) or "#" in c] == []
+
+
+def test_the_readme_shows_a_session_as_the_command_line_says_it(world: Home) -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.partition(BEGIN)[2].partition(END)[0]
+    assert re.search(r"^\S+ recites [\d,]+ of [\d,]+ paragraphs", shown, re.MULTILINE), "run `make session`"
+    assert "vary with the text that a Python installation carries" in shown
+    made = session(world)
+    assert (
+        rarecall(world.root, "report").stdout.split("\n\n")[0].split()
+        == made.split("```text")[1].split("\n\n")[0].split()
+    )
+    again = with_session(readme, made)
+    assert made in again and with_session(again, session(world)) == again
+
+
+def test_every_kind_of_reader_has_a_first_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = sorted(page.name for page in (ROOT / "docs").glob("start_*.md"))
+    assert len(pages) == 4 and all(f"docs/{page}" in readme for page in pages)
+
+
 @pytest.mark.parametrize("command", RARECALL)
 def test_every_command_is_one(command: str) -> None:
     parsed(words(command)[1:])
@@ -101,7 +141,8 @@ def test_a_command_that_is_none_would_be_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in (*RARECALL, *mentions()) if c.startswith("rarecall query ") and len(words(c)) > 2]
+    "command",
+    [c for c in (*RARECALL, *mentions()) if c.startswith("rarecall query ") and any(w[0] != "-" for w in words(c)[2:])],
 )
 def test_every_query_of_the_documents_is_answered(world: Home, command: str) -> None:
     query(world, text_of(next(word for word in words(command)[2:] if not word.startswith("-"))))

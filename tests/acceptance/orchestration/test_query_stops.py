@@ -43,8 +43,11 @@ def started(home: Home, *words: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("text", [STREAM, JOIN, SORT, DEAF])
-def test_an_interrupt_ends_a_question_at_once(home: Home, text: str) -> None:
+@pytest.mark.parametrize(
+    "text, number",
+    [*((text, signal.SIGINT) for text in (STREAM, JOIN, SORT, DEAF)), (SORT, signal.SIGTERM), (SORT, signal.SIGHUP)],
+)
+def test_an_interrupt_ends_a_question_at_once(home: Home, text: str, number: signal.Signals) -> None:
     process = started(home, text)
     is_asking = lambda: list(home.root.glob(f".rarecall-spill-*.{process.pid}.tmp"))  # noqa: E731
     end = time.monotonic() + 30
@@ -52,12 +55,11 @@ def test_an_interrupt_ends_a_question_at_once(home: Home, text: str) -> None:
         time.sleep(0.02)
     time.sleep(0.7)
     sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1 and said == "rarecall: the query was interrupted.\n"
-    assert time.monotonic() - sent < 3  # a second on an idle machine
-    # DuckDB may make its folder anew while the process ends; it is empty then, and `gc` finds it.
-    assert not [file for folder in is_asking() for file in folder.iterdir()]
+    assert time.monotonic() - sent < 10  # a second on an idle machine
+    assert not is_asking(), "what did not fit into memory was left"
 
 
 def test_time_and_memory_end_a_question_with_a_sentence(home: Home, tmp_path: Path) -> None:

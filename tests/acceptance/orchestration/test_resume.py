@@ -47,17 +47,17 @@ def run_until(
         process.kill()
         process.wait()
     assert process.returncode != 0, f"the run had ended before {table} was reached"
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert process.returncode == 1 and "Traceback" not in said
         assert said.splitlines()[-1] == "rarecall: interrupted; run again to resume from the finished parts."
 
 
 def test_runs_killed_in_corpus_and_training_resume_to_the_same_rows(finished: Finished, tmp_path: Path) -> None:
-    """Killed, interrupted, and interrupted again when the first checkpoint is measured: until there all is the same."""
+    """Killed, told to end, and left by its terminal at the first measurement: until there all is the same."""
     moments, home = random.Random(SEED), tmp_path / "home"
     run_until(home, finished.profile, "corpora", "*", moments.uniform(0, 0.6), signal.SIGKILL)
-    run_until(home, finished.profile, "training_steps", "*", moments.uniform(0, 0.6), signal.SIGINT)
-    run_until(home, finished.profile, "scores", "*", 0, signal.SIGINT)
+    run_until(home, finished.profile, "training_steps", "*", moments.uniform(0, 0.6), signal.SIGTERM)
+    run_until(home, finished.profile, "scores", "*", 0, signal.SIGHUP)
     found, expected = rows_of(home), rows_of(finished.home)
     before_scores = {key for key in expected if TABLES[key[0]].partition == "corpus"}
     assert before_scores <= found.keys() and ("training_steps", "library") in found

@@ -14,8 +14,8 @@ import pytest
 
 from orchestration.cli import ui_process
 from orchestration.run.instance import close_left_runs, has_unfinished_runs, open_instance, ui_lock
-from tests.support.acceptance_home import command, environment
-from tests.support.ui_browser import descendants, graphql, wait_for
+from tests.support.acceptance_home import command, environment, write_profile
+from tests.support.ui_browser import descendants, graphql, launch, status_of_run, wait_for
 from warehouse.files import is_alive, process_mark
 from warehouse.home import Home
 
@@ -29,6 +29,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def has_ipv6() -> bool:
+    import socket
+
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def odd_folder(folder: Path) -> Path:
@@ -45,19 +56,19 @@ def ignoring_interrupts() -> None:
 
 
 @contextmanager
-def interface(home: Path, port: int, cwd: Path, **options) -> Iterator[tuple[subprocess.Popen, set[int], Path]]:
+def interface(home: Path, port: int, cwd: Path, **options) -> Iterator[tuple[subprocess.Popen, set[int], str, Path]]:
     log = home.parent / "ui.log"
     around = {k: v for k, v in environment(home).items() if k != "PYTHONPATH"} | options.pop("around", {})
+    asked = command("ui", "--port", port, *options.pop("words", ()))
     with log.open("w") as out:
-        process = subprocess.Popen(
-            command("ui", "--port", port), env=around, cwd=cwd, stdout=out, stderr=out, **options
-        )
+        process = subprocess.Popen(asked, env=around, cwd=cwd, stdout=out, stderr=out, **options)
     below: set[int] = set()
     try:
-        url = f"http://127.0.0.1:{port}/server_info"
-        wait_for("the UI's start", lambda: urllib.request.urlopen(url, timeout=2).status == 200, 120)
+        host = "[::1]" if "::1" in asked else "127.0.0.1"
+        url = f"http://{host}:{port}"
+        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200, 200)
         below = descendants(process.pid)
-        yield process, below, log
+        yield process, below, url, log
     finally:
         for number in below | descendants(process.pid):
             if Path(f"/proc/{number}").exists():
@@ -80,25 +91,51 @@ def test_it_loads_anywhere_closes_what_was_left_and_stops_though_interrupts_were
     home, port = Home(tmp_path / "home").prepare(), free_port()
     run_id, here = leave_a_run(home), odd_folder(tmp_path / "here")
     where = {"around": {"PYTHONSAFEPATH": "1"}, "preexec_fn": ignoring_interrupts}
-    with interface(home.root, port, here, **where) as (process, below, log):
+    with interface(home.root, port, here, **where) as (process, below, url, log):
         assert f"Closed 1 runs whose processes are gone: {run_id[:8]}" in log.read_text()
         assert not has_unfinished_runs(home)
-        (entry,) = graphql(f"http://127.0.0.1:{port}", LOCATIONS)["workspaceOrError"]["locationEntries"]
+        (entry,) = graphql(url, LOCATIONS)["workspaceOrError"]["locationEntries"]
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 0
+        assert process.wait(120) == 0
         wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_its_children_end_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Asked for on the address of IPv6 that means this machine, too."""
     home, port = Home(tmp_path / "home").prepare(), free_port()
-    with interface(home.root, port, tmp_path) as (process, below, _):
+    where = ("--host", "::1") if number == signal.SIGHUP and has_ipv6() else ()
+    with interface(home.root, port, tmp_path, words=where) as (process, below, _url, _log):
         assert len(below) >= 4
         process.send_signal(number)
-        process.wait(60)
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 30)
+        process.wait(120)
+        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 60)
     ui_process.refuse_taken_port("127.0.0.1", port)
+
+
+def test_a_run_that_was_at_work_when_all_was_killed_does_not_block_the_next(tmp_path: Path) -> None:
+    """Whole tree killed while a run launched in it is STARTED: the next UI closes it and begins the next run."""
+    home, profile = Home(tmp_path / "home").prepare(), str(write_profile(tmp_path))
+    with interface(home.root, free_port(), tmp_path, words=("-p", profile)) as (process, _, url, _log):
+        killed = begun(url)
+        for number in (process.pid, *descendants(process.pid)):
+            os.kill(number, signal.SIGKILL)
+    assert has_unfinished_runs(home)
+    with interface(home.root, free_port(), tmp_path, words=("-p", profile)) as (process, _, url, log):
+        assert f"Closed 1 runs whose processes are gone: {killed[:8]}" in log.read_text()
+        assert status_of_run(url, killed) == "FAILURE"
+        begun(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+    assert not has_unfinished_runs(home)
+
+
+def begun(url: str) -> str:
+    """Launch a job as the button in the UI does, and wait until it is at work."""
+    run_id = launch(url, "corpus")
+    wait_for("the run's begin", lambda: status_of_run(url, run_id) == "STARTED", 120)
+    return run_id
 
 
 def test_processes_that_were_left_are_ended_by_the_next_start(tmp_path: Path) -> None:

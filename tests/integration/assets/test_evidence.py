@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assets.corpus import evidence
@@ -15,6 +16,7 @@ from assets.framework.stage import Scope, Stage
 from corpus_stats.tokens.tokenizer import train_tokenizer
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step
+from tests.support.checkpoints.hub_server import NOWHERE, Hub, point_client_at, serving
 from warehouse.home import Home
 
 PROFILE = """
@@ -121,6 +123,23 @@ def test_homes_of_earlier_versions_are_adopted_where_their_evidence_was_sound(tm
     assert not is_current(scope), "the tokenizer is not the one of the record"
 
 
+def test_texts_that_name_a_special_token_are_read_again(tmp_path):
+    written(tmp_path / "input", [*TEXTS, "it ends with <|endoftext|> as text"])
+    scope = ready(tmp_path)
+    made_by_an_earlier_version(scope)
+    assert is_current(scope), "as text it holds no special id"
+    counts = scope.read("unigrams").with_columns(
+        token_count=pl.col("token_count") + (pl.col("token_id") == 0).cast(int)
+    )
+    manifest = scope.store("unigrams").manifest("seen")
+    assert manifest is not None
+    writer = scope.store("unigrams").writer("seen", {**manifest.inputs, "by": "an earlier version"}, 1)
+    writer.write(0, counts)
+    writer.finish()
+    made_by_an_earlier_version(scope)
+    assert not is_current(scope), "an earlier version counted the id"
+
+
 def test_homes_of_earlier_versions_are_not_believed_about_links(tmp_path):
     written(tmp_path / "store", TEXTS)
     written(tmp_path / "input", TEXTS)
@@ -138,3 +157,36 @@ def made_by_an_earlier_version(scope: Scope) -> None:
         outside = {"source": source, "files": evidence.files_signature(source)}
         for table in stage.tables:
             scope.store(table).adopt("seen", {**stage.inputs(scope), "outside": outside})
+
+
+def test_a_tokenizer_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
+    """The commit that the cache stands for; it moves when somebody fetches a newer one."""
+    from huggingface_hub import hf_hub_download
+
+    train_tokenizer(TEXTS, 300).save_pretrained(tmp_path / "first")
+    train_tokenizer(TEXTS[:2], 280).save_pretrained(tmp_path / "second")
+    with serving(Hub()) as hub:
+        point_client_at(monkeypatch, hub.url, tmp_path / "cache")
+        commit = hub.repository("owner/tok").push(tmp_path / "first")
+        home = Home(tmp_path / "home").prepare()
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == commit
+        hf_hub_download("owner/tok", "tokenizer.json")
+        asked = len(hub.asked)
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == commit and len(hub.asked) == asked
+        later = hub.repository("owner/tok").push(tmp_path / "second")
+        hf_hub_download("owner/tok", "tokenizer.json")
+        assert evidence.tokenizer_content(home, "x", "owner/tok") == later
+    assert evidence.tokenizer_content(home, "x", str(tmp_path / "absent")) is None
+
+
+def test_a_data_set_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
+    written(tmp_path / "data", TEXTS)
+    with serving(Hub()) as hub:
+        point_client_at(monkeypatch, hub.url, tmp_path / "cache")
+        commit = hub.repository("owner/data").push(tmp_path / "data")
+        assert evidence.data_set_commit("owner/data") == commit
+        hub.repository("owner/data").push(tmp_path)
+        assert evidence.data_set_commit("owner/data", commit) == commit, "a commit cannot move"
+        assert evidence.data_set_commit("owner/data") != commit
+    point_client_at(monkeypatch, NOWHERE, tmp_path / "cache")
+    assert evidence.data_set_commit("owner/data") is None

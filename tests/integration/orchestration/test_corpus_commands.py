@@ -111,3 +111,82 @@ def test_an_import_is_queried_and_named_by_profiles(home, tmp_path):
     )
     assert query(home, "SELECT count(*) AS n FROM released_paragraphs")["n"][0] == 6, "the import before is kept"
     assert "no .pt file" in refused("import", "localizing-paragraph-memorization", tmp_path)
+
+
+def test_a_look_changes_nothing(home, tmp_path):
+    (tmp_path / "in").mkdir()
+    file = texts_in(tmp_path / "in")
+    (tmp_path / "in" / "README.md").write_text("words")
+    said = type_in(
+        "corpus", "inspect", tmp_path / "in", "--option", "text_field=content", "--option", "subset_field=set"
+    )
+    assert "jsonl" in said and "1 files" in said and "5 documents read (all of them)" in said
+    assert "left out: kind text, such as README.md" in said and "[s]" in said and "tokens (at four bytes" in said
+    named = type_in("corpus", "inspect", tmp_path / "in", "--option", "text_field=content", "--left-out")
+    assert "left out: README.md (kind text)" in named
+    assert not home.root.exists()
+    said = type_in("corpus", "inspect", file)
+    assert "5 would be skipped: no text field" in said
+    (tmp_path / "in" / "more.csv").write_text("text\nx\n")
+    said = type_in("corpus", "inspect", tmp_path / "in", "--option", "text_field=content")
+    assert "cannot be read as it is" in said and "A run would end with:" in said and "several kinds" in said
+    assert "several kinds: 1 csv, 1 jsonl" in refused(
+        "corpus", "add", "x", tmp_path / "in", "--option", "text_field=content"
+    )
+
+
+def test_options_are_checked_when_they_are_given(home, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("some text")
+    (tmp_path / "in" / "b.md").write_text("other text")
+    said = type_in("corpus", "add", "texts", tmp_path / "in", "--option", "suffixes=.txt")
+    assert "1 files are left out" in said
+    assert load_profile("texts").corpus.options == {"suffixes": [".txt"]}
+    assert "option split = 'half' is wrong" in refused("corpus", "add", "x", tmp_path / "in", "--option", "split=half")
+    np.arange(130, dtype="<u2").tofile(tmp_path / "ids.bin")
+    words = ("corpus", "add", "ids", tmp_path / "ids.bin", "--tokenizer", "some/name")
+    assert "option row_length = 'x' is wrong" in refused(*words, "--option", "row_length=x")
+    assert "no option 'width'" in refused(*words, "--option", "width=2")
+
+
+def test_token_files_of_another_width_are_refused_before_any_run(home, tmp_path):
+    from corpus_stats.tokens.tokenizer import train_tokenizer
+
+    train_tokenizer(["one two three " * 9], 270).save_pretrained(tmp_path / "tok")
+    np.random.default_rng(0).integers(1, 250, 500).astype("<u4").tofile(tmp_path / "ids.bin")
+    words = ("corpus", "add", "ids", tmp_path / "ids.bin", "--tokenizer", tmp_path / "tok")
+    assert "pass dtype = 'uint32'" in refused(*words)
+    assert "token files with 500 tokens" in type_in(*words, "--option", "dtype=uint32")
+    assert "uint32, 1 files, 500 tokens" in type_in(
+        "corpus", "inspect", tmp_path / "ids.bin", "--tokenizer", tmp_path / "tok", "--option", "dtype=uint32"
+    )
+
+
+def test_texts_with_known_copies_become_a_ladder(home, tmp_path):
+    from assets.framework.stage import Scope
+    from corpus_stats.tokens.tokenizer import train_tokenizer
+    from orchestration.run.executor import Executor
+    from orchestration.run.flow import Step
+
+    generator = np.random.default_rng(0)
+    texts = [" ".join(f"w{i}" for i in generator.integers(0, 500, 90)) for _ in range(8)]
+    train_tokenizer(texts, 300).save_pretrained(tmp_path / "tok")
+    (tmp_path / "in").mkdir()
+    for text, copies in zip(texts, [0, 0, 1, 1, 4, 4, 16, 16], strict=True):
+        with (tmp_path / "in" / f"rep_{copies}.jsonl").open("a") as file:
+            file.write(json.dumps({"text": text}) + "\n")
+    said = type_in("import", "texts-with-copies", tmp_path / "in", "--tokenizer", tmp_path / "tok", "--name", "copied")
+    assert "copied: 8 paragraphs, 8 of them distinct" in said
+    profile = tmp_path / "p.toml"
+    profile.write_text('name = "p"\n[corpus]\ncorpus_id = "copied"\n[paragraphs]\nminimum_unique_share = 0.0\n')
+    scope = Scope(home, load_profile(str(profile), home))
+    Executor(scope, str(profile), lambda: None).run(Step("corpus"))
+    assert sorted(scope.read("paragraphs")["duplication_count"].to_list()) == [0, 0, 1, 1, 4, 4, 16, 16]
+    said = type_in("trace", f"zqx {texts[3][10:90]} zqx", "--profile", profile, "-f", "csv")
+    row = next(line for line in said.splitlines() if texts[3][15:85] in line).split(",")
+    assert row[1] == "1" and row[3] == "rep_1.jsonl:1"
+    assert "No stretch of 30 tokens" in type_in("trace", "z q x " * 40, "--profile", profile, "--minimum", 30)
+    assert "give a longer one" in refused("trace", "a", "--profile", profile)
+    assert "has not been read yet" in refused("trace", "some text", "--profile", "quickstart")
+    ladder = scope.read("duplication_ladder").group_by("duplication_group").len().sort("duplication_group")
+    assert dict(ladder.rows()) == {"held out": 2, "×1": 2, "×4": 2, "×16": 2}

@@ -1,11 +1,16 @@
 """The code location: it loads, its groups follow the flow, every table of the registry is somebody's asset."""
 
+import json
+import re
+
 import dagster as dg
 import pytest
 
 import sql
+from assets.framework.dagster_assets import FIRST_TABLE
 from assets.stages import CHECKPOINT_STAGES, CORPUS_STAGES
 from orchestration.definitions import build_definitions, defs
+from warehouse.home import Home
 from warehouse.registry import TABLES
 
 GRAPH = defs.resolve_asset_graph()
@@ -63,3 +68,37 @@ def test_nothing_runs_by_itself():
     repository = defs.get_repository_def()
     assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in repository.sensor_defs)
     assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in repository.schedule_defs)
+
+
+def test_everything_that_can_be_turned_on_says_what_it_does():
+    repository = defs.get_repository_def()
+    named = [*repository.sensor_defs, *repository.schedule_defs]
+    named += [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    assert len(named) >= 9 and [one.name for one in named if not one.description] == []
+
+
+def test_checks_say_what_they_hold_and_what_follows():
+    specs = list(GRAPH.asset_check_keys)
+    told = {key: GRAPH.get(key).description or "" for key in specs}
+    assert len(told) > 20
+    assert [key for key, text in told.items() if not re.search(r"(Blocks: while|Warns: )", text)] == []
+
+
+def test_the_graph_says_where_to_begin():
+    assert [name for name in KEYS if (node(name).description or "").startswith("**Start here.**")] == [FIRST_TABLE]
+    assert CORPUS_STAGES[0].name == FIRST_TABLE
+
+
+def test_the_location_has_one_name(tmp_path):
+    import tomllib
+
+    from orchestration.cli.ui_process import LOCATION, write_workspace
+    from tests.support import REPOSITORY
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+    names = {project["dagster"]["code_location_name"], project["dg"]["project"]["code_location_name"], LOCATION}
+    workspace = write_workspace(Home(tmp_path).prepare())
+    assert (
+        names == {"rarecall"}
+        and json.loads(workspace.read_text())["load_from"][0]["python_module"]["location_name"] in names
+    )

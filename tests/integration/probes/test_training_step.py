@@ -11,6 +11,7 @@ import pytest
 
 from corpus_stats.paragraphs.packing import bare_row_order
 from probes import training
+from probes.bfloat16 import bfloat16_products
 from probes.training import TrainingPlan, build_model
 
 PLAN = TrainingPlan(
@@ -72,10 +73,31 @@ def test_an_impossible_answer_gives_a_finite_loss() -> None:
     assert torch.equal(by_head, torch.tensor([[200.0, 200.0], [-200.0, -200.0]]))
 
 
-def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["gpt-neo", "gpt-neox"])
+def test_bfloat16_products_change_the_gradient_by_rounding_only(architecture: str) -> None:
+    import torch
+
+    plan = replace(PLAN, architecture=architecture)
+    batch = torch.from_numpy(SEQUENCES[: plan.batch_size].astype(np.int64))
+    ours, plain = build_model(plan), build_model(plan)
+    plain(batch, labels=batch).loss.backward()
+    with bfloat16_products(ours):
+        loss, gradients = training._share(ours, batch[:, 1:].numel(), True, batch)
+    assert loss == pytest.approx(plain(batch, labels=batch).loss.item(), rel=1e-3)
+    flat, expected = (
+        torch.cat([one.ravel() for one in many]) for many in (gradients, [p.grad for p in plain.parameters()])
+    )
+    assert not flat.equal(expected)
+    assert (flat - expected).norm() < 0.02 * expected.norm()
+    torch.testing.assert_close(ours(batch).logits, build_model(plan)(batch).logits)  # the model is left as it was
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_killed_run_ends_with_the_same_bits(short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file
 
-    plan = replace(PLAN, checkpoint_count=3)
+    monkeypatch.setattr(training, "is_native", lambda: True)
+    plan = replace(PLAN, checkpoint_count=3, bfloat16_products=short)
     order = bare_row_order(np.full(len(SEQUENCES), 2), 0, seed=1)
 
     def _run(folder: Path, stop_at: int = 0) -> list[float]:

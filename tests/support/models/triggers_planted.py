@@ -1,8 +1,10 @@
 """A model whose every weight is known: one rare token carries the continuation and one head reads it.
 
 A GPT-Neo of two layers, built by hand. Layer 0 passes everything through. In layer 1 head `HEAD` scores every position
-by "is this a key token?", copies which key it was into a register, and the MLP turns (key, position) into the next
-token of that key's continuation. The other heads have random queries and keys and write nothing.
+by "is this a key token?", copies which key it was into a register, and the MLP turns (key, step reached) into the next
+token of that key's continuation. A written token says which step it was; every other token asks for the first step. So
+recital needs the key and nothing else: it works wherever the paragraph stands and whatever stands before it. The other
+heads have random queries and keys and write nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ VOCABULARY = FIRST_WRITTEN + KEYS * CONTINUATION
 # Blocks of the residual stream.
 LOOKS = slice(0, 16)  # what a token looks like: random, the same kind for rare and common tokens
 KEY = slice(16, 16 + KEYS)  # which key a token is
-PLACE = slice(20, 20 + PREFIX + CONTINUATION)
+PLACE = slice(20, 20 + PREFIX + CONTINUATION)  # position modulo the length of a paragraph; no more than a habit
 CONSTANT = 42
 REGISTER = slice(43, 43 + KEYS)
 OUT = slice(47, 47 + KEYS * CONTINUATION)
-WIDTH = 72
+STEP = slice(71, 71 + CONTINUATION)  # which step of a continuation a token asks for next
+WIDTH = 80
+PERIOD = PREFIX + CONTINUATION
+LONGEST = 4 * PERIOD
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def planted_model(seed: int = 0) -> GPTNeoForCausalLM:
     """The model; the seed draws what tokens look like and where the idle heads look."""
     config = GPTNeoConfig(
         vocab_size=VOCABULARY, hidden_size=WIDTH, num_layers=2, num_heads=HEADS, attention_types=[[["global"], 2]],
-        max_position_embeddings=PREFIX + CONTINUATION, intermediate_size=KEYS * CONTINUATION,
+        max_position_embeddings=LONGEST, intermediate_size=KEYS * CONTINUATION,
         activation_function="relu", tie_word_embeddings=False, bos_token_id=None, eos_token_id=None,
     )  # fmt: skip
     torch.manual_seed(seed)
@@ -79,9 +84,17 @@ def _embed(model: GPTNeoForCausalLM) -> None:
     looks = torch.nn.functional.normalize(looks - looks.mean(dim=1, keepdim=True), dim=1)
     model.transformer.wte.weight[:, LOOKS] = looks
     model.transformer.wte.weight[FIRST_KEY:FIRST_DECOY, KEY] = torch.eye(KEYS)
-    model.transformer.wpe.weight[:, PLACE] = torch.eye(PREFIX + CONTINUATION)
+    model.transformer.wpe.weight[:, PLACE] = torch.eye(PERIOD).repeat(LONGEST // PERIOD, 1)
+    model.transformer.wte.weight[:, STEP] = _asked_step()
     model.lm_head.weight[:, LOOKS] = 0.1 * torch.randn(VOCABULARY, 16)  # what it says when it recites nothing
     model.lm_head.weight[FIRST_WRITTEN:, OUT] = torch.eye(KEYS * CONTINUATION)
+
+
+def _asked_step() -> torch.Tensor:
+    """One-hot step that each token asks for, [token, step]; the last written token of a continuation asks for none."""
+    step = torch.zeros(VOCABULARY, dtype=torch.long)
+    step[FIRST_WRITTEN:] = torch.arange(KEYS * CONTINUATION) % CONTINUATION + 1
+    return torch.nn.functional.one_hot(step, CONTINUATION + 1)[:, :CONTINUATION].float()
 
 
 def _idle_heads(attention: torch.nn.Module) -> None:
@@ -105,13 +118,13 @@ def _reading_head(attention: torch.nn.Module) -> None:
 
 
 def _writing_mlp(mlp: torch.nn.Module) -> None:
-    """One unit per key and step: it fires where the register holds the key and the position is the step's."""
-    scale = (WIDTH / 3) ** 0.5  # a one-hot entry after LayerNorm, when token, place and register are each of length one
+    """One unit per key and step: it fires where the register holds the key and the token asks for the step."""
+    scale = (WIDTH / 4) ** 0.5  # a one-hot entry after LayerNorm: looks, step, place, register of length one
     for key in range(KEYS):
         for step in range(CONTINUATION):
             unit = key * CONTINUATION + step
             mlp.c_fc.weight[unit, REGISTER.start + key] = 1
-            mlp.c_fc.weight[unit, PLACE.start + PREFIX - 1 + step] = 1
+            mlp.c_fc.weight[unit, STEP.start + step] = 1
             mlp.c_fc.bias[unit] = -1.5 * scale
             mlp.c_proj.weight[OUT.start + unit, unit] = 5
 

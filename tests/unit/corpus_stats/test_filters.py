@@ -25,7 +25,8 @@ def test_token_sets_hold_no_special_tokens():
     tokenizer = train_tokenizer(["the license of the software " * 30], 280)
     sets = filter_token_sets(tokenizer, [" license", "<|endoftext|>ab"])
     assert set(sets[0]) == set(tokenizer.encode(" license"))
-    assert sets[1] == sorted(tokenizer.convert_tokens_to_ids(list("ab")))
+    assert tokenizer.eos_token_id not in sets[1], "the name of a special token is text"
+    assert set(tokenizer.convert_tokens_to_ids(list("ab"))) <= set(sets[1])
 
 
 @settings(max_examples=50, deadline=None)

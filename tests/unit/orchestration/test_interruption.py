@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestration.run.failures import sentence_of
-from orchestration.run.interruption import Interruption
+from orchestration.run.interruption import Interruption, signals_interrupt
 
 
 @pytest.fixture
@@ -60,3 +60,30 @@ def test_a_full_disk_is_named_however_deep_it_lies() -> None:
     except RuntimeError as error:
         assert sentence_of(error).startswith("the disk is full; ")
     assert not sentence_of(OSError(errno.EIO, "broken")).startswith("the disk is full")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_ends_are_taken_for_ctrl_c_and_only_within_the_block(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), signals_interrupt():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_a_closed_terminal_ends_what_dagster_runs_by_dagsters_own_handler() -> None:
+    """Dagster replaces the handler of SIGTERM while it works, to tidy up first; SIGHUP it does not know."""
+    seen = []
+    with signals_interrupt():
+        signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert seen == [signal.SIGTERM]
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

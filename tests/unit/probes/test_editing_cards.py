@@ -68,7 +68,7 @@ def test_an_empty_stage_has_an_empty_summary_and_claims_that_say_so():
     empty = summarise(scores(1, 1, 1).clear(), robustness().clear())
     assert empty.is_empty()
     claims = editing_claims(empty)
-    assert claims.height == 14 and set(claims["verdict"]) == {"not testable here"}
+    assert claims.height == 20 and set(claims["verdict"]) == {"not testable here"}
 
 
 def verdicts(top: float, random: float, **worlds: float) -> dict[str, str]:
@@ -84,7 +84,7 @@ def test_verdicts_follow_the_planted_direction():
 
 
 def test_numbers_of_the_paper_are_judged_on_its_model_only():
-    summary = summarise(scores(26.75, 49.8, 2), robustness())
+    summary = summarise(scores(26.75, 49.8, 2, targets=30), robustness())
     elsewhere, there = (
         dict(editing_claims(summary, is_papers_model=flag).select("claim_id", "verdict").iter_rows())
         for flag in (False, True)

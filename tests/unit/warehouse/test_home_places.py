@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ from tests.support.acceptance_home import REPOSITORY, rarecall
 from warehouse import home as home_module
 from warehouse.catalog.confinement import give_up_writing
 from warehouse.catalog.publish import publish_catalog
+from warehouse.catalog.spill import make_spill_folder, remove_spill_folder
 from warehouse.catalog.stream import stream
 from warehouse.errors import RefusedError
 from warehouse.garbage import find_garbage
@@ -130,6 +132,44 @@ def test_what_a_killed_question_left_on_the_disk_is_found(tmp_path: Path) -> Non
     with closing(stream(home, "SELECT 1")) as frames:
         next(frames)
         assert not {garbage.path for garbage in find_garbage(home)} - set(found)
+
+
+def test_what_a_killed_question_left_outside_the_home_is_found_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the home cannot be written, questions put what does not fit into memory into the system's own folder."""
+    home, room = published(tmp_path / "home"), tmp_path / "system"
+    room.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(room))
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda *_: False)
+        kept, _ = make_spill_folder(home), make_spill_folder(home)  # the other stays that of this process, which lives
+    assert kept.parent == room and kept.stat().st_mode & 0o777 == 0o700
+    gone = kept.rename(kept.with_name(kept.name.replace(str(os.getpid()), "999999999")))
+    (gone / "duckdb_temp_storage.tmp").write_bytes(b"x" * 1000)
+    found = find_garbage(home)
+    assert [(garbage.path, garbage.byte_count) for garbage in found] == [(gone, 1000)]
+    monkeypatch.setenv("RARECALL_HOME", str(home.root))
+    gc(delete=True, days=7.0, run_days=90.0)
+    assert not gone.exists() and len(list(room.iterdir())) == 1
+
+
+def test_a_folder_that_is_still_being_filled_is_removed_all_the_same(tmp_path: Path) -> None:
+    """As when a question is stopped under load: a file may come while the folder is being emptied."""
+    folder = tmp_path / "spill"
+    folder.mkdir()
+
+    def fill() -> None:
+        for number in range(10):
+            with suppress(OSError):
+                (folder / str(number)).write_bytes(b"")
+            time.sleep(0.003)
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    remove_spill_folder(folder)
+    filling.join()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from scipy.stats import binom
 
 from probes.architectures import HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.gradients.parameters import parameter_gradients
-from probes.interventions.nulls import NOISE_SEEDS, NOISE_STRENGTHS, Noise, Nulls, noised, noises
+from probes.interventions.nulls import NOISE_SEEDS, NOISE_STRENGTHS, Noise, Nulls, as_best, noised, noises
 from probes.interventions.patching import activation_patching
 from probes.interventions.score_card import score_card
-from probes.interventions.selectivity import PairedScores, bootstrap_weights, losses, with_interval
+from probes.interventions.selectivity import PairedScores, bootstrap_weights, losses, widening, with_interval
 from probes.interventions.sweep import UTILITY, Intervention, block_sweep, head_sweep, measure_interventions, outcomes
 from tests.support.models.localize_planted import PREFIX, TRIGGER_POSITION, planted_recall, untrained
 
@@ -64,8 +65,13 @@ def test_parameter_gradients_rank_the_planted_head_first(world):
     assert (first["layer"], first["head"]) == (world.head.layer, world.head.head)
 
 
-def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(world):
-    """Noise of other seeds than the null's: judged beside noise of the same cost it is selective by chance only."""
+@pytest.mark.parametrize(("family", "head", "seed"), [(*WORLDS[0], 1), (*WORLDS[1], 2)], ids=["gpt_neo", "gpt_neox"])
+def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(family, head, seed):
+    """Models, noise seeds and strengths that nothing was tuned on: one more noise lies within what t predicts of it.
+
+    In eight such models, 40 noises each, 1.9 % were called selective (0 to 5 % a model); 2.5 % are meant to be.
+    """
+    world = planted_recall(head, family, seed=seed)
     adapter, texts = adapter_for(world.model), {"MP": (world.paragraphs, PREFIX), UTILITY: (world.held_out, 1)}
     before = [weight.clone() for weight in world.model.parameters()]
     clean = {name: outcomes(adapter, *text, [()], None, 16)[0] for name, text in texts.items()}
@@ -77,17 +83,43 @@ def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(world):
         return losses(after["MP"], clean["MP"], after[UTILITY], clean[UTILITY], weights, 6)
 
     nulls = Nulls({}, [lost(noise) for noise in noises()])
-    damaged = [lost(Noise(strength, seed)) for seed in range(10, 20) for strength in (0.7, 0.95)]
-    assert np.mean([found.exact_match[0] for found in damaged]) > 0.4
-    assert np.mean([nulls.beside(found, "noise", ())["is_selective"] for found in damaged]) <= 0.15
+    strengths = np.random.default_rng(seed).choice([0.2, 0.4, 0.6, 0.9, 1.2], 24)
+    damaged = [lost(Noise(float(strength), 100 + index)) for index, strength in enumerate(strengths)]
+    assert np.mean([found.exact_match[0] for found in damaged]) > 0.3
+    found = sum(bool(nulls.beside(one, "noise", ())["is_selective"]) for one in damaged)
+    assert found <= binom.ppf(0.999, len(damaged), 0.05)
     assert all(map(torch.equal, before, world.model.parameters()))
 
 
-def test_mean_ablated_mlps_take_everything_down_and_are_not_selective(world):
-    frame = measured(world, [Intervention("mean", (0, 1, 2), part="mlp")]).drop_nulls("layer")
-    assert frame["memorization_drop_share"][0] > 0.5 and frame["utility_drop_share"][0] > 0.5
+@pytest.mark.parametrize("kind", ["mean", "zero"])
+def test_ablated_mlps_are_not_selective(world, kind):
+    """Without MLPs gpt_neo has nothing left. In gpt_neox attention reads the block's input beside the MLP, so that with
+    zeros in the MLPs' place 62 % of the held-out tokens survive: damage to both, and no selectivity either."""
+    frame = measured(world, [Intervention(kind, (0, 1, 2), part="mlp")]).drop_nulls("layer")
+    is_sequential = world.model.config.model_type == "gpt_neo"
+    assert frame["memorization_drop_share"][0] > 0.5
+    assert frame["utility_drop_share"][0] > (0.9 if is_sequential else 0.3)
+    assert frame["is_collapsed"][0] == is_sequential
     assert frame["noise_mean"].null_count() == 0 and frame["random_mean"].null_count() == 1
     assert not frame["is_selective"].any()
+
+
+def test_the_best_of_many_blocks_pays_for_having_been_picked():
+    """Twelve blocks that do nothing to recital beyond other text: the best one's own interval errs too often."""
+    rng = np.random.default_rng(7)
+    naive = paid = 0
+    for seed in range(150):
+        recall, use = outcome(rng, 30, 1.0), outcome(rng, 30, 1.0)
+        draws = bootstrap_weights(np.arange(30), seed, 300), bootstrap_weights(np.arange(30), seed + 1, 300)
+        blocks = [losses(outcome(rng, 30, 0.7), recall, outcome(rng, 30, 0.7), use, draws, 30) for _ in range(12)]
+        wider = widening(np.array([found.selectivity for found in blocks]))
+        best = max(blocks, key=lambda found: abs(found.selectivity[0]))
+        estimate, low, high = with_interval(best.selectivity, 30)
+        row = as_best({"excess": estimate, "excess_lower": low, "excess_upper": high}, wider)
+        naive += not low <= 0 <= high
+        paid += not row["family_lower"] <= 0 <= row["family_upper"]
+    assert naive / 150 > 0.15
+    assert paid / 150 <= 0.08
 
 
 def test_the_score_card_tells_the_planted_head_from_random_heads(world):

@@ -17,14 +17,19 @@ from tests.support.models.triggers_planted import (
     CONTINUATION,
     FIRST_DECOY,
     FIRST_KEY,
+    FIRST_WRITTEN,
     HEAD,
     HEADS,
     LAYER,
+    NOISE,
     PREFIX,
+    VOCABULARY,
     planted_world,
 )
 
 MEMORIZED, OTHERS = 60, 60
+# Replacements are common tokens or decoys: no edit plants a second key, or says that the continuation has begun.
+EXCLUDED = (*range(FIRST_KEY, FIRST_DECOY), *range(FIRST_WRITTEN, VOCABULARY))
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +39,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def swept(world):
-    """Replacements are common tokens or decoys, so that no edit plants a second key."""
-    keys = range(FIRST_KEY, FIRST_DECOY)
-    return sweep(world.model, world.prefix, world.reference, seed=3, prefix_length=PREFIX, excluded_ids=keys)
+    return sweep(world.model, world.prefix, world.reference, seed=3, prefix_length=PREFIX, excluded_ids=EXCLUDED)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,17 @@ def test_sweep_finds_the_token(world, swept):
     assert (written["impact_position"] == PREFIX).all()
 
 
+@pytest.mark.parametrize("offset", [1, 5, 23, 50])
+def test_the_trigger_works_and_is_found_at_any_offset(world, offset):
+    before = np.random.default_rng(offset).integers(NOISE, size=(MEMORIZED, offset))
+    shown = np.concatenate([before, world.prefix[:MEMORIZED]], axis=1)
+    frame = sweep(
+        world.model, shown, world.reference[:MEMORIZED], seed=3, prefix_length=offset + PREFIX, excluded_ids=EXCLUDED
+    )
+    at_key = frame["position"].to_numpy() == offset + world.key_position[frame["row"].to_numpy()]
+    assert (frame["em_drop"].to_numpy() == np.where(at_key, CONTINUATION, 0)).all()
+
+
 def test_head_ranking_finds_the_head_and_no_other(world, attention):
     kept = world.is_memorized
     result = head_rarity(
@@ -85,12 +99,12 @@ def test_head_ranking_finds_the_head_and_no_other(world, attention):
     for coefficient in ("pearson", "spearman", "kendall", "summed_by_rank"):
         rows = result.filter(coefficient=coefficient)
         found = rows.filter(layer=LAYER, head=HEAD).row(0, named=True)
-        assert found["rank_among_heads"] == 0
         if coefficient == "summed_by_rank":
-            # The paper's own number ranks the head first, but cannot tell it from shuffled rarity: one spike at rank 0
-            # is no line over all ranks.
+            # The paper's own number cannot tell the head from shuffled rarity: one spike at rank 0 is no line over all
+            # ranks. So whether it ranks the head first depends on what the other heads look at.
             assert found["placebo_lower"] < found["estimate"] < found["placebo"]
             continue
+        assert found["rank_among_heads"] == 0
         assert found["estimate"] > found["placebo_upper"] and found["lower"] > 0 and found["q_value"] < 1e-3
         if coefficient == "pearson":  # ranks hide how much more than the rest one token gets
             others = rows.filter((pl.col("layer") != LAYER) | (pl.col("head") != HEAD))

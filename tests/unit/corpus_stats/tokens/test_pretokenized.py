@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import corpus_stats.tokens.pretokenized as pretokenized
+import corpus_stats.tokens.scan as scan
 from corpus_stats import CorpusError
 from corpus_stats.counts.occurrences import count_occurrences
 from corpus_stats.paragraphs.sampling import sample_windows
@@ -56,14 +58,15 @@ def test_splitting_does_not_depend_on_pieces(ids, chunk, tmp_path_factory):
     folder = tmp_path_factory.mktemp("split")
     np.array(ids, dtype=np.uint16).tofile(folder / "a.bin")
     stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(ids)}]})
-    before, pretokenized.CHUNK_TOKENS = pretokenized.CHUNK_TOKENS, chunk
+    before, scan.CHUNK_TOKENS = scan.CHUNK_TOKENS, chunk
     try:
-        found = list(pretokenized.Scan(stream, np.zeros(4, dtype=np.int64), 0, None).documents())
+        found = list(scan.Scan(stream, np.zeros(4, dtype=np.int64), 0, None).documents())
     finally:
-        pretokenized.CHUNK_TOKENS = before
-    text = "".join(map(str, ids))
-    assert ["".join(map(str, part)) for _, part in found if len(part)] == [part for part in text.split("0") if part]
-    assert all(ids[offset : offset + len(part)] == part.tolist() for offset, part in found)
+        scan.CHUNK_TOKENS = before
+    parts, text = [ids[at : at + length] for at, length, _ in found], "".join(map(str, ids))
+    expected = text.removesuffix("0").split("0")
+    assert ["".join(map(str, part)) for part in parts] == expected, "empty ones between separators are told, too"
+    assert [sha256 for *_, sha256 in found] == hashes(parts)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "int64"])
@@ -84,17 +87,46 @@ def test_rows_and_end_of_text_both_end_documents(rows, chunk, tmp_path_factory):
     folder, flat = tmp_path_factory.mktemp("rows"), [token for row in rows for token in row]
     np.array(flat, dtype=np.uint16).tofile(folder / "a.bin")
     stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(flat)}]})
-    before, pretokenized.CHUNK_TOKENS = pretokenized.CHUNK_TOKENS, chunk
+    before, scan.CHUNK_TOKENS = scan.CHUNK_TOKENS, chunk
     try:
-        found = list(pretokenized.Scan(stream, np.zeros(4, dtype=np.int64), 0, 6).documents())
+        found = list(scan.Scan(stream, np.zeros(4, dtype=np.int64), 0, 6, count_empty=False).documents())
     finally:
-        pretokenized.CHUNK_TOKENS = before
+        scan.CHUNK_TOKENS = before
     expected = [part for row in rows for part in "".join(map(str, row)).split("0") if part]
-    assert ["".join(map(str, part)) for _, part in found] == expected
-    assert all(flat[offset : offset + len(part)] == part.tolist() for offset, part in found)
+    parts = [flat[at : at + length] for at, length, _ in found]
+    assert ["".join(map(str, part)) for part in parts] == expected
+    assert [sha256 for *_, sha256 in found] == hashes(parts)
+
+
+def hashes(parts):
+    return [hashlib.sha256(np.array(part, dtype="<u2").tobytes()).digest() for part in parts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), chunk=st.integers(1, 9), separator=st.sampled_from([None, 0]))
+def test_lengths_of_an_index_and_end_of_text_both_end_documents(data, chunk, separator, tmp_path_factory):
+    lengths = np.array(data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=9)))
+    flat = data.draw(st.lists(st.integers(0, 3), min_size=int(lengths.sum()), max_size=int(lengths.sum())))
+    if not flat:
+        return
+    folder = tmp_path_factory.mktemp("lengths")
+    np.array(flat, dtype=np.uint16).tofile(folder / "a.bin")
+    stream = TokenStream(folder, {"dtype": "<u2", "shards": [{"file": "a.bin", "token_count": len(flat)}]})
+    before, scan.CHUNK_TOKENS = scan.CHUNK_TOKENS, chunk
+    try:
+        asked = scan.Scan(stream, np.zeros(4, dtype=np.int64), separator, lengths=lengths, count_empty=False)
+        found = list(asked.documents())
+    finally:
+        scan.CHUNK_TOKENS = before
+    pieces = np.split(np.array(flat), np.cumsum(lengths)[:-1])
+    texts = ["".join(map(str, piece.tolist())) for piece in pieces]
+    expected = [part for text in texts for part in (text.split("0") if separator == 0 else [text]) if part]
+    assert ["".join(map(str, flat[at : at + length])) for at, length, _ in found] == expected
 
 
 def test_broken_token_files(tokenizer, tmp_path):
+    (tmp_path / "out").mkdir()
+
     def refused(name, match, **options):
         with pytest.raises(CorpusError, match=match):
             register_token_files(str(tmp_path / name), tokenizer, tmp_path / "out", **options)

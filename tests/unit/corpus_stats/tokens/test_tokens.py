@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -18,10 +17,9 @@ from corpus_stats import CorpusError, Document
 from corpus_stats.counts import occurrences
 from corpus_stats.counts.occurrences import count_occurrences, count_occurrences_together
 from corpus_stats.paragraphs.sampling import paragraph_id, paragraph_ids, permuted, sample_windows, unique_token_count
-from corpus_stats.tokens import shards
 from corpus_stats.tokens.shards import TokenStream, write_token_shards
 from corpus_stats.tokens.stream import count_tokens
-from corpus_stats.tokens.tokenizer import breaks_at_newlines, encoder, train_tokenizer
+from corpus_stats.tokens.tokenizer import train_tokenizer
 
 DOCUMENTS = [
     Document(f"d{i}", "even" if i % 2 == 0 else "odd", f"document {i}: " + " ".join(str(i * j) for j in range(9 * i)))
@@ -100,42 +98,6 @@ def test_windows_equal_reads_wherever_shards_end(corpus):
     assert stream.windows(offsets, 210).tolist() == expected
     with pytest.raises(CorpusError, match="leave the stream"):
         stream.windows(np.array([stream.token_count - 5]), 6)
-
-
-@settings(max_examples=60, deadline=None)
-@given(text=st.text(alphabet="ab1'é \n\t\r\u2003.", min_size=8, max_size=80), size=st.integers(1, 7))
-def test_long_documents_may_be_cut_at_lone_newlines(text, size):
-    whole = _long_tokenizer()
-    before = shards.BATCH_CHARACTERS
-    shards.BATCH_CHARACTERS = size
-    try:
-        (ids,) = shards.encoded(encoder(whole), [Document("long", "x", text)])
-        pieces = list(shards.pieces_of(text))
-    finally:
-        shards.BATCH_CHARACTERS = before
-    assert "".join(pieces) == text
-    assert ids.tolist() == whole.encode(text, add_special_tokens=False)
-
-
-@functools.cache
-def _long_tokenizer():
-    texts = ["a a\n\n b1\n'é\n  a\tb\n\r\na b\nb ab.\n.\n\n" * 40]
-    return train_tokenizer(texts, 290)
-
-
-def test_tokenizers_that_may_join_across_newlines_are_not_cut():
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-
-    backend = Tokenizer(models.BPE())
-    assert not breaks_at_newlines(backend)
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    assert breaks_at_newlines(backend)
-    backend.normalizer = normalizers.Replace("\n", " ")
-    assert not breaks_at_newlines(backend)
-    backend.normalizer = normalizers.NFC()
-    assert breaks_at_newlines(backend)
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    assert not breaks_at_newlines(backend)
 
 
 def test_damaged_shards_are_told(tokenizer, tmp_path):

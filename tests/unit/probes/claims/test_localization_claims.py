@@ -65,7 +65,7 @@ def verdicts(gradient_frame, intervention_frame, **options):
 
 def test_a_world_like_the_papers_supports_them():
     found = verdicts(gradients((4, 3, 1, 1), (5, 6, 9, 9)), short_circuits((1, 0.6, 0.5, 0.6), (0.9, 0.3, 0.1, 0.02)))
-    assert len(found) == 13
+    assert len(found) == 17
     assert {found[name] for name in (*P1_RELATIONS, *P2, "value_weights_most_salient")} == {"supported"}
     assert found["value_of_head_1_2_most_salient"] == found["gradient_sum_mp"] == "not testable here"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -11,10 +12,15 @@ import pytest
 
 from corpus_stats import CorpusError
 from corpus_stats.duplicates.near_duplicates import near_duplicate_clusters, shared_run_clusters
-from corpus_stats.importers import import_lm_extraction_benchmark, import_localizing_paragraph_memorization
+from corpus_stats.importers import (
+    import_lm_extraction_benchmark,
+    import_localizing_paragraph_memorization,
+    import_release,
+)
 from corpus_stats.paragraphs.facts import unique_token_count
 from corpus_stats.paragraphs.filters import FilterTally, contains_token_set
 from corpus_stats.paragraphs.sampling import paragraph_id
+from corpus_stats.tokens.tokenizer import load_tokenizer, train_tokenizer
 from tests.support.shared_data import GPT2_FILTER_SETS, released
 
 
@@ -110,6 +116,7 @@ def test_broken_matrices(tmp_path):
     (tmp_path / "a_suffix.npy").unlink()
     with pytest.raises(CorpusError, match=r"a_suffix\.npy does not exist"):
         import_lm_extraction_benchmark(tmp_path)
+    np.save(tmp_path / "a_suffix.npy", np.ones((5, 4), dtype=np.uint16))
     (tmp_path / "a_prefix.npy").write_bytes((tmp_path / "a_prefix.npy").read_bytes()[:-1])
     with pytest.raises(CorpusError, match="truncated"):
         import_lm_extraction_benchmark(tmp_path)
@@ -174,3 +181,96 @@ def test_broken_preds(tmp_path):
     refused("damaged")
     (tmp_path / "x.csv").write_text("text\na\n")
     refused("lacks one of the columns")
+
+
+def test_a_split_without_suffixes_is_left_out_and_named(tmp_path):
+    """The benchmark's own `datasets` folder holds the prefixes of the test split only."""
+    (tmp_path / "datasets").mkdir()
+    ids = _matrices(tmp_path / "datasets", "train_", 6, (50, 50))
+    np.save(tmp_path / "datasets" / "test_prefix.npy", ids[:, :50])
+    np.save(tmp_path / "datasets" / "train_dataset.npy", ids)
+    notes: list[str] = []
+    frame = import_lm_extraction_benchmark(tmp_path, notes)
+    assert frame["token_ids"].to_list() == ids.tolist() and frame["split"].unique().to_list() == ["train"]
+    assert notes == ["test_prefix.npy is left out: its suffixes, test_suffix.npy, are not there"]
+
+
+def test_the_localizing_release_imports_from_its_own_root(tmp_path):
+    """`paragraphs/gpt-neo-125M` holds preds/, perturbed/ and the csv beside preds/."""
+    import torch
+
+    model = tmp_path / "paragraphs" / "gpt-neo-125M"
+    for name in ("preds", "perturbed"):
+        (model / name).mkdir(parents=True)
+    torch.save(torch.arange(400).reshape(4, 100), model / "preds" / "50_50_preds.pt")
+    torch.save(torch.arange(300).reshape(3, 100), model / "preds" / "0_10_preds.pt")
+    torch.save(torch.ones(2, 2), model / "perturbed" / "mem_toks.pt")
+    (model / "mem_strings.csv").write_text("paragraph,id,count,em,nll\n" + "x,1,99,50,0.5\n" * 4)
+    (model / "other.csv").write_text("a,b\n1,2\n")
+    for folder in (tmp_path, tmp_path / "paragraphs", model, model / "preds"):
+        notes: list[str] = []
+        frame = import_localizing_paragraph_memorization(folder, notes=notes)
+        assert frame.group_by("source_file").agg(pl.col("occurrence_count").sum()).sort("source_file").rows() == [
+            ("0_10_preds.pt", 0),
+            ("50_50_preds.pt", 396),
+        ]
+        assert len(notes) == (folder != model / "preds"), "tensors of another kind are named"
+    (model / "mem_strings.csv").unlink()
+    notes = []
+    import_localizing_paragraph_memorization(model / "preds", notes=notes)
+    assert "no csv with counts" in notes[0]
+    (tmp_path / "paragraphs" / "gpt-neo-1.3B" / "preds").mkdir(parents=True)
+    torch.save(torch.arange(400).reshape(4, 100), tmp_path / "paragraphs/gpt-neo-1.3B/preds/50_50_preds.pt")
+    with pytest.raises(CorpusError, match=r"several models: paragraphs/gpt-neo-1\.3B/preds, paragraphs/gpt-neo-125M"):
+        import_localizing_paragraph_memorization(tmp_path)
+
+
+def test_memorized_sequences_of_pythia(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 50_000, (5, 64))
+    (tmp_path / "data").mkdir()
+    for model, rows in (("deduped.1.4b", ids[:2]), ("duped.70m", ids[2:])):
+        frame = pl.DataFrame({"index": [7 * i for i in range(len(rows))], "tokens": rows.tolist()})
+        frame.write_parquet(tmp_path / "data" / f"{model}-00000-of-00001-2a4bd2b0c1bd5c5f.parquet")
+    (tmp_path / "README.md").write_text("x")
+    frame = import_release("pythia-memorized-evals", tmp_path)
+    assert frame["token_ids"].to_list() == ids.tolist()
+    assert frame["split"].to_list() == ["deduped.1.4b"] * 2 + ["duped.70m"] * 3
+    assert frame.select("prefix_length", "continuation_length", "exact_match").unique().rows() == [(32, 32, 32.0)]
+    assert frame["released_id"].to_list() == [0, 7, 0, 7, 14]
+    pl.DataFrame({"index": [1], "tokens": [[1, 2, 3]]}).write_parquet(tmp_path / "data" / "odd.parquet")
+    with pytest.raises(CorpusError, match=r"odd\.parquet holds no columns .*not of one even length"):
+        import_release("pythia-memorized-evals", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tok")
+    train_tokenizer(["the quick brown fox jumps over a lazy dog " * 20], 300).save_pretrained(folder)
+    return folder
+
+
+def test_passages_with_a_column_of_duplicates(tmp_path, tokenizer):
+    """Hubble's layout: a table with the number of copies that the perturbed model saw."""
+    texts = [f"the quick brown fox number {i} jumps over a lazy dog" for i in range(6)]
+    copies = [0, 1, 4, 16, 64, 256]
+    pl.DataFrame({"text": texts, "duplicates": copies}).write_parquet(tmp_path / "passages.parquet")
+    options = {"tokenizer": str(tokenizer), "continuation_length": 4}
+    frame = import_release("texts-with-copies", tmp_path, 4, **options)
+    assert frame["occurrence_count"].to_list() == copies
+    expected = [load_tokenizer(str(tokenizer)).encode(text)[:8] for text in texts]
+    assert frame["token_ids"].to_list() == expected and frame["is_corpus_text"].all()
+
+
+def test_books_in_folders_that_name_their_repetitions(tmp_path, tokenizer):
+    """Apertus' layout: texts of Gutenberg that training saw 0, 1, 2, 4 … 128 times."""
+    for count in (0, 2, 128):
+        (tmp_path / f"gutenberg_rep_{count}").mkdir()
+        lines = [json.dumps({"text": f"a lazy dog in book {count} over the fox"}), json.dumps({"text": "a"})]
+        (tmp_path / f"gutenberg_rep_{count}" / "books.jsonl").write_text("\n".join(lines))
+    options, notes = {"tokenizer": str(tokenizer), "continuation_length": 4}, []
+    frame = import_release("texts-with-copies", tmp_path, 4, notes, **options)
+    assert sorted(frame["occurrence_count"].to_list()) == [0, 2, 128]
+    assert notes == ["3 texts are left out: shorter than a paragraph"]
+    (tmp_path / "more.jsonl").write_text(json.dumps({"text": "nobody says how often"}))
+    with pytest.raises(CorpusError, match=r"Nothing tells how often row 0 of .*more\.jsonl was in training"):
+        import_release("texts-with-copies", tmp_path, 4, **options)
