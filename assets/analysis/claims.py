@@ -155,7 +155,8 @@ def _values_at_rare_tokens(scope: Scope, evidence: Evidence) -> pl.DataFrame:
     )
     facts = evidence.facts.filter("is_memorized").join(sizes, on="paragraph_id", how="inner", maintain_order="left")
     if facts.is_empty() or set(facts["score"].list.len()) != {prefix}:
-        return _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+        nobody = _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+        return nobody.with_columns(paragraph_group=pl.lit("MP"))
     values = np.array(facts["score"].to_list(), dtype=np.float64).reshape(facts.height, 1, 1, prefix)
     return _rarity(scope, values, facts, None).with_columns(paragraph_group=pl.lit("MP"))
 
