@@ -183,7 +183,7 @@ def take_step(
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate_at(step, plan.step_count(len(order)))
     parts = batch.tensor_split(min(plan.threads, len(batch)))
-    shares = list(pool.map(partial(_share, model, batch[:, 1:].numel(), plan.is_short), parts))
+    shares = list(pool.map(partial(share_of_step, model, batch[:, 1:].numel(), plan.is_short), parts))
     for parameter, *gradients in zip(model.parameters(), *(gradients for _, gradients in shares), strict=True):
         parameter.grad = reduce(torch.Tensor.add_, gradients)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -191,7 +191,7 @@ def take_step(
     return math.fsum(loss for loss, _ in shares)
 
 
-def _share(
+def share_of_step(
     model: PreTrainedModel, token_count: int, is_short: bool, part: torch.Tensor
 ) -> tuple[float, list[torch.Tensor]]:
     """What some sequences [sequence, position] of a batch add to its mean loss over `token_count` tokens, and to the

@@ -30,7 +30,7 @@ LARGEST_FOLDER = 13
 MORE_ENTRIES = {
     "orchestration/cli": 16,  # one module for each group of commands
     "tests/support": 15,  # one helper for each world
-    "probes": 16,  # one package for each kind of measurement, with the training they all build on
+    "probes": 17,  # one package for each kind of measurement, with the training they all build on
     "assets": 14,  # one package for each topic, with the list of all stages
 }
 QUESTION_WORDS = {"What", "Who", "Which", "Where", "When", "Why", "How", "Whether"}

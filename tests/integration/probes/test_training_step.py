@@ -82,7 +82,7 @@ def test_bfloat16_products_change_the_gradient_by_rounding_only(architecture: st
     ours, plain = build_model(plan), build_model(plan)
     plain(batch, labels=batch).loss.backward()
     with bfloat16_products(ours):
-        loss, gradients = training._share(ours, batch[:, 1:].numel(), True, batch)
+        loss, gradients = training.share_of_step(ours, batch[:, 1:].numel(), True, batch)
     assert loss == pytest.approx(plain(batch, labels=batch).loss.item(), rel=1e-3)
     flat, expected = (
         torch.cat([one.ravel() for one in many]) for many in (gradients, [p.grad for p in plain.parameters()])
