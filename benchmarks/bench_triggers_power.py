@@ -100,7 +100,7 @@ def draw(curve: pl.DataFrame, path: Path) -> None:
         ylabel="share of studies that find it",
         ylim=(0, 1.02),
     )
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.02, 0.98))
+    ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.98, 0.12))
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
