@@ -1,7 +1,7 @@
 """How often does each test that can award "supported" find something where there is nothing?
 
-    python benchmarks/false_positives.py                    # 200 samples a cell, half an hour of one core
-    python benchmarks/false_positives.py --repetitions 20   # a look
+    python -m benchmarks.false_positives                                      # half an hour of one core
+    python -m benchmarks.false_positives --clusters 8 --repetitions 20        # a look
 
 Writes docs/false_positives.md. The worlds are those of tests/support/worlds/null_worlds.py; tests/validity holds CI to
 the same numbers with fewer samples.
@@ -10,6 +10,7 @@ the same numbers with fewer samples.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,9 @@ Shares = dict[tuple[str, str, int], tuple[int, int]]
 
 HEAD = """# What tests find where there is nothing
 
-Share of samples in which a test at the 5 % level finds something, on either side, in worlds where rarity (and being
-memorized) does nothing. {repetitions} samples a cell, so a true 5 % is shown as 2 to 8 %. Written by
-`python benchmarks/false_positives.py`.
+Share of samples, in per cent, in which a test at the 5 % level finds something, on either side, in worlds where rarity
+(and being memorized) does nothing. Written by `python -m benchmarks.false_positives`. Samples a cell: {repetitions}; a
+true 5 % is shown as 2 to 8 % by 200 samples, as 0 to 12 % by 50.
 
 * **plain**: spiky attention, skewed costs, Zipf's tokens. **position profile**: rare tokens, attention and costs all
   grow along the prefix. **token tastes**: every head, and every cost, likes some token types for no reason of rarity.
@@ -42,25 +43,22 @@ PART_HEAD = (
 )
 
 
-def counted(repetitions: int, clusters: tuple[int, ...]) -> Shares:
-    """Findings and tests by test, world and clusters; says how far it is."""
-    totals: Shares = {}
-    for count in clusters:
-        for name, world in WORLDS.items():
-            for seed in range(repetitions):
-                for test, found in findings(world, count, seed).items():
-                    if found is not None:
-                        of, tests = totals.get((test, name, count), (0, 0))
-                        totals[test, name, count] = of + found, tests + 1
-            print(f"{count} clusters, {name}: {repetitions} samples", flush=True)
-    return totals
+def counted(totals: Shares, repetitions: int, clusters: int, name: str) -> None:
+    """Add the findings and tests of one world and number of clusters, by test."""
+    for seed in range(repetitions):
+        for test, found in findings(WORLDS[name], clusters, seed).items():
+            if found is not None:
+                of, tests = totals.get((test, name, clusters), (0, 0))
+                totals[test, name, clusters] = of + found, tests + 1
+    print(f"{clusters} clusters, {name}: {repetitions} samples", flush=True)
 
 
-def page(shares: Shares, repetitions: int, clusters: tuple[int, ...]) -> str:
+def page(shares: Shares, repetitions: dict[int, int]) -> str:
     """The page, in Markdown."""
-    lines = [HEAD.format(repetitions=repetitions)]
+    said = ", ".join(f"{samples} at {count} clusters" for count, samples in repetitions.items())
+    lines = [HEAD.format(repetitions=said)]
     for head, tests in ((VERDICT_HEAD, VERDICTS), (PART_HEAD, PARTS)):
-        for count in clusters:
+        for count in repetitions:
             lines += [head.format(clusters=count), *table(shares, tests, count)]
     return "".join(lines)
 
@@ -81,12 +79,16 @@ def _cell(found: tuple[int, int] | None) -> str:
 def main() -> None:
     """Count and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--clusters", type=int, nargs="+", default=CLUSTERS)
+    parser.add_argument("--repetitions", type=int, nargs="+", default=[200], help="one, or one per number of clusters")
     parser.add_argument("--page", type=Path, default=PAGE)
     asked = parser.parse_args()
-    clusters = tuple(asked.clusters)
-    asked.page.write_text(page(counted(asked.repetitions, clusters), asked.repetitions, clusters), encoding="utf-8")
+    repetitions = dict(zip(asked.clusters, itertools.cycle(asked.repetitions), strict=False))
+    shares: Shares = {}
+    for count, samples in repetitions.items():
+        for name in WORLDS:
+            counted(shares, samples, count, name)
+            asked.page.write_text(page(shares, repetitions), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,17 @@ def subject_of_claims(scope: Scope) -> ClaimSubject:
         scope.profile.corpus_id,
         f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
         scope.checkpoint_id in trained_checkpoints(scope),
+        _clusters_in_words(true_paragraphs(scope)),
     )
+
+
+def _clusters_in_words(paragraphs: pl.DataFrame) -> str:
+    """How many clusters there are and how much of the sample the largest holds: a mean over clusters hides that."""
+    sizes = paragraphs["near_duplicate_cluster"].value_counts()["count"]
+    if sizes.is_empty():
+        return ""
+    largest = int(sizes.max())  # type: ignore[arg-type]
+    return f"{len(sizes):,} clusters, the largest of {largest:,} of {paragraphs.height:,} paragraphs"
 
 
 def _about_triggers(scope: Scope, evidence: Evidence, is_papers: bool) -> list[pl.DataFrame]:
@@ -144,9 +154,10 @@ def _values_at_rare_tokens(scope: Scope, evidence: Evidence) -> pl.DataFrame:
         .agg("score")
     )
     facts = evidence.facts.filter("is_memorized").join(sizes, on="paragraph_id", how="inner", maintain_order="left")
-    values = np.array(facts["score"].to_list(), dtype=np.float64).reshape(facts.height, 1, 1, -1)
-    if values.shape[3] != prefix:
-        return _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+    if facts.is_empty() or set(facts["score"].list.len()) != {prefix}:
+        nobody = _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+        return nobody.with_columns(paragraph_group=pl.lit("MP"))
+    values = np.array(facts["score"].to_list(), dtype=np.float64).reshape(facts.height, 1, 1, prefix)
     return _rarity(scope, values, facts, None).with_columns(paragraph_group=pl.lit("MP"))
 
 

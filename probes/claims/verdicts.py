@@ -63,10 +63,12 @@ class ClaimSubject:
     corpus: str
     policy: str
     is_toy: bool = False
+    clusters: str = ""
 
     def __str__(self) -> str:
         toy = " (a toy trained on this machine)" if self.is_toy else ""
-        return f"{self.model}{toy} on corpus {self.corpus}, {self.policy}"
+        clusters = f"; {self.clusters}" if self.clusters else ""
+        return f"{self.model}{toy} on corpus {self.corpus}, {self.policy}{clusters}"
 
 
 def settle(

@@ -137,7 +137,9 @@ def test_readable_answers_find_token_and_head(world, triggers, attention):
     strongest = strongest_triggers(triggers)
     rarity = strongest.filter(paragraph_group="MP", statistic="rarity_percentile").row(0, named=True)
     excess = strongest.filter(paragraph_group="MP", statistic="excess_over_position").row(0, named=True)
-    assert rarity["lower"] > 0.85 and excess["lower"] > 0.3
+    # By t the lower end is above 0.9; the interval that keeps within 0 and 1 is honest about so few clusters and wider:
+    # were all of them 1, it would still reach down to 0.025 to the power of 1 / clusters.
+    assert rarity["estimate"] > 0.9 and rarity["lower"] > 0.85 and excess["lower"] > 0.3
     drop = np.full(world.prefix.shape, np.nan)
     drop[:, 1:] = triggers.sort("paragraph_id", "position")["em_drop"].to_numpy().reshape(-1, PREFIX - 1)
     kept = world.is_memorized
