@@ -42,8 +42,6 @@ _DIVIDE = ("logits_scaling", "logits_mup_width_multiplier")
 _MULTIPLY = ("logit_scale", "lm_head_multiplier")
 _MULTIPLY_INSTEAD = frozenset({"hyperclovax"})
 """Families that multiply by what Granite of the same name divides by."""
-_NO_FACTOR = frozenset({"mpt"})
-"""Families whose configuration names a factor that their code does not read."""
 _CAP = ("final_logit_softcapping", "logits_soft_cap")
 """Names that configurations have for it: Granite, MiniCPM3, Inkling; Cohere, Falcon-H1; Gemma, RecurrentGemma."""
 
@@ -58,10 +56,9 @@ class HeadRule:
     @classmethod
     def of(cls, model: PreTrainedModel) -> HeadRule:
         """From the configuration: Granite divides, Cohere multiplies, Gemma caps."""
-        family = model.config.model_type
         factor = math.prod(float(getattr(model.config, name, None) or 1.0) for name in _MULTIPLY)
         divisor = math.prod(float(getattr(model.config, name, None) or 1.0) for name in _DIVIDE)
-        factor = (1.0 if family in _NO_FACTOR else factor) * (divisor if family in _MULTIPLY_INSTEAD else 1 / divisor)
+        factor *= divisor if model.config.model_type in _MULTIPLY_INSTEAD else 1 / divisor
         caps = [float(cap) for name in _CAP if (cap := getattr(model.config, name, None)) is not None]
         return cls(factor, caps[0] if caps else None)
 
