@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# One more than the two cores that the tests are made for: the one that drives the browser waits most of its time.
+WORKERS ?= 3
 
 .PHONY: run test check ui lint docs notebook session cookbook clean
 
@@ -16,7 +18,7 @@ ui: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder; \
+	@$(BIN)/mypy & types=$$!; OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder; \
 		tests=$$?; wait $$types && exit $$tests
 
 # The inner loop: lint, types beside the unit tests, nothing that starts a browser or trains a model.

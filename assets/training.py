@@ -10,6 +10,7 @@ import polars as pl
 
 from assets.corpus.paragraphs import ladder_packing
 from assets.corpus.text import tokens_folder
+from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
@@ -87,10 +88,9 @@ def training_steps(scope: Scope) -> Shards:
 
 
 def _train(scope: Scope) -> Frames:
-    from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.training import train
 
-    plan, tokenizer = _plan(scope), load_tokenizer(scope.read("tokenizers")["source"][0])
+    plan, tokenizer = _plan(scope), load_corpus_tokenizer(scope)
     rows, order = _rows(scope, tokenizer.eos_token_id)
     work = scope.home.root / "training" / digest(training_steps.inputs(scope))[:16]
     with progress.task("training", plan.step_count(len(order)), "steps") as task:

@@ -3,14 +3,17 @@
     python benchmarks/bench_triggers_power.py                            # simulated paragraphs
     python benchmarks/bench_triggers_power.py --frame triggers.parquet   # memorized paragraphs of a checkpoint
 
-`rarecall query "FROM triggers WHERE is_memorized" --format parquet -o triggers.parquet` writes such a frame. The table
-goes to benchmarks/results, the picture to docs/images; docs/power.md says how to read them. No time is measured.
+`rarecall query "FROM triggers WHERE is_memorized AND checkpoint_id = chosen_checkpoint()" --format parquet -o
+triggers.parquet` writes such a frame; studies of as many clusters as it has are drawn from it. The table goes to
+benchmarks/results, the picture to docs/images; docs/power.md says how to read them.
+No time is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from probes.triggers.power import power_curve
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURE = ROOT / "benchmarks" / "results" / "triggers_power.md", ROOT / "docs" / "images" / "trigger_power.png"
-EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 1.0, 2.0), (10, 30, 100)
+EFFECTS, CLUSTERS = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0), (10, 30, 100)
 
 
 def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.DataFrame:
@@ -46,10 +49,10 @@ def simulated(clusters: int = 60, positions: int = 49, seed: int = 0) -> pl.Data
     )
 
 
-def curve_of(frame: pl.DataFrame, repetitions: int) -> pl.DataFrame:
+def curve_of(frame: pl.DataFrame, clusters: Sequence[int], repetitions: int) -> pl.DataFrame:
     """The power curve, one cluster count after the other, saying how far it is."""
     parts = []
-    for count in CLUSTERS:
+    for count in clusters:
         start = time.perf_counter()
         parts.append(power_curve(frame, EFFECTS, [count], seed=0, repetitions=repetitions))
         print(
@@ -60,13 +63,12 @@ def curve_of(frame: pl.DataFrame, repetitions: int) -> pl.DataFrame:
 
 def as_table(curve: pl.DataFrame, title: str) -> str:
     """Effects down, cluster counts across."""
+    clusters = curve["cluster_count"].unique().sort().to_list()
     lines = [
-        "# Power of the trigger regression",
-        "",
         title,
         "",
-        "| effect | " + " | ".join(f"{count} clusters" for count in CLUSTERS) + " |",
-        "|---" * (len(CLUSTERS) + 1) + "|",
+        "| effect | " + " | ".join(f"{count} clusters" for count in clusters) + " |",
+        "|---" * (len(clusters) + 1) + "|",
     ]
     for effect in EFFECTS:
         cells = [
@@ -84,7 +86,9 @@ def draw(curve: pl.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     ax = figure.subplots()
     ax.spines[["top", "right"]].set_visible(False)
-    styles = zip(CLUSTERS, (":", "--", "-"), ("#8fb3d9", "#3b6ea5", "#1b3a5b"), strict=True)
+    styles = zip(
+        curve["cluster_count"].unique().sort(), (":", "--", "-"), ("#8fb3d9", "#3b6ea5", "#1b3a5b"), strict=True
+    )
     for count, line, color in styles:
         rows = curve.filter(cluster_count=count).sort("effect")
         ax.plot(rows["effect"], rows["detected_share"], line, marker="o", color=color, label=f"{count} clusters")
@@ -96,7 +100,7 @@ def draw(curve: pl.DataFrame, path: Path) -> None:
         ylabel="share of studies that find it",
         ylim=(0, 1.02),
     )
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.02, 0.98))
+    ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.98, 0.12))
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
@@ -107,16 +111,17 @@ def main() -> None:
     parser.add_argument("--frame", type=Path, help="Parquet with rows of the view triggers of one checkpoint")
     parser.add_argument("--repetitions", type=int, default=100)
     options = parser.parse_args()
-    frame = pl.read_parquet(options.frame) if options.frame else simulated()
-    source = f"`{options.frame.name}`" if options.frame else "simulated paragraphs"
+    measured = pl.read_parquet(options.frame) if options.frame else simulated()
+    count = measured["near_duplicate_cluster"].n_unique() if options.frame else CLUSTERS[-1]
+    source = f"memorized paragraphs of {measured['checkpoint_id'][0]}" if options.frame else "simulated paragraphs"
     title = (
         f"Share of {options.repetitions} studies that find an effect of rarity on EM drop at the 5 % level (95 % "
-        f"Wilson interval), fully adjusted, on {source}: {frame['position'].n_unique()} positions, EM drop "
-        f"{frame['em_drop'].mean():.1f} ± {frame['em_drop'].std():.1f} tokens. Effect: tokens of exact match per "
+        f"Wilson interval), fully adjusted, on {source}: {measured['position'].n_unique()} positions, EM drop "
+        f"{measured['em_drop'].mean():.1f} ± {measured['em_drop'].std():.1f} tokens. Effect: tokens of exact match per "
         "standard deviation of rarity within the paragraph. Row 0 is the rate of false findings."
     )
-    curve = curve_of(frame, options.repetitions)
-    text = as_table(curve, title)
+    curve = curve_of(measured, [*CLUSTERS[:-1], count], options.repetitions)
+    text = "# Power of the trigger regression\n\n" + as_table(curve, title)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text)
     draw(curve, PICTURE)

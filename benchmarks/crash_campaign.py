@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import signal
 import time
@@ -22,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import crash_trials as trials
+from crash_fork import import_heavy
 from crash_ground import EMPTY, Contents, Ground
+from crash_page import write_page
 from crash_ui import ROUNDS as UI_ROUNDS
 from crash_ui import ui_round
 from crash_users import trials_of_users
 
-RESULTS = Path(__file__).parent / "results" / "crash_campaign.md"
 ENDS_PER_ROUND = 6
 SOFT_EVERY = 5
 """Of so many stages one is also ended by SIGTERM or SIGHUP."""
@@ -39,6 +38,7 @@ PIECES = ("ui", "kills", "users", "readers", "disk", "damage", "twice")
 def main() -> None:
     """Run the chosen pieces and write the results."""
     options = _options()
+    import_heavy()
     ground = Ground(options.work)
     noted = options.work / "campaign.json"
     facts: list[dict[str, Any]] = json.loads(noted.read_text()) if noted.exists() else []
@@ -52,7 +52,7 @@ def main() -> None:
                 print(f"{one['trial']}: {'ok' if one['ok'] else one}", flush=True)
             noted.write_text(json.dumps(facts, indent=1))
     if not options.only:
-        _write_results(facts, options.seed)
+        write_page(facts, options.seed)
 
 
 def _options() -> argparse.Namespace:
@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.work = options.work.resolve()
     if options.report:
-        _write_results(json.loads((options.work / "campaign.json").read_text()), options.seed)
+        write_page(json.loads((options.work / "campaign.json").read_text()), options.seed)
         raise SystemExit
     return options
 
@@ -127,43 +127,6 @@ def _kill_rounds(options: argparse.Namespace, ground: Ground, reference: Content
             seeded = random.Random(chance.random())
             rounds.append(partial(trials.kill_round, ground, reference, place, chosen, seeded))
     return rounds[options.skip :]
-
-
-def _write_results(facts: list[dict[str, Any]], seed: int) -> None:
-    kills = [f for f in facts if f["piece"] == "kills" and f["was_running"]]
-    survived = sum(bool(f["ok"]) for f in kills)
-    lines = ["# Crash campaign", "", _conditions(seed), ""]
-    lines.append(
-        f"* kill -9: {survived} of {len(kills)} points survived; the finished tables equal those of an undisturbed run "
-        f"({max((f['partitions'] for f in kills), default=0)} partitions, by the hash of their rows); "
-        f"{sum(len(f['rewritten']) for f in kills)} finished parts computed again."
-    )
-    for piece, title in {"damage": "damage", "twice": "two runs at once", "disk": "full disk"}.items():
-        these = [f for f in facts if f["piece"] == piece]
-        lines.append(f"* {title}: {sum(bool(f['ok']) for f in these)} of {len(these)}.")
-    lines += [
-        f"* {f['trial']}: {f['reads']:,} reads, {f['publications']:,} publications, {len(f['errors'])} errors."
-        for f in facts
-        if f["piece"] == "readers"
-    ]
-    lines += ["", "| trial | held | seconds |", "|---|---|---|"]
-    lines += [f"| {f['trial']} | {_verdict(f)} | {f['seconds']:.0f} |" for f in facts]
-    RESULTS.write_text("\n".join(lines) + "\n")
-    print(f"written: {RESULTS}")
-
-
-def _conditions(seed: int) -> str:
-    return (
-        f"`python benchmarks/crash_campaign.py --seed {seed}` on {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}. The small profile of the acceptance tests, 4 shards a stage; runs are the real "
-        "command line, killed as a process group."
-    )
-
-
-def _verdict(facts: dict[str, Any]) -> str:
-    if facts["piece"] == "kills" and not facts["was_running"]:
-        return "the run had ended before"
-    return {True: "yes", False: "NO", None: "not tried"}[facts["ok"]]
 
 
 if __name__ == "__main__":

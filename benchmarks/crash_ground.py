@@ -17,7 +17,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.support.acceptance_home import command, environment, heed_interrupts, rarecall, write_profile  # noqa: E402
+from crash_fork import Forked  # noqa: E402
+
+from tests.support.acceptance_home import command, environment, heed_interrupts, write_profile  # noqa: E402
 
 SHARDS = {"[probes]": "[probes]\nshard_size = 8"}
 LIMIT_SECONDS = 600
@@ -54,11 +56,18 @@ class Ground:
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """`rarecall run` to its end."""
-        return rarecall(self.home, "run", "-p", self.profile, limit=LIMIT_SECONDS)
+        process = self.fork("run")
+        process.wait(LIMIT_SECONDS)
+        said = self.said.read_text()
+        return subprocess.CompletedProcess(["run"], process.returncode or 0, said, said)
+
+    def fork(self, *words: str) -> Forked:
+        """A command in a forked process, see `crash_fork`; one that was killed leaves no process of its group."""
+        return Forked([*words, "-p", str(self.profile)], environment(self.home), self.root, self.said)
 
     def start(self, *words: object) -> subprocess.Popen[str]:
-        """A command, by default `rarecall run`, in a process group of its own; what it says goes to `said`."""
-        asked = command(*(words or ("run",)), "-p", self.profile)
+        """A command in a program of its own and a process group of its own; what it says goes to `said`."""
+        asked = command(*words, "-p", self.profile)
         with self.said.open("w") as out:
             return subprocess.Popen(
                 asked, env=environment(self.home), cwd=self.root, stdout=out, stderr=out, text=True,
@@ -71,7 +80,11 @@ class Ground:
         return self.root / "said.txt"
 
     def end_when(
-        self, process: subprocess.Popen[str], happened: Callable[[], bool], delay: float, number: signal.Signals
+        self,
+        process: Forked | subprocess.Popen[str],
+        happened: Callable[[], bool],
+        delay: float,
+        number: signal.Signals,
     ) -> bool:
         """Send a signal `delay` seconds after an event; False where the process had ended before.
 
@@ -105,8 +118,10 @@ class Ground:
         mark = f"RARECALL_HOME={self.home}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                is_dead = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-                if not is_dead and mark in (folder / "environ").read_bytes().split(b"\0"):
+                name, _, facts = (folder / "stat").read_text().rpartition(")")
+                if facts.split()[0] != "Z" and name.endswith("(rarecall-trial"):
+                    yield name
+                if facts.split()[0] != "Z" and mark in (folder / "environ").read_bytes().split(b"\0"):
                     yield (folder / "cmdline").read_text().replace("\0", " ")[:120]
 
     def event(self, name: str) -> Callable[[], bool]:

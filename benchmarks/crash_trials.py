@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crash_ground import EMPTY, Contents, Ground, environment, rarecall
+from crash_ground import EMPTY, Contents, Ground, environment
 
 from assets.stages import STAGES
+from tests.support.acceptance_home import rarecall
 from warehouse.registry import TABLES
 
 CORPUS = ("tokenizers", "corpora", "unigram_counts", "unigrams", "subset_unigrams", "words", "paragraphs")
@@ -29,6 +30,8 @@ PLACES = {
 }
 """Where a run can be ended, by the state of the home it then starts from."""
 LONGEST_DELAY_SECONDS = {"start": 6.0, "training_steps": 4.0, "catalog": 0.3, "report": 0.01, "figures": 0.5}
+SIDE_BY_SIDE_SHARE = 0.3
+"""Rounds with two checkpoints at once, each in a process that has to import everything."""
 SOFT = (signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = "rarecall: interrupted; run again to resume from the finished parts."
 Facts = dict[str, Any]
@@ -40,7 +43,7 @@ def make_places(ground: Ground) -> None:
         return
     ground.clear()
     for name, reached in (("corpus", "training_steps"), ("trained", "checkpoints")):
-        ground.end_when(ground.start(), ground.event(reached), 0.0, signal.SIGTERM)
+        ground.end_when(ground.fork("run"), ground.event(reached), 0.0, signal.SIGTERM)
         ground.keep(name)
     end = ground.run()
     assert end.returncode == 0, end.stderr
@@ -55,7 +58,7 @@ def kill_round(
 ) -> list[Facts]:
     """End one run after the other at the given stages of one home, finish it, and compare with the reference."""
     ground.restore(place)
-    os.environ["RARECALL_PARALLEL_CHECKPOINTS"] = chance.choice(("1", "2"))
+    os.environ["RARECALL_PARALLEL_CHECKPOINTS"] = "2" if chance.random() < SIDE_BY_SIDE_SHARE else "1"
     found = [_end(ground, stage, number, chance) for stage, number in ends]
     return finished(ground, reference, found)
 
@@ -76,7 +79,7 @@ def finished(ground: Ground, reference: Contents, found: list[Facts]) -> list[Fa
 def _end(ground: Ground, stage: str, number: signal.Signals, chance: random.Random) -> Facts:
     delay = chance.uniform(0, LONGEST_DELAY_SECONDS.get(stage, 0.6))
     intact = ground.intact_parts()
-    process = ground.start()
+    process = ground.fork("run")
     was_running = ground.end_when(process, ground.event(stage), delay, number)
     facts = after_end(ground, intact, number)
     if was_running and number in SOFT:
@@ -175,9 +178,9 @@ DAMAGES: dict[str, tuple[Callable[[Ground], str], bool]] = {
 def two_at_once(ground: Ground, reference: Contents, apart_seconds: float) -> Facts:
     """Two runs of everything on one empty home, started together."""
     ground.clear()
-    first = ground.start()
+    first = ground.fork("run")
     time.sleep(apart_seconds)
-    second = ground.start()
+    second = ground.fork("run")
     codes = [process.wait() for process in (first, second)]
     same = ground.contents() == reference
     ok = codes == [0, 0] and same and not ground.leftovers()

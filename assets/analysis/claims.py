@@ -154,9 +154,10 @@ def _values_at_rare_tokens(scope: Scope, evidence: Evidence) -> pl.DataFrame:
         .agg("score")
     )
     facts = evidence.facts.filter("is_memorized").join(sizes, on="paragraph_id", how="inner", maintain_order="left")
-    values = np.array(facts["score"].to_list(), dtype=np.float64).reshape(facts.height, 1, 1, -1)
-    if values.shape[3] != prefix:
-        return _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+    if facts.is_empty() or set(facts["score"].list.len()) != {prefix}:
+        nobody = _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
+        return nobody.with_columns(paragraph_group=pl.lit("MP"))
+    values = np.array(facts["score"].to_list(), dtype=np.float64).reshape(facts.height, 1, 1, prefix)
     return _rarity(scope, values, facts, None).with_columns(paragraph_group=pl.lit("MP"))
 
 

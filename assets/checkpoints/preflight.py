@@ -68,8 +68,10 @@ def _refuse_checkpoint(scope: Scope, name: str, facts: dict[str, Any]) -> None:
 
 
 def _refuse_context(scope: Scope, name: str, config: PretrainedConfig) -> None:
-    context, needed = getattr(config, "max_position_embeddings", None), scope.profile.paragraphs.length
-    if isinstance(context, int) and context < needed:
+    from probes.checkpoints.inspect import context_length
+
+    context, needed = context_length(config), scope.profile.paragraphs.length
+    if context < needed:
         raise RequestError(
             f"checkpoint {name} reads {context} tokens at most, but the paragraphs of profile {scope.profile.name} "
             f"have {needed}; shorten paragraphs.prefix_length or paragraphs.continuation_length."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from assets.corpus.text import is_text, reader_of
+from assets.corpus.tokenizers import load_corpus_tokenizer, tokenizer_place
 from assets.framework.stage import Scope
 
 if TYPE_CHECKING:
@@ -53,10 +54,8 @@ def _corpus_tokenizer(scope: Scope) -> PreTrainedTokenizerFast | None:
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
     if scope.profile.corpus.tokenizer is not None:
-        return load_tokenizer(scope.profile.corpus.tokenizer)
-    if scope.content("tokenizers") is None:
-        return None
-    return load_tokenizer(str(scope.read("tokenizers")["source"][0]))
+        return load_tokenizer(tokenizer_place(scope, scope.profile.corpus.tokenizer))
+    return None if scope.content("tokenizers") is None else load_corpus_tokenizer(scope)
 
 
 def _token_ids(scope: Scope, ours: PreTrainedTokenizerFast) -> list[int]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.corpus.releases import RELEASED, read_released, released_content, released_windows
 from assets.corpus.text import kind_of, tokens_folder
+from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.profile import Profile, settings_of
@@ -171,9 +172,9 @@ def _frames(scope: Scope, facts: pl.DataFrame, ids: np.ndarray) -> Frames:
     from corpus_stats.paragraphs.facts import paragraph_ids, unique_token_count
     from corpus_stats.paragraphs.kinds import content_kinds
     from corpus_stats.paragraphs.strata import subset_coverage
-    from corpus_stats.tokens.tokenizer import load_tokenizer, paragraph_texts
+    from corpus_stats.tokens.tokenizer import paragraph_texts
 
-    texts = paragraph_texts(load_tokenizer(scope.read("tokenizers")["source"][0]), ids)
+    texts = paragraph_texts(load_corpus_tokenizer(scope), ids)
     settings = scope.profile.paragraphs
     frame = facts.with_columns(
         paragraph_id=pl.Series(paragraph_ids(ids), dtype=pl.String),
@@ -300,9 +301,8 @@ def _token_sets(scope: Scope) -> list[list[int]]:
     sets = [list(ids) for ids in settings.filter_token_sets]
     if settings.filter_words:
         from corpus_stats.paragraphs.filters import filter_strings, filter_token_sets
-        from corpus_stats.tokens.tokenizer import load_tokenizer
 
-        tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
+        tokenizer = load_corpus_tokenizer(scope)
         sets += filter_token_sets(tokenizer, filter_strings(settings.filter_words))
     return sets
 
@@ -310,10 +310,9 @@ def _token_sets(scope: Scope) -> list[list[int]]:
 def _released(scope: Scope, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:
     from corpus_stats.paragraphs.facts import paragraph_ids, unique_token_count
     from corpus_stats.paragraphs.filters import contains_token_set
-    from corpus_stats.tokens.tokenizer import load_tokenizer
 
     settings = scope.profile.paragraphs
-    separator = load_tokenizer(scope.read("tokenizers")["source"][0]).eos_token_id
+    separator = load_corpus_tokenizer(scope).eos_token_id
     facts, ids = released_windows(scope, scope.read("documents"), separator)
     kept = tally.add("is_varied", unique_token_count(ids) > settings.minimum_unique_share * settings.length)
     token_sets = _token_sets(scope)

@@ -10,8 +10,10 @@ import polars as pl
 
 from assets.corpus import evidence
 from assets.corpus.releases import RELEASED, counted_text, released_content
+from assets.corpus.tokenizers import load_corpus_tokenizer, pinned_commit, tokenizer_artifacts, tokenizer_place
 from assets.figures import previews
 from assets.framework import progress
+from assets.framework.checkpoint_names import split_revision
 from assets.framework.errors import RequestError
 from assets.framework.profile import CorpusSettings, Profile, roles_key, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
@@ -108,7 +110,8 @@ def _tokenizer_evidence(scope: Scope) -> dict[str, Any]:
 
 
 def _tokenizer_in(scope: Scope, source: str) -> str | None:
-    return evidence.tokenizer_content(scope.home, f"{scope.profile.corpus_id}.tokenizer", source)
+    note, (name, revision) = f"{scope.profile.corpus_id}.tokenizer", split_revision(source)
+    return pinned_commit(scope, source) or evidence.tokenizer_content(scope.home, note, name, revision)
 
 
 def _corpora_evidence(scope: Scope) -> dict[str, Any]:
@@ -139,11 +142,9 @@ def _earlier_corpora(scope: Scope) -> dict[str, Any] | None:
 
 def _holds_special_ids(scope: Scope) -> bool:
     """Whether special ids were counted in the text; yes where nothing was counted yet."""
-    from corpus_stats.tokens.tokenizer import load_tokenizer
-
     if scope.content("unigrams") is None:
         return True
-    special = load_tokenizer(scope.read("tokenizers")["source"][0]).all_special_ids
+    special = load_corpus_tokenizer(scope).all_special_ids
     counts = scope.read("unigrams", ["token_id", "token_count"])
     return bool(counts.filter(pl.col("token_id").is_in(special))["token_count"].sum())
 
@@ -157,10 +158,9 @@ def _was_made_before(scope: Scope) -> bool:
 
 def _has_same_tokenizer(scope: Scope) -> bool:
     """Whether the tokenizer that the record names is the one that would be loaded today."""
-    from corpus_stats.tokens.tokenizer import load_tokenizer, tokenizer_sha256
+    from corpus_stats.tokens.tokenizer import tokenizer_sha256
 
-    facts = scope.read("tokenizers").row(0, named=True)
-    return tokenizer_sha256(load_tokenizer(facts["source"])) == facts["tokenizer_sha256"]
+    return tokenizer_sha256(load_corpus_tokenizer(scope)) == scope.read("tokenizers")["tokenizer_sha256"][0]
 
 
 def _tokenizer_settings(profile: Profile) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def tokenizer_source(scope: Scope) -> str:
 
 
 def _local_tokenizer(scope: Scope) -> list[Path]:
-    return [] if scope.profile.corpus.tokenizer else [scope.corpus_folder() / "tokenizer" / "tokenizer.json"]
+    return tokenizer_artifacts(scope)
 
 
 @stage(
@@ -204,7 +204,7 @@ def tokenizers(scope: Scope) -> Shards:
         if scope.profile.corpus.tokenizer is None:
             texts = (document.text for document in reader_of(scope.profile))
             train_tokenizer(texts, scope.profile.corpus.vocabulary_size).save_pretrained(source)
-        tokenizer = load_tokenizer(source)
+        tokenizer = load_tokenizer(tokenizer_place(scope, source))
         row = {
             "source": source,
             "is_trained_here": scope.profile.corpus.tokenizer is None,
@@ -342,7 +342,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
     from corpus_stats.tokens.shards import write_id_documents, write_token_shards
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
-    settings, tokenizer = scope.profile.corpus, load_tokenizer(tokenizer_source)
+    settings, tokenizer = scope.profile.corpus, load_tokenizer(tokenizer_place(scope, tokenizer_source))
     kind = kind_of(scope.profile)
     if kind == PRETOKENIZED:
         return _registered_in_place(scope, tokenizer, folder, advance)

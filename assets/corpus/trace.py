@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from assets.corpus.text import tokens_folder
+from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.framework.errors import RequestError
 from assets.framework.stage import Scope
 
@@ -36,11 +37,11 @@ def trace_text(
     """
     from corpus_stats.counts.trace import longest_stretches
     from corpus_stats.tokens.shards import TokenStream
-    from corpus_stats.tokens.tokenizer import encoder, load_tokenizer
+    from corpus_stats.tokens.tokenizer import encoder
 
     if scope.content("corpora") is None:
         raise RequestError(f"corpus {scope.profile.corpus_id} has not been read yet; run `rarecall run` first.")
-    tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
+    tokenizer = load_corpus_tokenizer(scope)
     ids = np.array(encoder(tokenizer).encode(text, add_special_tokens=False).ids, dtype=np.int64)
     if len(ids) < minimum_tokens:
         raise RequestError(f"the text has {len(ids)} tokens; give a longer one, or a smaller --minimum.")

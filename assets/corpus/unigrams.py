@@ -6,6 +6,7 @@ import polars as pl
 
 import sql
 from assets.corpus.text import is_text, reader_of, tokens_folder
+from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
 from assets.framework import progress
 from assets.framework.errors import RequestError
@@ -65,9 +66,9 @@ def unigrams(scope: Scope) -> Shards:
     """The shards' counts summed in DuckDB, with probability, surprisal in bits and dense rarity rank."""
 
     def _compute(_: int) -> Frames:
-        from corpus_stats.tokens.tokenizer import load_tokenizer, token_strings
+        from corpus_stats.tokens.tokenizer import token_strings
 
-        tokenizer = load_tokenizer(scope.read("tokenizers")["source"][0])
+        tokenizer = load_corpus_tokenizer(scope)
         ids = list(range(int(scope.read("corpora")["vocabulary_count"][0])))
         vocabulary = pl.DataFrame({"token_id": ids, "token": token_strings(tokenizer, ids)})
         with connect_workspace(home=scope.home) as connection:

@@ -153,7 +153,7 @@ def _saver(scope: Scope, request: EditRequest, program: Program, cast: Cast) -> 
     """What saves and registers the edited model."""
 
     def _save(model: Any, outcome: EditedRun) -> None:
-        from corpus_stats.tokens.tokenizer import load_tokenizer
+        from assets.checkpoints.vocabulary import load_tokenizer_of
         from probes.editing.saving import save_checkpoint
         from probes.errors import ProbeError
 
@@ -164,7 +164,7 @@ def _saver(scope: Scope, request: EditRequest, program: Program, cast: Cast) -> 
             )
         source = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
         folder = scope.home.edited_folder / str(request.save)
-        save_checkpoint(model, load_tokenizer(source["source"], source["revision"]), folder)
+        save_checkpoint(model, load_tokenizer_of(source["source"], source["revision"]), folder)
         register(scope.home, "checkpoints", str(request.save), {
             "source": str(folder), "training_step": None, "corpus_id": scope.profile.corpus_id,
             "edit": _provenance(scope, request, program, cast),

@@ -40,10 +40,10 @@ def harness_utility(scope: Scope) -> Shards:
 
 
 def _tokenizer(scope: Scope) -> Any:
-    from transformers import AutoTokenizer
+    from assets.checkpoints.vocabulary import load_tokenizer_of
 
     row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
-    return AutoTokenizer.from_pretrained(row["source"], revision=row["revision"] or "main")
+    return load_tokenizer_of(row["source"], row["revision"])
 
 
 def _scored(scope: Scope, model: Any, tokenizer: Any, intervention: Any) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assets.corpus.paragraphs import true_paragraphs, truth_policy
+from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.errors import RequestError
@@ -187,10 +188,9 @@ def _known_extractability(rows: pl.DataFrame, prefix: int) -> pl.DataFrame:
 )
 def generations(scope: Scope) -> Shards:
     """Greedy decoding from the divergence on, for paragraphs that are not recited to the end."""
-    from corpus_stats.tokens.tokenizer import load_tokenizer
     from probes.scoring.generation import generate_continuations
 
-    model, tokenizer = model_stage.lazy_model(scope), load_tokenizer(scope.read("tokenizers")["source"][0])
+    model, tokenizer = model_stage.lazy_model(scope), load_corpus_tokenizer(scope)
     matches = scope.read("scores", ["paragraph_id", "exact_match"])
     paragraphs = true_paragraphs(scope).join(matches, on="paragraph_id", maintain_order="left")
     size, prefix = scope.profile.probes.shard_size, scope.profile.paragraphs.prefix_length

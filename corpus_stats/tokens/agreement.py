@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from corpus_stats.tokens.tokenizer import encoder
+from corpus_stats.tokens.tokenizer import encoder, special_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,12 +61,13 @@ def first_disagreement(
     pair = encoder(ours), encoder(theirs)
     tokens = [ours.backend_tokenizer.decode([int(i)], skip_special_tokens=False) for i in token_ids]
     alone = zip(token_ids, tokens, strict=True)
-    pieces = [int(token_id) for token_id, token in alone if _UNDECODABLE in token]
+    special = set(special_ids(ours))  # their names are text where they stand in a text
+    pieces = [int(token_id) for token_id, token in alone if _UNDECODABLE in token or int(token_id) in special]
     return _differing_text(*pair, [*texts, *filter(None, tokens)]) or _differing_pieces(*pair, pieces)
 
 
 def _differing_pieces(ours: Tokenizer, theirs: Tokenizer, token_ids: list[int]) -> Disagreement | None:
-    """Parts of a character, which no text shows alone: they have the same id where they are written alike."""
+    """Parts of a character and special tokens, which no text shows: written alike, they have the same id."""
     for token_id in token_ids:
         piece = ours.id_to_token(token_id) or ""
         found = theirs.token_to_id(piece)

@@ -66,6 +66,7 @@ def run_flow(
     for step, error in _measured(lazily, checkpoint_steps(scope, only), at_once):
         if error is None:
             outcome.done.append(step)
+            outcome.notes += _left_out(scope, step)
         else:
             outcome.failed.append((step, error))
     for step in tail_steps(scope):
@@ -99,6 +100,15 @@ def _asked_for(scope: Scope, only: str | None, named: dict[str, dict[str, Any]])
         for name, facts in asked.items()
         if name not in known or not is_measured(Scope(scope.home, scope.profile, name))
     }
+
+
+def _left_out(scope: Scope, step: Step) -> list[str]:
+    """A sentence for a checkpoint just measured whose family has no adapter: what its tables do not hold, and why."""
+    from probes.architectures import unmeasured
+
+    family = Scope(scope.home, scope.profile, step.checkpoint_id).read("checkpoints", ["architecture"])["architecture"]
+    reason = unmeasured(str(family[0]))
+    return [] if reason is None else [f"checkpoint {step.checkpoint_id}: {reason}"]
 
 
 def _gone(scope: Scope) -> list[str]:

@@ -58,7 +58,8 @@ def beginning_asked_for(
         ProbeError: there is no such token.
     """
     if asked == "auto":
-        return suite
+        is_there = suite[0] is None or suite[0] < row_count
+        return suite if is_there else (None, f"its tokenizer's {suite[0]} is beyond the model's {row_count} rows")
     if asked == "never":
         return None, "the profile says never"
     found = suite[0] if asked == "always" and suite[0] is not None else bos_id if asked == "always" else int(asked)

@@ -7,15 +7,23 @@ commit, never a branch: a branch may move between two questions.
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from probes.checkpoints.files import PICKLES, why_file
 from probes.errors import ProbeError
 
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """Everything a checkpoint needs besides pickles; nothing else is fetched."""
+SMALL_FILES = ("*.json", "*.txt", "*.model")
+"""The same without weights: configuration and tokenizer."""
 OTHER_COPIES = ("*/*", "consolidated*")
 """Folders of other formats, and Mistral's second copy of its weights."""
+REACH_SECONDS = 2.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -64,6 +72,16 @@ def resolve_folder(source: str, revision: str | None = None, allow_pickle: bool 
     return _cached_snapshot(source, revision, patterns) or _fetched_snapshot(source, revision, patterns)
 
 
+def tokenizer_files(source: str, commit: str) -> list[Path]:
+    """What a repository holds at a commit beside its weights, fetched unless it is there.
+
+    Raises:
+        ProbeError: as `resolve_folder`.
+    """
+    folder = _cached_snapshot(source, commit, list(SMALL_FILES)) or _fetched_snapshot(source, commit, list(SMALL_FILES))
+    return sorted(file for pattern in SMALL_FILES for file in folder.glob(pattern))
+
+
 def _refuse_no_hub_id(source: str) -> None:
     if is_hub_id(source):
         return
@@ -93,12 +111,34 @@ def _cached_snapshot(source: str, revision: str | None, patterns: list[str]) -> 
 def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
+    is_alone = not _is_reachable()  # else the client asks six times within half a minute
     try:
         return Path(snapshot_download(
-            source, revision=revision, allow_patterns=patterns, ignore_patterns=list(OTHER_COPIES)
+            source, revision=revision, allow_patterns=patterns, ignore_patterns=list(OTHER_COPIES),
+            local_files_only=is_alone,
         ))  # fmt: skip
     except Exception as error:  # the hub client raises a dozen unrelated types, offline ones among them
         raise _refusal(source, revision, error) from error
+
+
+def _is_reachable() -> bool:
+    """Whether somebody listens at the hub's address, asked for two seconds; behind a proxy that cannot be told."""
+    from huggingface_hub import constants
+
+    if {"http", "https", "all"} & set(getproxies()):
+        return True
+    address, found = urlsplit(constants.ENDPOINT), []
+
+    def _connect() -> None:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        with suppress(OSError):
+            socket.create_connection((address.hostname, port), timeout=REACH_SECONDS).close()
+            found.append(True)
+
+    thread = Thread(target=_connect, daemon=True)  # looking up a name knows no time limit
+    thread.start()
+    thread.join(REACH_SECONDS)
+    return bool(found)
 
 
 def _refusal(source: str, revision: str | None, error: Exception) -> ProbeError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probes.architectures.refused import why_refused
 from probes.checkpoints.files import (
     StoredTensor,
     advice,
@@ -73,15 +74,15 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
     folder = resolve_folder(source, revision)
     require_complete(folder)
     config = read_config(folder)
-    _refuse_without_attention(folder, config)
+    _refuse_more_than_text(folder, config)
     model = hollow_model(folder, config)
     _refuse_differing_ties(folder, place_tensors(folder, model))
     return CheckpointFacts(
         architecture=config.model_type,
         layer_count=config.num_hidden_layers,
-        head_count=config.num_attention_heads,
+        head_count=_number(config, "num_attention_heads") or 0,
         hidden_size=config.hidden_size,
-        context_length=_context_length(config) or 0,
+        context_length=context_length(config),
         vocabulary_size=config.vocab_size,
         parameter_count=sum(parameter.numel() for parameter in model.parameters()),
     )
@@ -100,22 +101,31 @@ def _refuse_differing_ties(folder: Path, placement: Placement) -> None:
             )
 
 
-def _refuse_without_attention(folder: Path, config: PretrainedConfig) -> None:
-    """State-space and multimodal models have no single number of heads, layers or positions."""
-    needed = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
-    missing = [name for name in needed if not isinstance(getattr(config, name, None), int)]
-    missing += [] if _context_length(config) else ["max_position_embeddings"]
+def _refuse_more_than_text(folder: Path, config: PretrainedConfig) -> None:
+    """Models of several inputs keep the numbers of their text part apart."""
+    missing = [name for name in ("num_hidden_layers", "hidden_size", "vocab_size") if _number(config, name) is None]
     if missing:
         raise ProbeError(
-            f"checkpoint {folder} of architecture {config.model_type!r} has no {missing[0]}; rarecall measures "
-            "transformers with attention over text, such as GPT-Neo, GPT-NeoX, GPT-2 and the Llama family."
+            f"checkpoint {folder} of architecture {config.model_type!r} has no {missing[0]}; rarecall measures models "
+            "of text alone, such as GPT-Neo, GPT-NeoX, GPT-2 and the Llama family."
         )
 
 
-def _context_length(config: PretrainedConfig) -> int | None:
-    """Positions the model was made for; families without position embeddings, such as BLOOM, say what they saw."""
+NO_LIMIT = 2**31 - 1
+
+
+def context_length(config: PretrainedConfig) -> int:
+    """Positions the model was made for; `NO_LIMIT` for families that say none, such as state-space models.
+
+    Families without position embeddings, such as BLOOM, say what they saw.
+    """
     names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    return next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
+    return next((value for name in names if (value := _number(config, name)) is not None), NO_LIMIT)
+
+
+def _number(config: PretrainedConfig, name: str) -> int | None:
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) else None
 
 
 def read_config(folder: Path) -> PretrainedConfig:
@@ -133,6 +143,8 @@ def read_config(folder: Path) -> PretrainedConfig:
             f"checkpoint {folder} is of architecture {model_type!r}, which transformers does not know as a causal "
             "language model; rarecall runs no code that comes with a checkpoint."
         )
+    if reason := why_refused(model_type):
+        raise ProbeError(f"checkpoint {folder} is of architecture {model_type!r}, which {reason}; it is not measured.")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # transformers validates configurations with its own and foreign exception types

@@ -33,7 +33,10 @@ LATEST = "{assetOrError(assetKey:{path:[%s]}){... on Asset{assetMaterializations
 
 
 def wait_for(what: str, ask: Callable[[], Any], limit: float) -> Any:
-    """The first truthy answer; an assertion that names what did not happen when the time is over."""
+    """The first truthy answer; an assertion that names what did not happen when the time is over.
+
+    Limits are for machines with much other work; a test that passes never waits for one.
+    """
     end = time.monotonic() + limit
     while time.monotonic() < end:
         try:
@@ -55,7 +58,7 @@ def user_interface(home: Path, profile: Path) -> Iterator[tuple[str, subprocess.
     process = start(home, "ui", "--port", port, "-p", profile, more=two, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200, 90)
+        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=20).status == 200, 300)
         yield url, process, descendants(process.pid)
     finally:
         for number in descendants(process.pid):
@@ -82,7 +85,7 @@ def graphql(url: str, query: str, **variables: Any) -> Any:
     """Answer of the UI's own interface."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)["data"]
 
 
@@ -156,9 +159,19 @@ def listening(pids: set[int]) -> set[str]:
 
 
 def plot_drawn(browser: Any) -> bool:
-    """Open the plot's dialog; whether it holds an image that the browser could decode."""
+    """Whether the page holds an image that came with the metadata and that the browser could decode."""
     drawn = "return [...document.images].some(image => image.src.startsWith('data:') && image.naturalWidth > 100)"
-    if browser.execute_script(drawn):
+    return bool(browser.execute_script(drawn))
+
+
+def opened(browser: Any, seen: Callable[[], bool]) -> bool:
+    """Whether the markdown of the first entry of the metadata shows what is looked for; opens it where it is closed.
+
+    An open dialog covers the link it came from, and a click on it would be refused: its text may be long in coming, so
+    that what is looked for comes first and the click only where no dialog is open.
+    """
+    if seen():
         return True
-    browser.find_element("xpath", "//*[text()='[Show Markdown]']").click()
+    if not browser.find_elements("css selector", "[role=dialog], .bp5-dialog, .bp4-dialog"):
+        browser.find_element("xpath", "//*[text()='[Show Markdown]']").click()
     return False

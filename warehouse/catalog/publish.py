@@ -267,7 +267,8 @@ def _create_object(connection: duckdb.DuckDBPyConnection, kind: str, query: sql.
     try:
         connection.execute(definition)
     except duckdb.Error as error:
-        raise WarehouseError(f"sql/…/{query.name}.sql failed ({error}); the published catalog is unchanged.") from error
+        said = " ".join(str(error).splitlines()[0].split())
+        raise WarehouseError(f"sql/…/{query.name}.sql failed ({said}); the published catalog is unchanged.") from error
     connection.execute(f"COMMENT ON {kind} {identifier(query.name)} IS {literal(query.description)}")
     if not kind.startswith("MACRO"):
         _comment_columns(connection, query.name)

@@ -180,7 +180,7 @@ def test_the_cookbook_page_holds_todays_questions() -> None:
 def test_the_duckdb_command_line_answers_every_question(world: Home) -> None:
     for file in sorted((ROOT / "sql" / "adhoc" / "cookbook").glob("*.sql")):
         asked = ["duckdb", "-readonly", "-csv", str(world.database)]
-        result = subprocess.run(asked, stdin=file.open(), capture_output=True, text=True, timeout=30)
+        result = subprocess.run(asked, stdin=file.open(), capture_output=True, text=True, timeout=120)
         assert result.returncode == 0 and not result.stderr, f"{file.name}: {result.stderr}"
 
 

@@ -42,7 +42,7 @@ def run_until(
             time.sleep(0.01)
         time.sleep(delay)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
@@ -163,7 +163,7 @@ def test_readers_never_notice_a_run_that_republishes(finished: Finished, tmp_pat
         assert catalog != (home / "rarecall.duckdb").read_bytes()
     finally:
         stop.touch()
-        answers = [reader.communicate(timeout=60) for reader in readers]
+        answers = [reader.communicate(timeout=300) for reader in readers]
     for out, err in answers:
         assert err == ""
         loops, _, seen = out.partition(" ")

@@ -107,8 +107,8 @@ def test_a_run_that_ends_leaves_no_worker(finished: Finished, tmp_path: Path, nu
     workers = workers_of(process.pid)
     assert len(workers) >= 2
     os.kill(process.pid, number)
-    _, said = process.communicate(timeout=60)
-    wait_until(lambda: not any(is_running(worker) for worker in workers), "a worker goes on", limit=20)
+    _, said = process.communicate(timeout=300)
+    wait_until(lambda: not any(is_running(worker) for worker in workers), "a worker goes on", limit=120)
     if number == signal.SIGKILL:
         return
     assert process.returncode == 1 and "Traceback" not in said

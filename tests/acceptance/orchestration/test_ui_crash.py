@@ -66,7 +66,7 @@ def interface(home: Path, port: int, cwd: Path, **options) -> Iterator[tuple[sub
     try:
         host = "[::1]" if "::1" in asked else "127.0.0.1"
         url = f"http://{host}:{port}"
-        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=2).status == 200, 200)
+        wait_for("the UI's start", lambda: urllib.request.urlopen(f"{url}/server_info", timeout=20).status == 200, 300)
         below = descendants(process.pid)
         yield process, below, url, log
     finally:
@@ -97,8 +97,8 @@ def test_it_loads_anywhere_closes_what_was_left_and_stops_though_interrupts_were
         (entry,) = graphql(url, LOCATIONS)["workspaceOrError"]["locationEntries"]
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 0
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 20)
+        assert process.wait(300) == 0
+        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
@@ -109,8 +109,8 @@ def test_its_children_end_with_it(tmp_path: Path, number: signal.Signals) -> Non
     with interface(home.root, port, tmp_path, words=where) as (process, below, _url, _log):
         assert len(below) >= 4
         process.send_signal(number)
-        process.wait(120)
-        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 60)
+        process.wait(300)
+        wait_for("the end of all processes", lambda: not any(Path(f"/proc/{n}").exists() for n in below), 120)
     ui_process.refuse_taken_port("127.0.0.1", port)
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_was_at_work_when_all_was_killed_does_not_block_the_next(tmp_
         assert status_of_run(url, killed) == "FAILURE"
         begun(url)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     assert not has_unfinished_runs(home)
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from probes.checkpoints.files import is_complete
-from probes.checkpoints.inspect import inspect_checkpoint, refuse_non_finite_weights, weights_sha256
+from probes.checkpoints.inspect import NO_LIMIT, inspect_checkpoint, refuse_non_finite_weights, weights_sha256
 from probes.checkpoints.load import load_model, resolve_device
 from probes.errors import ProbeError
 from tests.support.models.scoring_models import ARCHITECTURES, random_model, random_paragraphs
@@ -169,11 +169,20 @@ def test_an_unknown_architecture_is_refused_and_its_code_not_run(copied):
     assert "'brand_new'" in refusal(copied)
 
 
-def test_an_architecture_without_attention_is_not_described(copied):
-    from transformers import MambaConfig
+def test_a_model_without_attention_has_no_heads_and_no_limit(copied):
+    from transformers import AutoModelForCausalLM, MambaConfig
 
-    MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2).save_pretrained(copied)
-    with pytest.raises(ProbeError, match=r"'mamba' has no num_attention_heads"):
+    config = MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2)
+    AutoModelForCausalLM.from_config(config).save_pretrained(copied)
+    facts = inspect_checkpoint(str(copied))
+    assert (facts.architecture, facts.head_count, facts.context_length) == ("mamba", 0, NO_LIMIT)
+
+
+def test_families_that_nothing_right_can_be_said_of_are_refused(copied):
+    from transformers import BertConfig
+
+    BertConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2, is_decoder=True).save_pretrained(copied)
+    with pytest.raises(ProbeError, match=r"'bert', which does more behind its blocks"):
         inspect_checkpoint(str(copied))
 
 

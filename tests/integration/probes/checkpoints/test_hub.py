@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,14 @@ def test_a_nan_in_what_was_pushed_later_is_not_seen_in_what_was_pinned(hub, fold
     hub.repository(NAME).push(pushed)
     refuse_non_finite_weights(NAME, commit)
     assert "NaN" in said(refuse_non_finite_weights, NAME, pinned_revision(NAME))
+
+
+def test_without_a_network_and_with_nothing_at_hand_the_answer_comes_at_once(tmp_path, monkeypatch):
+    point_client_at(monkeypatch, NOWHERE, tmp_path / "cache")
+    begun = time.monotonic()
+    for revision in (None, "main", "0" * 40):
+        with pytest.raises(ProbeError, match="cannot be reached, and the files are not all in the local cache"):
+            resolve_folder(NAME, revision)
+    with pytest.raises(ProbeError, match="cannot be reached"):
+        pinned_revision(NAME)
+    assert time.monotonic() - begun < 12  # three seconds each; the client alone takes half a minute

@@ -93,6 +93,11 @@ def is_tie(model, prefix, generated, expected) -> bool:
     return abs(float(logits[generated[parting]] - logits[expected[parting]])) < 2e-6 * float(logits.abs().max())
 
 
+def test_a_single_token_is_a_prefix():
+    model, prefixes = random_model(ARCHITECTURES[0], 0), random_paragraphs(5, 1, 3)
+    assert greedy_continuations(model, prefixes, 4).tolist() == greedy(model, prefixes, 4).tolist()
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_greedy_continuations_do_not_depend_on_the_batch(architecture):
     model, paragraphs = reciting_model(architecture)

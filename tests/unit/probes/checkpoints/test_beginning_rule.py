@@ -32,6 +32,7 @@ def test_suites(architecture, added, bos_id, bos_token, expected):
 
 def test_a_profile_may_say_otherwise():
     assert beginning_asked_for("auto", 100, 7, (3, ""))[0] == 3
+    assert beginning_asked_for("auto", 100, 7, (100, ""))[0] is None  # an added token without a row
     assert beginning_asked_for("never", 100, 7, (3, ""))[0] is None
     assert beginning_asked_for("always", 100, 7, (None, ""))[0] == 7
     assert beginning_asked_for("always", 100, 7, (3, ""))[0] == 3
