@@ -26,7 +26,8 @@ def test_findings_are_as_rare_as_the_level_says(name, clusters):
             if is_finding is not None:
                 found[test] += is_finding
                 tested[test] += 1
-    guarded = [test for test in tested if not (WORLDS[name].taste and test in FOOLED_BY_TASTE)]
+    fooled = (*FOOLED_BY_TASTE, "best head, over token types") if clusters < 12 else FOOLED_BY_TASTE
+    guarded = [test for test in tested if not (WORLDS[name].taste and test in fooled)]
     assert {"rare_tokens_trigger_recital", "a_head_reads_rare_tokens_summed", "per doubling of copies"} <= set(guarded)
     too_many = {test: found[test] for test in guarded if found[test] > binom.ppf(0.999, tested[test], 0.08)}
     assert not too_many, f"of {SAMPLES[clusters]}"
