@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # One more than the two cores that the tests are made for: the one that drives the browser waits most of its time.
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: run test check ui lint docs notebook session cookbook clean
 

@@ -12,9 +12,8 @@ from typing import Any
 import polars as pl
 
 import sql
-from warehouse.catalog.queries import latest_checkpoint
+from warehouse.catalog.queries import latest_checkpoint, query
 from warehouse.home import Home
-from warehouse.catalog.queries import query
 
 SHOWN_ROWS = 8
 SHOWN_CHARACTERS = 60

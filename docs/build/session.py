@@ -1,6 +1,6 @@
 """The sample session of the README: what `rarecall run` says at its end, taken from a home.
 
-`python -m docs.build.session` rewrites the part between its two marks with the home of the environment (`make session`).
+`python -m docs.build.session` rewrites what lies between its marks from the home of the environment, `make session`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def session(home: Home) -> str:
     version = ".".join(platform.python_version_tuple()[:2])
     varies = (
         f"Counts and shares vary with the text that a Python installation carries (here that of {version}), and\n"
-        "with them the steps in the names of checkpoints; the form of the lines does not. A second `make run` says that\n"
-        "nothing changed."
+        "with them the steps in the names of checkpoints; the form of the lines does not. A second `make run` says\n"
+        "that nothing changed."
     )
     paths = "report    warehouse/data/report/index.html\nwarehouse warehouse/data/rarecall.duckdb"
     return f"{BEGIN}\n```text\n{lines}\n\n{paths}\n```\n\n{varies}\n{END}"

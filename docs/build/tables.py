@@ -21,7 +21,8 @@ def _section(table: Table) -> Iterator[str]:
     for column in table.columns:
         name = f"**{column.name}**" if column.key else column.name
         empty = " May be empty." if column.nullable else ""
-        yield f"| {name} | {column.type} | {column.unit or ('path' if column.is_path else '—')} | {column.description.replace('|', '∣')}{empty} |"
+        unit = column.unit or ("path" if column.is_path else "—")
+        yield f"| {name} | {column.type} | {unit} | {column.description.replace('|', '∣')}{empty} |"
 
 
 if __name__ == "__main__":
