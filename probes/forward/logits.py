@@ -40,6 +40,8 @@ def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, T
 
 _DIVIDE = ("logits_scaling", "logits_mup_width_multiplier")
 _MULTIPLY = ("logit_scale", "lm_head_multiplier")
+_MULTIPLY_INSTEAD = frozenset({"hyperclovax"})
+"""Families that multiply by what Granite of the same name divides by."""
 _CAP = ("final_logit_softcapping", "logits_soft_cap")
 """Names that configurations have for it: Granite, MiniCPM3, Inkling; Cohere, Falcon-H1; Gemma, RecurrentGemma."""
 
@@ -55,7 +57,8 @@ class HeadRule:
     def of(cls, model: PreTrainedModel) -> HeadRule:
         """From the configuration: Granite divides, Cohere multiplies, Gemma caps."""
         factor = math.prod(float(getattr(model.config, name, None) or 1.0) for name in _MULTIPLY)
-        factor /= math.prod(float(getattr(model.config, name, None) or 1.0) for name in _DIVIDE)
+        divisor = math.prod(float(getattr(model.config, name, None) or 1.0) for name in _DIVIDE)
+        factor *= divisor if model.config.model_type in _MULTIPLY_INSTEAD else 1 / divisor
         caps = [float(cap) for name in _CAP if (cap := getattr(model.config, name, None)) is not None]
         return cls(factor, caps[0] if caps else None)
 
