@@ -204,7 +204,8 @@ def _of_the_best(
     beyond = (largest[:, None] >= z[None] - 1e-12).sum(axis=0)
     far, half = float(np.quantile(largest, 0.95)), (interval[1] - interval[0]) / 2
     wide = np.maximum(far * spread, far / ndtri(0.975) * half)
-    return (beyond + 1) / (len(placebo) + 1), estimate - wide, estimate + wide
+    # Every coefficient lies between −1 and 1, and so do the ends.
+    return (beyond + 1) / (len(placebo) + 1), np.maximum(estimate - wide, -1.0), np.minimum(estimate + wide, 1.0)
 
 
 def permutation_p(estimate: np.ndarray, placebo: np.ndarray, *, normal_tail: bool) -> np.ndarray:

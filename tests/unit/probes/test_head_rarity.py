@@ -100,6 +100,7 @@ def test_whoever_picks_the_best_head_pays_for_the_choice():
         own.append(best["p_value"] <= 0.05)
         of_all.append(rows["family_p_value"].min() <= 0.05)
         covered.append(best["family_lower"] <= 0 <= best["family_upper"])
+        assert rows["family_lower"].min() >= -1 and rows["family_upper"].max() <= 1
     assert np.mean(own) > 0.15
     assert 0.02 <= np.mean(of_all) <= 0.08
     assert np.mean(covered) >= 0.93
