@@ -85,7 +85,7 @@ def test_every_run_stands_beside_random_and_all_weights(scope):
     counts = dict(single.select("selection", "weight_count").unique().iter_rows())
     assert counts["top:0.05"] == counts["random:0.05"] < counts["all"]
     claims = editing_claims(scope.read("edit_summaries"))
-    assert claims.height == 14 and claims["ours"].null_count() <= 6
+    assert claims.height == 20 and claims["ours"].null_count() <= 12
 
 
 def test_nobody_has_two_roles(scope):
