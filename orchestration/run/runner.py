@@ -106,8 +106,10 @@ def _left_out(scope: Scope, step: Step) -> list[str]:
     """A sentence for a checkpoint just measured whose family has no adapter: what its tables do not hold, and why."""
     from probes.architectures import unmeasured
 
-    family = Scope(scope.home, scope.profile, step.checkpoint_id).read("checkpoints", ["architecture"])["architecture"]
-    reason = unmeasured(str(family[0]))
+    measured = Scope(scope.home, scope.profile, step.checkpoint_id)
+    if measured.content("checkpoints") is None:
+        return []
+    reason = unmeasured(str(measured.read("checkpoints", ["architecture"])["architecture"][0]))
     return [] if reason is None else [f"checkpoint {step.checkpoint_id}: {reason}"]
 
 

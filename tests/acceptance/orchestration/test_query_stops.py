@@ -59,7 +59,8 @@ def test_an_interrupt_ends_a_question_at_once(home: Home, text: str, number: sig
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and said == "rarecall: the query was interrupted.\n"
     assert time.monotonic() - sent < 10  # a second on an idle machine
-    assert not is_asking(), "what did not fit into memory was left"
+    left = [file for folder in is_asking() for file in folder.iterdir()]
+    assert not left, "what did not fit into memory was left; an empty folder may be, and `gc` removes it"
 
 
 def test_time_and_memory_end_a_question_with_a_sentence(home: Home, tmp_path: Path) -> None:
