@@ -91,6 +91,11 @@ def read_released(scope: Scope) -> pl.DataFrame:
         RequestError: nothing was imported under that name.
     """
     if released_content(scope) is None:
+        if scope.profile.releases:
+            raise RequestError(
+                f"the releases of corpus {scope.profile.corpus_id} are not in {scope.home.root} yet; `rarecall run` "
+                "with the profile fetches them, or takes them from a folder with --data."
+            )
         raise RequestError(
             f"nothing was imported as {scope.profile.corpus_id!r} into {scope.home.root}; run `rarecall import` first."
         )

@@ -87,6 +87,11 @@ Bounds = tuple[float | None, float | None]
 """What a quantity can be at least and at most; intervals of a normal or t distribution know nothing of it."""
 
 
+def _ends(rows: pl.DataFrame, lower: str, upper: str, bounds: Bounds) -> tuple[pl.Series, pl.Series]:
+    """Both ends of the intervals, cut at the bounds."""
+    return rows[lower].cast(pl.Float64).clip(*bounds), rows[upper].cast(pl.Float64).clip(*bounds)
+
+
 def band(
     ax: Any,
     x: Any,
@@ -97,7 +102,7 @@ def band(
     bounds: Bounds = (None, None),
 ) -> None:
     """Shade the interval where there is one, cut at the bounds; positions without stay open."""
-    low, high = (rows[name].cast(pl.Float64).clip(*bounds).fill_null(float("nan")) for name in (lower, upper))
+    low, high = (end.fill_null(float("nan")) for end in _ends(rows, lower, upper, bounds))
     ax.fill_between(list(x), low, high, color=color, alpha=0.18, linewidth=0)
 
 
@@ -111,7 +116,7 @@ def bars(
     bounds: Bounds = (None, None),
 ) -> None:
     """Intervals as vertical lines, cut at the bounds; rows without an interval get none."""
-    low, high = (rows[name].cast(pl.Float64).clip(*bounds) for name in (lower, upper))
+    low, high = _ends(rows, lower, upper, bounds)
     kept = pl.DataFrame({"x": list(x), "low": low, "high": high}).drop_nulls()
     ax.vlines(kept["x"], kept["low"], kept["high"], color=color, linewidth=1.6)
 

@@ -12,8 +12,6 @@ import sql
 from warehouse.catalog.queries import one_publication, query
 from warehouse.home import Home
 
-_MOST_RUNGS = 8
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -52,19 +50,9 @@ def _small(name: str, value: float) -> str:
 
 
 def _duplication(frame: pl.DataFrame) -> str:
-    parts = [f"{_percent(r['memorized_share'])} of ×{r['copies']}" for r in _rungs(frame).iter_rows(named=True)]
+    parts = [f"{_percent(r['memorized_share'])} of ×{r['copies']}" for r in frame.iter_rows(named=True)]
     null = frame["null_share"][0]
     return f"Recited in full: {', '.join(parts)}; if copies did not matter, every rung would show {_percent(null)}."
-
-
-def _rungs(frame: pl.DataFrame) -> pl.DataFrame:
-    """Share recited by copies, highest first; where nearly every paragraph has a count of its own, by powers of ten."""
-    if frame.height <= _MOST_RUNGS:
-        return frame.with_columns(copies=pl.col("duplication_count").cast(pl.String))
-    lowest = 10 ** pl.col("duplication_count").clip(1).log10().floor().cast(pl.Int64)
-    recited = (pl.col("memorized_share") * pl.col("paragraph_count")).sum() / pl.col("paragraph_count").sum()
-    binned = frame.group_by(lowest=lowest).agg(memorized_share=recited).sort("lowest", descending=True)
-    return binned.with_columns(copies=pl.format("{} to {}", "lowest", pl.col("lowest") * 10 - 1))
 
 
 def _offset(frame: pl.DataFrame) -> str:

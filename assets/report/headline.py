@@ -177,8 +177,8 @@ def _cause(rungs: list[dict[str, Any]]) -> Card:
         return Card("cause", question, *_UNTESTED, "finding_duplication")
     most, least = rungs[0], rungs[-1]
     numbers = (
-        f"seen {most['duplication_count']} times {percent(most['memorized_share'])}{_between(most)}, seen "
-        f"{least['duplication_count']} times {percent(least['memorized_share'])}; null "
+        f"seen {most['copies']} times {percent(most['memorized_share'])}{_between(most)}, seen "
+        f"{least['copies']} times {percent(least['memorized_share'])}; null "
         f"{percent(most['null_share'])}"
     )
     is_shown = most["lower"] is not None and most["lower"] > most["null_share"]

@@ -34,7 +34,7 @@ def provide_releases(scope: Scope, data: Path | None = None) -> Iterator[str]:
     releases = scope.profile.releases
     if data is not None and not releases:
         raise RequestError(f"profile {scope.profile.name} fetches no files; leave --data out.")
-    if not releases or (data is None and scope.content("released_paragraphs") is not None):
+    if not releases or (data is None and _are_imported(scope)):
         return
     from assets.corpus.releases import write_imports
     from corpus_stats.errors import CorpusError
@@ -47,6 +47,14 @@ def provide_releases(scope: Scope, data: Path | None = None) -> Iterator[str]:
     except CorpusError as error:
         raise RequestError(str(error)) from error
     yield f"{rows.height:,} released paragraphs of {len(releases)} releases are in the table released_paragraphs."
+
+
+def _are_imported(scope: Scope) -> bool:
+    """Whether the record holds the releases that the profile names, and no other."""
+    if scope.content("released_paragraphs") is None:
+        return False
+    found = scope.read("released_paragraphs", ["release"])["release"].unique()
+    return set(found) == {one.release for one in scope.profile.releases}
 
 
 def release_folder(home: Home, release: str) -> Path:
@@ -67,7 +75,7 @@ def _provided(settings: ReleaseSettings, folder: Path, data: Path | None) -> Ite
         return
     total = sum(file.byte_count for file in wanted)
     yield _announced(release, [file.name for file in wanted], total, settings.address or release.address)
-    with progress.task(f"fetch {release.release}", total, "bytes") as task:
+    with progress.shown_by_command(), progress.task(f"fetch {release.release}", total, "bytes") as task:
         fetch_release(release, folder, task.advance, settings.address)
 
 

@@ -10,7 +10,8 @@ from warehouse.catalog.queries import latest_checkpoint, query
 
 
 def rung(copies, share, lower=None):
-    return {"duplication_count": copies, "memorized_share": share, "lower": lower, "upper": 1.0, "null_share": 0.2}
+    known = {"duplication_count": copies, "copies": str(copies)}
+    return {**known, "memorized_share": share, "lower": lower, "upper": 1.0, "null_share": 0.2}
 
 
 def need(head, loss, selective, layer=1):
