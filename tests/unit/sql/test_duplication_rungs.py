@@ -6,15 +6,14 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 import sql
+from warehouse.catalog.macros import Macro
 from warehouse.catalog.queries import to_polars
 
 
 def rungs(copies, shares):
     connection = duckdb.connect()
-    for macro in ("wilson_lower", "wilson_upper"):
-        text = sql.load_one("macros", macro).text
-        signature = text.splitlines()[0].removeprefix("-- ").partition(":")[0]
-        connection.execute(f"CREATE MACRO {signature} AS ({text})")
+    for name in ("wilson_lower", "wilson_upper"):
+        connection.execute(Macro.of(sql.load_one("macros", name)).definition)
     clusters = pl.DataFrame(  # noqa: F841  read by name
         {"checkpoint_id": "m", "duplication_count": copies, "memorized_share": shares, "paragraph_count": 1},
         schema_overrides={"duplication_count": pl.Int64},
