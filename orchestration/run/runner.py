@@ -10,10 +10,10 @@ from assets.checkpoints.preflight import refuse_unfit
 from assets.framework.cores import parallel_checkpoints
 from assets.framework.errors import RequestError
 from assets.framework.stage import Scope
-from assets.stages import is_measured
+from assets.stages import CHECKPOINT_STAGES, is_measured
 from orchestration.run.executor import Executor
 from orchestration.run.flow import Step, checkpoint_steps, checkpoints_of, corpus_steps, is_gone, tail_steps
-from orchestration.run.instance import close_left_runs
+from orchestration.run.instance import close_left_runs, open_instance
 from orchestration.run.side_by_side import Ended, checkpoints_at_once, measure_side_by_side
 from orchestration.sources.arrivals import look_for_arrivals
 from orchestration.sources.named import named_in, register_profile_checkpoints
@@ -69,6 +69,8 @@ def run_flow(
             outcome.notes += _left_out(scope, step)
         else:
             outcome.failed.append((step, error))
+    if any(step.checkpoint_id for step in outcome.done):
+        _show_newest(scope)
     for step in tail_steps(scope):
         lazily.run(step)
         outcome.done.append(step)
@@ -81,6 +83,13 @@ def _measured(executor: Executor, steps: list[Step], at_once: int | None) -> Ite
     if count > 1:
         return measure_side_by_side(executor.scope, executor.profile, steps, count, executor.before_step)
     return [(step, _error_of(executor, step)) for step in steps]
+
+
+def _show_newest(scope: Scope) -> None:
+    from orchestration.run.newest_shown import show_newest
+
+    with open_instance(scope.home) as instance:
+        show_newest(instance, [name for stage in CHECKPOINT_STAGES for name in stage.tables], checkpoints_of(scope)[-1])
 
 
 def _error_of(executor: Executor, step: Step) -> Exception | None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey
 
 from assets.framework.cores import PARALLEL_CHECKPOINTS
 from orchestration.run.instance import open_instance
@@ -80,6 +81,8 @@ def test_the_rows_are_those_of_one_after_the_other(finished: Finished, tmp_path:
     with open_instance(Home(home)) as instance:
         processes = {run.tags["rarecall/process"] for run in instance.get_runs(limit=4) if run.job_name == "checkpoint"}
         assert len(processes) == 2
+        latest = instance.get_latest_materialization_events([AssetKey("scores"), AssetKey("claims")])
+        assert {event.asset_materialization.partition for event in latest.values()} == {LAST}
 
 
 def test_a_checkpoint_that_fails_says_why_and_the_other_is_measured(finished: Finished, tmp_path: Path) -> None:
