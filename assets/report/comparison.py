@@ -9,7 +9,7 @@ from typing import Any
 import sql
 from assets.framework.errors import RequestError
 from assets.report.drawings import crossing, dumbbells
-from assets.report.headline import headline
+from assets.report.headline import headline, signed
 from assets.report.page import environment, style
 from assets.report.redaction import redact
 from warehouse.catalog.queries import one_publication, query
@@ -68,6 +68,7 @@ def render_comparison(home: Home, before: str, after: str, is_redacted: bool = F
             verdicts=_changed_verdicts(home, before, after),
             queries=_Pair(before, after),
             shown_rows=SHOWN_ROWS,
+            signed=signed,
             style=style(),
         )
     )

@@ -111,7 +111,8 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f}\u00a0%" if value >= 0.1 or value == 0 else f"{100 * value:.1f}\u00a0%"
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """Two digits and a sign, a minus as wide as a plus."""
     return f"{round(value or 0, 2) + 0.0:+.2f}".replace("-", "−")
 
 
@@ -192,8 +193,8 @@ def _trigger(claims: list[dict[str, Any]]) -> Card:
     if claim is None or claim["ours"] is None or claim["verdict"] not in _ANSWERS:
         return Card("trigger", question, *_UNTESTED, "report_claims")
     low, high = claim["lower"], claim["upper"]
-    interval = "" if low is None else f" [{_signed(low)}, {_signed(high)}]"
-    numbers = f"{_signed(claim['ours'])} tokens per SD of rarity{interval}; null {_signed(claim['null_value'])}"
+    interval = "" if low is None else f" [{signed(low)}, {signed(high)}]"
+    numbers = f"{signed(claim['ours'])} tokens per SD of rarity{interval}; null {signed(claim['null_value'])}"
     return Card("trigger", question, _ANSWERS[claim["verdict"]], numbers, "report_claims")
 
 
@@ -206,10 +207,10 @@ def _where(needs: list[dict[str, Any]]) -> Card:
         ", more than other text does" if block["is_selective"] else ", but other text needs it too"
     )
     low, high = block["excess_lower"], block["excess_upper"]
-    interval = "" if low is None else f" [{_signed(low)}, {_signed(high)}]"
+    interval = "" if low is None else f" [{signed(low)}, {signed(high)}]"
     numbers = (
         f"recital −{percent(block['recital_loss_share'])}, other text −"
-        f"{percent(max(0.0, block['utility_drop_share']))}; beyond null {_signed(block['excess'])}{interval}"
+        f"{percent(max(0.0, block['utility_drop_share']))}; beyond null {signed(block['excess'])}{interval}"
     )
     return Card("where", question, words, numbers, "headline_needs")
 
