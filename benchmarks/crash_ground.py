@@ -145,10 +145,14 @@ class Ground:
         return found
 
     def intact_parts(self) -> dict[str, int]:
-        """Finished parts by name, waiting or published, with their time of writing in ns; names carry their hash."""
+        """Finished parts, waiting or published, by table, partition and name, with their time of writing in ns.
+
+        Names carry the hash of the content, so parts without rows have one name in many partitions.
+        """
+        tables = self.home / "tables"
         return {
-            file.name: file.stat().st_mtime_ns
-            for file in (self.home / "tables").rglob("part-*.parquet")
+            "/".join((*file.relative_to(tables).parts[:2], file.name)): file.stat().st_mtime_ns
+            for file in tables.rglob("part-*.parquet")
             if hashlib.sha256(file.read_bytes()).hexdigest().startswith(file.stem.rpartition("-")[2])
         }
 
