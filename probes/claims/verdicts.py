@@ -38,6 +38,7 @@ SMALLEST_EFFECTS: dict[str, tuple[float, str]] = {
     ),
     **dict.fromkeys(("utility_cost_falls_with_depth", "selectivity_rises_with_depth"), _RANKS),
     "minimal_change_lies_late": (0.05, "five in a hundred places of the prefix"),
+    "positional_fragility": (0.1, "one recited cluster in ten"),
     "patching_into_mp": (0.01, "a hundredth of a nat"),
     "patching_into_pmp": (0.01, "a hundredth of a nat"),
     "gradients_of_groups_differ": (0.05, "a cosine of a twentieth"),

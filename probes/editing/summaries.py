@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from probes.statistics.bounded import bounded_test
-from probes.statistics.clusters import cluster_t_test
+from probes.statistics.bounded import bounded_test, difference_test
+from probes.statistics.clusters import ClusterTest, cluster_t_test
 
 GROUP = ("protocol", "objective", "selection", "evaluation_set", "measure")
 MEASURES = {"exact_match": "exact_match_before", "replacement_match": "replacement_match_before"} | {
@@ -85,11 +85,13 @@ def _rows(units: pl.DataFrame, length: int) -> Iterator[dict[str, Any]]:
     groups = dict(units.group_by(*GROUP, maintain_order=True))
     for key, rows in groups.items():
         protocol, objective, selection, evaluation_set, measure = key
-        ours = _test(rows["after"].to_numpy(), rows["unit"].to_numpy(), length if measure in _MATCHES else None)
+        most = length if measure in _MATCHES else None
+        values, labels = rows["after"].to_numpy(), rows["unit"].to_numpy()
+        ours = _facts(cluster_t_test(values, labels) if most is None else bounded_test(values, labels, 0.0, most))
         row: dict[str, Any] = dict(zip(GROUP, key, strict=True)) | {"before": rows["before"].mean(), **ours}
         for name in ("random", "all"):
             other = groups.get((protocol, objective, _baseline(str(selection), name), evaluation_set, measure))
-            row |= _against(name, rows, other)
+            row |= _against(name, rows, other, most)
         yield {column: row.get(column) for column in SCHEMA}
 
 
@@ -98,14 +100,15 @@ def _baseline(selection: str, name: str) -> str:
     return f"random:{share}" if name == "random" and rule.startswith("top") else name
 
 
-def _against(name: str, rows: pl.DataFrame, other: pl.DataFrame | None) -> dict[str, Any]:
+def _against(name: str, rows: pl.DataFrame, other: pl.DataFrame | None, most: float | None) -> dict[str, Any]:
     """The baseline's mean and the paired difference with its interval."""
     if other is None:
         return {}
     both = rows.select("unit", "after").join(other.select("unit", baseline="after"), on="unit", how="inner")
     if both.is_empty():
         return {}
-    found = _test((both["after"] - both["baseline"]).to_numpy(), both["unit"].to_numpy())
+    values, labels = (both["after"] - both["baseline"]).to_numpy(), both["unit"].to_numpy()
+    found = _facts(cluster_t_test(values, labels) if most is None else difference_test(values, labels, most))
     return {
         f"{name}_estimate": other["after"].mean(),
         f"{name}_difference": found["estimate"],
@@ -114,8 +117,7 @@ def _against(name: str, rows: pl.DataFrame, other: pl.DataFrame | None) -> dict[
     }
 
 
-def _test(values: np.ndarray, units: np.ndarray, most: float | None = None) -> dict[str, Any]:
-    test = cluster_t_test(values, units) if most is None else bounded_test(values, units, 0.0, most)
+def _facts(test: ClusterTest) -> dict[str, Any]:
     ends = {"estimate": test.estimate, "lower": test.lower, "upper": test.upper}
     numbers: dict[str, Any] = {name: None if np.isnan(value) else float(value) for name, value in ends.items()}
     return numbers | {"cluster_count": int(test.cluster_count)}

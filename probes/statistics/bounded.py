@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from probes.errors import ProbeError
-from probes.statistics.clusters import LEAST_CLUSTER_COUNT, ClusterTest, cluster_means, nan_mean
+from probes.statistics.clusters import LEAST_CLUSTER_COUNT, ClusterTest, cluster_means, cluster_t_test, nan_mean
 
 _DRAWS = 4000
 _ROUNDING = 1e-9
@@ -48,6 +48,24 @@ def bounded_test(
     lower, upper, p_value = (ends[:, index].reshape(shape) for index in range(3))
     count = np.asarray((~np.isnan(means)).sum(axis=0))
     return ClusterTest(nan_mean(means), lower, upper, p_value, count)
+
+
+def difference_test(values: np.ndarray, clusters: np.ndarray, most: float) -> ClusterTest:
+    """Mean of paired differences of a quantity between 0 and `most`: Student's t, and never an interval of no width.
+
+    Where every cluster shows the same difference nothing is known of the spread; the interval is then that of
+    `bounded_test`, which asks how large a share of clusters that differ may have been missed.
+
+    Args:
+        values: differences, [paragraph], between -most and most.
+        clusters: labels, [paragraph].
+        most: upper bound of the quantity.
+
+    Raises:
+        ProbeError: a value lies outside the bounds.
+    """
+    test = cluster_t_test(values, clusters)
+    return bounded_test(values, clusters, -most, most, null=0.0) if test.lower == test.upper else test
 
 
 def _ends(means: np.ndarray, least: float, most: float, null: float | None) -> tuple[float, float, float]:

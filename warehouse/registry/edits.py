@@ -125,7 +125,8 @@ EDIT_SUMMARIES = Table(
     "checkpoint",
     "one per protocol, objective, selection, evaluation set and measure",
     "The score card of each selection beside its baselines: all weights, and as many weights at random. Intervals are "
-    "95 % t intervals over near-duplicate clusters; differences are paired by cluster.",
+    "95 % intervals over near-duplicate clusters, within the bounds of bounded measures; differences are paired by "
+    "cluster.",
     (
         *_RUN[:4],
         _SET,
@@ -146,7 +147,7 @@ EDIT_SUMMARIES = Table(
         _number("all_upper", "Upper end of the difference."),
         Column("cluster_count", "INTEGER", "Near-duplicate clusters.", "clusters"),
     ),
-    version=2,
+    version=3,
 )
 
 EDIT_NOISE = Table(

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from probes.claims.offsets import offset_claims
+from probes.claims.verdicts import ClaimSubject, settle
 
 
 def _recall(at_start: list[bool], far: list[bool]) -> pl.DataFrame:
@@ -21,12 +22,19 @@ def _recall(at_start: list[bool], far: list[bool]) -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     ("lost", "gained", "verdict"),
-    [(0, 0, "contradicted"), (30, 0, "supported"), (6, 6, "undecided"), (0, 30, "contradicted"), (60, 0, "supported")],
+    [
+        (0, 0, "no effect of interest"),
+        (30, 0, "supported"),
+        (6, 6, "undecided"),
+        (0, 30, "contradicted"),
+        (60, 0, "supported"),
+    ],
 )
 def test_verdict_follows_what_is_lost(lost: int, gained: int, verdict: str) -> None:
     start = [True] * 60 + [False] * gained
     far = [False] * lost + [True] * (60 - lost) + [True] * gained
-    assert offset_claims(_recall(start, far))["verdict"][0] == verdict
+    claims = settle(offset_claims(_recall(start, far)), ClaimSubject("toy", "texts", "uniform replacements"))
+    assert claims["verdict"][0] == verdict
 
 
 def test_interval_is_that_of_wilson_where_nothing_is_gained() -> None:
