@@ -6,13 +6,15 @@ commit, never a branch: a branch may move between two questions.
 
 from __future__ import annotations
 
+import math
 import re
-import socket
-from contextlib import suppress
+import ssl
+import time
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 from probes.checkpoints.files import PICKLES, why_file
 from probes.errors import ProbeError
@@ -23,7 +25,10 @@ SMALL_FILES = ("*.json", "*.txt", "*.model")
 """The same without weights: configuration and tokenizer."""
 OTHER_COPIES = ("*/*", "consolidated*")
 """Folders of other formats, and Mistral's second copy of its weights."""
-REACH_SECONDS = 2.0
+REACH_SECONDS = 4.0
+SILENCE_SECONDS = 30.0
+_silent_since: dict[str, float] = {}
+"""By address of a hub: when it last gave no answer."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -51,7 +56,9 @@ def pinned_revision(source: str, revision: str | None = None) -> str | None:
     from huggingface_hub import HfApi
 
     try:
-        return HfApi().resolve_revision(source, revision=revision).resolved
+        return HfApi().resolve_revision(
+            source, revision=revision, local_files_only=not _is_reachable(source)
+        ).resolved  # fmt: skip
     except Exception as error:  # the hub client raises a dozen unrelated types, offline ones among them
         raise _refusal(source, revision, error) from error
 
@@ -111,7 +118,7 @@ def _cached_snapshot(source: str, revision: str | None, patterns: list[str]) -> 
 def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    is_alone = not _is_reachable()  # else the client asks six times within half a minute
+    is_alone = not _is_reachable(source)  # else the client asks again and again, for minutes where nobody answers
     try:
         return Path(snapshot_download(
             source, revision=revision, allow_patterns=patterns, ignore_patterns=list(OTHER_COPIES),
@@ -121,24 +128,34 @@ def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) ->
         raise _refusal(source, revision, error) from error
 
 
-def _is_reachable() -> bool:
-    """Whether somebody listens at the hub's address, asked for two seconds; behind a proxy that cannot be told."""
+def _is_reachable(source: str) -> bool:
+    """Whether the hub answers anything about a repository within a few seconds; "no" is remembered for half a minute."""
     from huggingface_hub import constants
 
-    if {"http", "https", "all"} & set(getproxies()):
-        return True
-    address, found = urlsplit(constants.ENDPOINT), []
-
-    def _connect() -> None:
-        port = address.port or (80 if address.scheme == "http" else 443)
-        with suppress(OSError):
-            socket.create_connection((address.hostname, port), timeout=REACH_SECONDS).close()
-            found.append(True)
-
-    thread = Thread(target=_connect, daemon=True)  # looking up a name knows no time limit
-    thread.start()
+    if (
+        constants.HF_HUB_OFFLINE
+        or time.monotonic() - _silent_since.get(constants.ENDPOINT, -math.inf) < SILENCE_SECONDS
+    ):
+        return False
+    found: list[bool] = []
+    asked = Request(f"{constants.ENDPOINT}/api/models/{source}", method="HEAD")
+    thread = Thread(target=lambda: found.append(_is_answered(asked)), daemon=True)
+    thread.start()  # looking up a name knows no time limit
     thread.join(REACH_SECONDS)
-    return bool(found)
+    if True not in found:
+        _silent_since[constants.ENDPOINT] = time.monotonic()
+    return True in found
+
+
+def _is_answered(asked: Request) -> bool:
+    """A refusal or a certificate of somebody's own is an answer, too; what it means is for the client to say."""
+    try:
+        urlopen(asked, timeout=REACH_SECONDS).close()
+    except URLError as error:
+        return isinstance(error, HTTPError) or isinstance(error.reason, ssl.SSLError)
+    except (OSError, HTTPException):
+        return False
+    return True
 
 
 def _refusal(source: str, revision: str | None, error: Exception) -> ProbeError:
