@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-import ssl
 import time
-from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 from probes.checkpoints.files import PICKLES, why_file
 from probes.errors import ProbeError
@@ -129,31 +125,28 @@ def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) ->
 
 
 def _is_reachable(source: str) -> bool:
-    """Whether the hub answers anything about a repository within a few seconds; "no" is remembered for half a minute."""
+    """Whether the hub answers anything about a repository within seconds; that it does not is kept for half a minute."""
     from huggingface_hub import constants
 
-    if (
-        constants.HF_HUB_OFFLINE
-        or time.monotonic() - _silent_since.get(constants.ENDPOINT, -math.inf) < SILENCE_SECONDS
-    ):
+    address = constants.ENDPOINT
+    if constants.HF_HUB_OFFLINE or time.monotonic() - _silent_since.get(address, -math.inf) < SILENCE_SECONDS:
         return False
     found: list[bool] = []
-    asked = Request(f"{constants.ENDPOINT}/api/models/{source}", method="HEAD")
-    thread = Thread(target=lambda: found.append(_is_answered(asked)), daemon=True)
+    thread = Thread(target=lambda: found.append(_is_answered(f"{address}/api/models/{source}")), daemon=True)
     thread.start()  # looking up a name knows no time limit
     thread.join(REACH_SECONDS)
     if True not in found:
-        _silent_since[constants.ENDPOINT] = time.monotonic()
+        _silent_since[address] = time.monotonic()
     return True in found
 
 
-def _is_answered(asked: Request) -> bool:
-    """A refusal or a certificate of somebody's own is an answer, too; what it means is for the client to say."""
+def _is_answered(address: str) -> bool:
+    """A refusal is an answer, too; what it means is for the client to say. Proxies are those that the client takes."""
+    from huggingface_hub.utils import get_session
+
     try:
-        urlopen(asked, timeout=REACH_SECONDS).close()
-    except URLError as error:
-        return isinstance(error, HTTPError) or isinstance(error.reason, ssl.SSLError)
-    except (OSError, HTTPException):
+        get_session().head(address, timeout=REACH_SECONDS)
+    except Exception:  # of httpx or of a session that somebody has set; each means that nothing came back
         return False
     return True
 

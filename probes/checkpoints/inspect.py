@@ -18,8 +18,8 @@ from probes.checkpoints.files import (
     weight_files,
     why_no_weights,
 )
-from probes.checkpoints.hub import resolve_folder
 from probes.checkpoints.head_trial import try_head
+from probes.checkpoints.hub import resolve_folder
 from probes.checkpoints.placement import FLOATING, Placement, hollow_model, place_tensors
 from probes.errors import ProbeError
 
@@ -113,7 +113,7 @@ def _refuse_more_than_text(folder: Path, config: PretrainedConfig) -> None:
 
 
 def lacks_of_text(config: PretrainedConfig) -> str | None:
-    """The first size that a configuration does not say; models of several inputs keep those of their text part apart."""
+    """The first size that a configuration does not say; models of several inputs keep those of text apart."""
     names = ("num_hidden_layers", "hidden_size", "vocab_size")
     return next((name for name in names if _number(config, name) is None), None)
 
