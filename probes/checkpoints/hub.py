@@ -125,7 +125,7 @@ def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) ->
 
 
 def _is_reachable(source: str) -> bool:
-    """Whether the hub answers anything about a repository within seconds; that it does not is kept for half a minute."""
+    """Whether the hub says anything about a repository within seconds; silence is remembered for half a minute."""
     from huggingface_hub import constants
 
     address = constants.ENDPOINT
