@@ -1,4 +1,4 @@
-"""Which document holds a place of the token stream. Only places are read, never names or hashes."""
+"""Places of the token stream and the documents that hold them. Only places are read, never names or hashes."""
 
 from __future__ import annotations
 
