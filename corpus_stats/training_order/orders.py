@@ -185,8 +185,8 @@ def read_order(
         raise CorpusError(
             "NeoX' indices speak of the documents of an .idx; register the .bin files with it beside them."
         )
-    names = ("doc_idx", "sample_idx", "shuffle_idx")
-    found = PackedOrder(document_lengths, *(_array(Path(f"{index}_{name}.npy")) for name in names), sequence_length)
+    documents, samples, order = (_array(Path(f"{index}_{name}_idx.npy")) for name in ("doc", "sample", "shuffle"))
+    found = PackedOrder(document_lengths, documents, samples, order, sequence_length)
     found.check(str(index))
     return found
 
