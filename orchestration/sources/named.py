@@ -27,7 +27,7 @@ def named_in(scope: Scope) -> dict[str, dict[str, Any]]:
 
     What was measured before stays as it is registered, but for the place of a name without a number.
     """
-    known, named, places = registered(scope.home, "checkpoints"), {}, places_of(scope.profile.checkpoints)
+    known, named, places = registered(scope.home, "checkpoints"), {}, places_in_order(scope.profile.checkpoints)
     for source, revision in map(split_revision, scope.profile.checkpoints):
         name = checkpoint_id_of(source, revision)
         facts = known.get(name) or registration_of(source, revision, scope.profile.corpus_id)
@@ -37,7 +37,7 @@ def named_in(scope: Scope) -> dict[str, dict[str, Any]]:
     return named
 
 
-def places_of(sources: Iterable[str]) -> dict[str, int]:
+def places_in_order(sources: Iterable[str]) -> dict[str, int]:
     """Places, from 0, of a repository's revisions that are named without a number in any of them, such as Marin's.
 
     They stand for training steps, so that their series has an order. One revision alone has none.

@@ -23,7 +23,7 @@ OTHER_COPIES = ("*/*", "consolidated*")
 """Folders of other formats, and Mistral's second copy of its weights."""
 REACH_SECONDS = 4.0
 SILENCE_SECONDS = 30.0
-_silent_since: dict[str, float] = {}
+SILENT_SINCE: dict[str, float] = {}
 """By address of a hub: when it last gave no answer."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -129,14 +129,14 @@ def _is_reachable(source: str) -> bool:
     from huggingface_hub import constants
 
     address = constants.ENDPOINT
-    if constants.HF_HUB_OFFLINE or time.monotonic() - _silent_since.get(address, -math.inf) < SILENCE_SECONDS:
+    if constants.HF_HUB_OFFLINE or time.monotonic() - SILENT_SINCE.get(address, -math.inf) < SILENCE_SECONDS:
         return False
     found: list[bool] = []
     thread = Thread(target=lambda: found.append(_is_answered(f"{address}/api/models/{source}")), daemon=True)
     thread.start()  # looking up a name knows no time limit
     thread.join(REACH_SECONDS)
     if True not in found:
-        _silent_since[address] = time.monotonic()
+        SILENT_SINCE[address] = time.monotonic()
     return True in found
 
 

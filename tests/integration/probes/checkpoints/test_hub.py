@@ -164,5 +164,5 @@ def test_without_a_network_and_with_nothing_at_hand_there_is_one_call(tmp_path, 
 
 
 def test_a_hub_that_was_silent_is_asked_again_later(hub, monkeypatch):
-    monkeypatch.setattr(client, "_silent_since", {hub.url: -1e9})
+    monkeypatch.setattr(client, "SILENT_SINCE", {hub.url: -1e9})
     assert pinned_revision(NAME) == hub.repository(NAME).branches["main"]

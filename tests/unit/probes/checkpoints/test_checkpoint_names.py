@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 import sql
-from orchestration.sources.named import places_of
+from orchestration.sources.named import places_in_order
 from probes.checkpoints.names import BARE, STAGE, STEP, TOKENS, read_name
 
 B, T = 10**9, 10**12
@@ -84,7 +84,7 @@ def test_the_view_reads_the_same(connection):
 def test_revisions_without_a_number_follow_each_other_as_they_were_named():
     connection, order = duckdb.connect(), ["deeper-starling", "kestrel", "v1-final", "ocelot"]
     connection.execute("CREATE TABLE checkpoints (checkpoint_id VARCHAR, corpus_id VARCHAR, training_step BIGINT)")
-    places = places_of([f"marin/marin-8b@{name}" for name in order] + ["o/n@main", "o/m@main", "o/m@step10"])
+    places = places_in_order([f"marin/marin-8b@{name}" for name in order] + ["o/n@main", "o/m@main", "o/m@step10"])
     assert places == {f"marin--marin-8b--{name}": place for place, name in enumerate(order)}
     connection.executemany("INSERT INTO checkpoints VALUES (?, 'library', ?)", list(places.items()))
     connection.execute(f"CREATE VIEW checkpoint_series AS {sql.load_one('views', 'checkpoint_series').text}")
