@@ -1,4 +1,4 @@
-"""Which checkpoint's facts the overview pages of the UI show: those of the last event, whichever ended last."""
+"""The newest checkpoint on the overview pages of the UI, which show the facts of whatever ended last."""
 
 from __future__ import annotations
 
