@@ -170,11 +170,20 @@ class Ground:
         """Names of files and folders that were only meant for the moment."""
         return [f.name for f in self.home.rglob("*") if f.name.endswith(".tmp") or ".writable" in f.name]
 
+    def for_gc(self) -> dict[str, int]:
+        """Temporary files that `rarecall gc` lists, with their size: what SIGKILL cut off in being written."""
+        from warehouse.garbage import find_garbage
+        from warehouse.home import Home
+
+        return {one.path.name: one.byte_count for one in find_garbage(Home(self.home)) if ".tmp" in one.path.name}
+
     def leftovers(self) -> list[str]:
-        """Temporary files and unfinished runs, which a finished run must not leave."""
+        """Temporary files that `gc` does not list, staged parts and unfinished runs: a finished run must not leave any."""
         from orchestration.run.instance import open_instance
         from warehouse.home import Home
 
-        files = self.temporary_files() + [f.name for f in self.home.rglob(".staging*")]
+        listed = self.for_gc()
+        files = [name for name in self.temporary_files() if name not in listed]
+        files += [f.name for f in self.home.rglob(".staging*")]
         with open_instance(Home(self.home)) as instance:
             return files + [f"run of {run.job_name} in progress" for run in instance.get_runs() if not run.is_finished]

@@ -70,6 +70,7 @@ def finished(ground: Ground, reference: Contents, found: list[Facts]) -> list[Fa
     found[-1]["rewritten"] += rewritten(intact, ground.intact_parts())
     same = ground.contents() == reference
     leftovers = ground.leftovers() if end.returncode == 0 else [end.stderr[-300:]]
+    found[-1]["for_gc"] = list(ground.for_gc().values())
     for one in found:
         one |= {"same_tables": same, "leftovers": leftovers, "partitions": len(reference)}
         one["ok"] = bool(same and not leftovers and not one["torn"] and not one["rewritten"] and not one["wrong"])
