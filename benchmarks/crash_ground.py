@@ -178,7 +178,7 @@ class Ground:
         return {one.path.name: one.byte_count for one in find_garbage(Home(self.home)) if ".tmp" in one.path.name}
 
     def leftovers(self) -> list[str]:
-        """Temporary files that `gc` does not list, staged parts and unfinished runs: a finished run must not leave any."""
+        """What a finished run must not leave: temporary files that `gc` does not list, staged parts, open runs."""
         from orchestration.run.instance import open_instance
         from warehouse.home import Home
 

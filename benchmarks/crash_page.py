@@ -49,14 +49,15 @@ def _ends(facts: Facts) -> list[str]:
     left = [size for f in ends for size in f.get("for_gc", [])]
     if left:
         lines.append(
-            f"* {len(left)} files of at most {max(left) / 1024:.0f} KB were cut off in being written; `rarecall gc` lists them."
+            f"* {len(left)} files of at most {max(left) / 1024:.0f} KB were cut off in being written; "
+            "`rarecall gc` lists them."
         )
     lines.append(
         f"* Survived: the finished tables equal those of an undisturbed run ({partitions} partitions, by the hash of "
         f"their rows), no finished part is computed again ({again}), none is torn, no process stays, and after the run "
-        "that finishes no temporary file is left but what `gc` lists, and none is in progress. After SIGTERM, SIGHUP and SIGINT nothing "
-        "temporary is left at once, the exit code is 1 with one sentence (0 for the UI), and the port is free. The UI "
-        "that follows a killed one says what it closed and begins the next run."
+        "that finishes no temporary file is left but what `gc` lists, and none is in progress. After SIGTERM, SIGHUP "
+        "and SIGINT nothing temporary is left at once, the exit code is 1 with one sentence (0 for the UI), and the "
+        "port is free. The UI that follows a killed one says what it closed and begins the next run."
     )
     return lines
 
