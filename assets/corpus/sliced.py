@@ -153,7 +153,7 @@ def occurrences_in_ranges(
     if stream.token_count <= RANGE_TOKENS:
         return count_occurrences_together(stream, windows, on_progress=advance)
     ranges = [(at, min(at + RANGE_TOKENS, stream.token_count)) for at in range(0, stream.token_count, RANGE_TOKENS)]
-    hashes = [hashlib.sha256(np.ascontiguousarray(matrix)).hexdigest() for matrix in windows]
+    hashes = [hashlib.sha256(matrix.tobytes()).hexdigest() for matrix in windows]
     known = [scope.content("corpora"), hashes, [matrix.shape for matrix in windows], RANGE_TOKENS]
     work = _work_folder(scope, "occurrences", digest(known))
     files = [work / f"range-{number:06d}.npz" for number in range(len(ranges))]
