@@ -6,6 +6,7 @@ from assets.analysis.head_rarity import head_rarity
 from assets.analysis.triggers import trigger_analysis
 from assets.checkpoints.stages import checkpoints, edited_checkpoints
 from assets.corpus.paragraphs import paragraphs
+from assets.corpus.screening import paragraph_weights, screened_windows, screening_windows
 from assets.corpus.text import corpora, tokenizers
 from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
 from assets.editing.stages import edit_summaries, edits
@@ -24,7 +25,8 @@ from assets.scan.stages import scan_positions, scans
 from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (
-    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs),
+    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
+    *(screening_windows, screened_windows, paragraph_weights, paragraphs),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
     *(extractability, recall_by_offset, released_agreement, scan_positions, scans),

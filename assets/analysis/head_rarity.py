@@ -72,6 +72,6 @@ def _group_mask(scope: Scope, facts: pl.DataFrame, group: str | None) -> np.ndar
     if group is None:
         return np.ones(facts.height, dtype=bool)
     if group == "MP":
-        return facts["is_memorized"].to_numpy()
+        return samples.is_recited(scope, facts).to_numpy()
     limit = int(samples.NMP_LIMIT_SHARE * scope.profile.paragraphs.continuation_length)
     return (facts["exact_match"] <= limit).to_numpy()

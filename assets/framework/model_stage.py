@@ -29,7 +29,8 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
     window = {"prefix_length": profile.paragraphs.prefix_length}
     kept = {"device", "dtype", "batch_size", "shard_size", *names}
-    return window | settings_named(profile.probes, kept) | roles_key(profile)
+    stand_ins = {} if profile.paragraphs.screen is None else {"stand_ins": "furthest recited"}
+    return window | settings_named(profile.probes, kept) | roles_key(profile) | stand_ins
 
 
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:
