@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# One more than the two cores that the tests are made for: the one that drives the browser waits most of its time.
+# One for each of the two cores that the tests are made for; a third would start a third UI at once, which is slower.
 WORKERS ?= 2
 
 .PHONY: run test check ui lint docs notebook session cookbook clean

@@ -21,6 +21,7 @@ from assets.localization.score_card import localization_score_card
 from assets.memorization.offsets import recall_by_offset
 from assets.memorization.released import released_agreement
 from assets.memorization.stages import extractability, generations, scores
+from assets.memorization.traces import traces
 from assets.scan.stages import scan_positions, scans
 from assets.training import training_steps
 
@@ -28,7 +29,8 @@ STAGES: tuple[Stage, ...] = (
     *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
     *(screening_windows, screened_windows, paragraph_weights, paragraphs),
     training_steps,
-    *(checkpoints, edited_checkpoints, scores, generations, perturbations, head_attention, continuation_attention),
+    *(checkpoints, edited_checkpoints, scores, generations, traces),
+    *(perturbations, head_attention, continuation_attention),
     *(extractability, recall_by_offset, released_agreement, scan_positions, scans),
     *(parameter_gradients, gradient_cosines, activation_gradients, patching, interventions, head_rarity),
     *(edits, edit_summaries, localization_score_card, harness_utility, trigger_analysis),

@@ -37,13 +37,7 @@ def _(checkpoint, headline, home, mo):
 @app.cell
 def _(checkpoint, home, live, mo, only, search):
     rows = live.paragraphs(home, checkpoint.value)
-    wanted = search.value.lower()
-    shown = [
-        row
-        for row in rows.iter_rows(named=True)
-        if (row["is_perturbed"] or not only.value)
-        and (wanted in row["beginning"].lower() or wanted in row["paragraph_id"])
-    ]
+    shown = live.shown(rows, search.value, only.value)
     table = mo.ui.table(shown, selection="single", initial_selection=[0] if shown else [], page_size=8)
     table
     return shown, table
@@ -63,7 +57,7 @@ def _(checkpoint, colour, home, live, mo, table):
     tokens = live.tokens(home, checkpoint.value, chosen["paragraph_id"])
     strip = live.strip(tokens, live.QUANTITIES[colour.value])
     strongest = live.strongest(tokens)
-    mo.vstack([mo.Html(strip), mo.plain_text(str(strongest))])
+    mo.vstack([mo.Html(strip), mo.Html(live.strongest_table(strongest))])
     return chosen, strip, strongest, tokens
 
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread per process (three workers share two cores), and no way to a model hub."""
+"""Shared by all tests: one thread per process (the workers share two cores), and no way to a model hub."""
 
 import os
 from pathlib import Path

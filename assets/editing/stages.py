@@ -80,11 +80,7 @@ def edits(scope: Scope) -> Shards:
 
 def load_for_editing(scope: Scope) -> Any:
     """The scope's checkpoint in float32, whatever it is measured in: updates of 1e-5 vanish in half precision."""
-    from probes.checkpoints.load import load_model
-
-    row = scope.read("checkpoints", ["source", "revision"]).row(0, named=True)
-    device, beginning_id = scope.profile.probes.device, scope.beginning_id()
-    return load_model(row["source"], row["revision"], device=device, beginning_id=beginning_id)
+    return model_stage.load_scoped_model(scope, is_lent=False, dtype="float32")
 
 
 def _nothing() -> Frames:

@@ -11,13 +11,20 @@ from assets.framework.profile import Profile, roles_key, settings_named
 from assets.framework.stage import Scope
 
 
-def load_scoped_model(scope: Scope, **options: Any) -> Any:
-    """The scope's checkpoint as a transformers model in eval mode."""
+def load_scoped_model(scope: Scope, *, is_lent: bool = True, **options: Any) -> Any:
+    """The scope's checkpoint as a transformers model in eval mode, read once for all stages of a run.
+
+    Args:
+        scope: of one checkpoint.
+        is_lent: the stage leaves the model as it is; False for one that changes it.
+        options: over the profile's device and precision.
+    """
+    from probes.checkpoints.kept import kept_model
     from probes.checkpoints.load import load_model
 
     row, probes = scope.read("checkpoints", ["source", "revision"]).row(0, named=True), scope.profile.probes
     known = {"device": probes.device, "dtype": probes.dtype, "beginning_id": scope.beginning_id()}
-    return load_model(row["source"], row["revision"], **{**known, **options})
+    return kept_model(scope.content("checkpoints"), {**row, **known, **options}, load_model, is_lent)
 
 
 def lazy_model(scope: Scope, **options: Any) -> Callable[[], Any]:

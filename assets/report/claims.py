@@ -15,24 +15,28 @@ VERDICTS = {
 }
 """Verdicts of the rules in the order of the report, and what each means in words."""
 
-UNITS = (
-    ("gradient_sum", ""),
-    ("gradient_smaller", "gradient"),
-    ("value_", "gradient"),
-    ("edit_", "tokens"),
-    ("unlearn_", "tokens"),
-    ("sparse_unlearning", "tokens"),
-    ("em_drop_grows", "correlation"),
-    ("em_drop_", "tokens"),
-    ("memorized_harder", "tokens"),
-    ("rare_tokens_trigger", "tokens per SD of rarity"),
-    ("strongest_triggers", "rarity percentile"),
-    ("a_head_reads", "correlation"),
-    ("head_1_2", "correlation"),
-    ("memorization_head", "correlation"),
-    ("", "share"),
-)
-"""Unit of a claim's numbers, by how its name begins; the first that fits."""
+UNITS = {
+    "correlation": (
+        *("a_head_reads", "head_1_2", "memorization_head", "em_drop_grows", "recital_grows", "value_gradients_at"),
+        *("selectivity_rises", "utility_cost_falls"),
+    ),
+    "cosine": ("gradients_of_groups",),
+    "nats": ("deep_short_circuit_raises_entropy", "patching_into"),
+    "of the prefix": ("minimal_change_lies",),
+    "rarity percentile": ("strongest_triggers",),
+    "share": (
+        *("em_bin_", "early_tokens", "one_change", "positional_fragility", "families_and_scales", "first_block"),
+        *("deep_more_selective", "deep_short_circuit_cuts", "deep_short_circuit_costs", "deep_short_circuit_spares"),
+        *("gradient_lies", "gradient_lower_share"),
+    ),
+    "size of gradient": ("gradient_sum_", "gradient_smaller", "value_of_", "value_weights", "query_key", "kl_gradient"),
+    "tokens": (
+        *("edit_", "unlearn_", "sparse_", "all_weights_edit", "memorized_harder", "noise_hits"),
+        "em_drop_",
+    ),
+    "tokens per SD of rarity": ("rare_tokens_trigger",),
+}
+"""Unit of a claim's numbers: how the names of its claims begin; the longest beginning that fits counts."""
 
 WIDTH = 240
 _MARGIN, _MIDDLE = 10, 13
@@ -92,8 +96,9 @@ def split_reason(reason: str | None) -> tuple[str, str]:
 
 
 def unit_of(claim_id: str) -> str:
-    """Unit of a claim's numbers."""
-    return next(unit for beginning, unit in UNITS if claim_id.startswith(beginning))
+    """Unit of a claim's numbers; empty for a claim that nobody gave one."""
+    fitting = [(len(name), unit) for unit, names in UNITS.items() for name in names if claim_id.startswith(name)]
+    return max(fitting, default=(0, ""))[1]
 
 
 def bar(claim: dict[str, Any]) -> Bar | None:

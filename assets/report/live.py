@@ -19,6 +19,8 @@ QUANTITIES = {
 }
 """What tokens can be coloured by: label and column of `tokens`."""
 
+_CELL = "padding: 0.1rem 1.2rem 0.1rem 0; text-align: left"
+
 
 def checkpoints(home: Home) -> list[str]:
     """Names of the measured checkpoints."""
@@ -28,6 +30,18 @@ def checkpoints(home: Home) -> list[str]:
 def paragraphs(home: Home, checkpoint_id: str) -> pl.DataFrame:
     """One row per scored paragraph; those whose triggers were measured first."""
     return query(home, sql.load_one("adhoc", "live_paragraphs").text, {"checkpoint_id": checkpoint_id})
+
+
+def shown(rows: pl.DataFrame, wanted: str = "", only_perturbed: bool = False) -> list[dict[str, object]]:
+    """Rows of `paragraphs` for a table: those that contain what is wanted, with links that nothing opens by itself.
+
+    The notebook's tables turn an address of a picture into the picture, which would ask whatever server a text of the
+    corpus names; a word joiner after the colon, which nobody sees, keeps it text.
+    """
+    found = rows.filter(pl.col("is_perturbed") | (not only_perturbed))
+    contains = [wanted.lower() in f"{row['beginning']} {row['paragraph_id']}".lower() for row in found.to_dicts()]
+    inert = pl.col("beginning").str.replace_all(r"(?i)(https?|data):", "${1}:\u2060")
+    return found.filter(pl.Series(contains, dtype=pl.Boolean)).with_columns(inert).to_dicts()
 
 
 def tokens(home: Home, checkpoint_id: str, paragraph_id: str) -> pl.DataFrame:
@@ -54,6 +68,19 @@ def strongest(rows: pl.DataFrame, count: int = 5) -> pl.DataFrame:
     """The tokens whose replacement costs most; ties in EM drop go to the larger change of NLL."""
     known = rows.filter(pl.col("em_drop") > 0)
     return known.sort("em_drop", "delta_nll_nats", descending=True).head(count)
+
+
+def strongest_table(rows: pl.DataFrame) -> str:
+    """What `strongest` returns as an HTML table; the text is escaped, white space is shown."""
+    cells = {"position": "position", "token": "token", **{column: label for label, column in QUANTITIES.items()}}
+    head = "".join(f'<th style="{_CELL}">{html.escape(label)}</th>' for label in cells.values())
+    body = "".join(f"<tr>{''.join(_cell(row[column]) for column in cells)}</tr>" for row in rows.to_dicts())
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.2f}" if isinstance(value, float) else _visible(str(value)).replace("\n", "")
+    return f'<td style="{_CELL}; white-space: pre; font-family: monospace">{html.escape(text)}</td>'
 
 
 def _span(row: dict[str, object], value: object, most: float) -> str:

@@ -86,6 +86,51 @@ def count_occurrences_together(
     return [np.zeros(0, dtype=np.int64) if index is None else index.result() for index in indexes]
 
 
+def find_occurrences(
+    stream: TokenStream, windows: np.ndarray, on_progress: Callable[[int], None] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every place at which a window occurs, as `count_occurrences` counts them.
+
+    Args:
+        stream: the corpus.
+        windows: token ids, [window, position].
+        on_progress: called with the number of tokens of each scanned piece.
+
+    Returns:
+        window and stream position, int64 [occurrence] each, by window and position; equal windows have all places.
+
+    Raises:
+        CorpusError: the windows are no matrix of token ids.
+    """
+    matrix, empty = _checked(windows), np.zeros(0, dtype=np.int64)
+    if not len(matrix):
+        return empty, empty
+    length = matrix.shape[1]
+    rolling = RollingHash(int(matrix.max()), CHUNK_TOKENS + length)
+    index, places, numbers = WindowIndex(matrix, rolling), [empty], [empty]
+    for begin, ids in stream.chunks(CHUNK_TOKENS, overlap=length - 1):
+        starts = min(CHUNK_TOKENS, stream.token_count - begin)
+        for positions, found in index.hits(ids, rolling.sums(ids), starts):
+            places.append(positions + begin)
+            numbers.append(found)
+        if on_progress is not None:
+            on_progress(starts)
+    return _of_each_row(index.distinct_of_rows, np.concatenate(numbers), np.concatenate(places))
+
+
+def _of_each_row(
+    distinct_of_rows: np.ndarray, numbers: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hits of distinct windows as hits of rows, by row and place."""
+    order = np.lexsort((places, numbers))
+    numbers, places = numbers[order], places[order]
+    first = np.searchsorted(numbers, distinct_of_rows)
+    counts = np.searchsorted(numbers, distinct_of_rows, side="right") - first
+    rows = np.repeat(np.arange(len(counts)), counts)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows, places[first[rows] + nth]
+
+
 def _checked(windows: np.ndarray) -> np.ndarray:
     rows = np.asarray(windows)
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "ui" or (rows.size and int(rows.min()) < 0):

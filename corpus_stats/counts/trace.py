@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
 
 TRACE_CHUNK_TOKENS = 1 << 16
+_NOWHERE = -(1 << 62)
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt32,
     "query_offset": pl.Int64,
@@ -36,6 +37,7 @@ def longest_stretches(
     minimum_tokens: int = 8,
     most_places: int = 5,
     on_progress: Callable[[int], None] | None = None,
+    own_places: Sequence[int | None] | None = None,
 ) -> pl.DataFrame:
     """Every stretch of the queries that occurs in the stream and lies in no longer one of the same query that does.
 
@@ -47,22 +49,25 @@ def longest_stretches(
         minimum_tokens: shorter stretches are of no interest.
         most_places: stream positions that are told of each.
         on_progress: called with the tokens of each scanned piece; the corpus is scanned twice.
+        own_places: stream position at which each query stands itself, [query]; that one place does not count, so that
+            what is left is what the query shares with the rest. None where it stands nowhere, or all places count.
 
     Returns:
         One row per stretch, by query and place: row (index of the query), query_offset, token_count,
         occurrence_count, token_offsets (of the first occurrences).
 
     Raises:
-        CorpusError: a query is no array of token ids, or fewer than two tokens are asked for.
+        CorpusError: a query is no array of token ids, fewer than two tokens are asked for, or there are not as many
+            own places as queries.
     """
     if minimum_tokens < 2:
         raise CorpusError(f"Stretches of {minimum_tokens} tokens are everywhere; ask for at least two.")
-    text = _Text.of(queries, minimum_tokens)
+    text = _Text.of(queries, minimum_tokens, own_places)
     if text is None:
         return pl.DataFrame(schema=_SCHEMA)
     begins, ends = _maximal(_reach(stream, text, on_progress), text)
     counts, places = _counted(stream, text, begins, ends - begins, most_places, on_progress)
-    rows = np.searchsorted(text.starts, begins, side="right") - 1
+    rows = text.rows_of(begins)
     columns = (rows, begins - text.starts[rows], ends - begins, counts, places)
     return pl.DataFrame(dict(zip(_SCHEMA, columns, strict=True)), schema=_SCHEMA)
 
@@ -77,6 +82,7 @@ class _Text:
         windows: places of windows that lie in one query, [window].
         length: tokens of a window.
         longest: tokens of the longest query.
+        own: stream position of each query minus its place here, [query]; _NOWHERE where all positions count.
     """
 
     ids: np.ndarray
@@ -84,17 +90,32 @@ class _Text:
     windows: np.ndarray
     length: int
     longest: int
+    own: np.ndarray
 
     @classmethod
-    def of(cls, queries: Sequence[np.ndarray], length: int) -> _Text | None:
+    def of(
+        cls, queries: Sequence[np.ndarray], length: int, own_places: Sequence[int | None] | None = None
+    ) -> _Text | None:
         """None where no query is long enough."""
+        if own_places is not None and len(own_places) != len(queries):
+            raise CorpusError(f"{len(own_places)} own places of {len(queries)} texts; give one of each, or None.")
         arrays = [_checked(query) for query in queries]
         if not any(len(array) >= length for array in arrays):
             return None
         starts = np.cumsum([0, *(len(array) + 1 for array in arrays)])[:-1]
         ids = np.concatenate([np.append(array, -1) for array in arrays])
         inside = [np.arange(start, start + len(a) - length + 1) for start, a in zip(starts, arrays, strict=True)]
-        return cls(ids, starts, np.concatenate(inside), length, max(map(len, arrays)))
+        known = zip(own_places or [None] * len(arrays), starts.tolist(), strict=True)
+        own = np.array([_NOWHERE if place is None else place - start for place, start in known], dtype=np.int64)
+        return cls(ids, starts, np.concatenate(inside), length, max(map(len, arrays)), own)
+
+    def rows_of(self, places: np.ndarray) -> np.ndarray:
+        """The query that places belong to."""
+        return np.searchsorted(self.starts, places, side="right") - 1
+
+    def is_own(self, positions: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Whether what stands at places is found where its query itself stands in the stream."""
+        return positions - places == self.own[self.rows_of(places)]
 
     def rolling(self) -> RollingHash:
         """Hashes of pieces of the corpus and of stretches of the text."""
@@ -138,12 +159,13 @@ def _reach(stream: TokenStream, text: _Text, on_progress: Callable[[int], None] 
     order = np.argsort(index.distinct_of_rows, kind="stable")
     bounds = np.searchsorted(index.distinct_of_rows[order], np.arange(index.distinct_of_rows.max() + 2))
     reach = np.arange(len(text.ids))
-    for _, ids, sums, _ in _pieces(stream, text, rolling, on_progress):
+    for begin, ids, sums, _ in _pieces(stream, text, rolling, on_progress):
         for positions, windows in _gathered(index, ids, sums, len(ids)):
             spread = np.repeat(np.arange(len(windows)), bounds[windows + 1] - bounds[windows])
             nth = np.arange(len(spread)) - np.searchsorted(spread, spread)
             places = text.windows[order[bounds[windows[spread]] + nth]]
-            _extend(reach, positions[spread], places, text.length)
+            counted = ~text.is_own(positions[spread] + begin, places)
+            _extend(reach, positions[spread][counted], places[counted], text.length)
     return np.maximum.accumulate(reach)
 
 
@@ -158,6 +180,8 @@ def _gathered(
 
 def _extend(reach: np.ndarray, positions: np.ndarray, places: np.ndarray, length: int) -> None:
     """Takes runs of hits on one diagonal as stretches."""
+    if not len(positions):
+        return
     diagonals = positions - places
     order = np.lexsort((positions, diagonals))
     positions, places, diagonals = positions[order], places[order], diagonals[order]
@@ -194,6 +218,7 @@ def _counted(
             for stretch in np.flatnonzero(np.isin(index.distinct_of_rows, windows)).tolist():
                 here = np.sort(positions[windows == index.distinct_of_rows[stretch]])
                 whole = _whole(ids, here, text.ids[begins[stretch] : begins[stretch] + lengths[stretch]])
+                whole = whole[~text.is_own(whole + begin, np.full(len(whole), begins[stretch]))]
                 counts[stretch] += len(whole)
                 missing = most_places - len(places[stretch])
                 places[stretch] += (whole[: max(missing, 0)] + begin).tolist()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.framework.errors import RequestError
-from orchestration.run.instance import close_left_runs, prepare_instance, ui_lock
+from orchestration.run.instance import close_left_runs, make_databases, prepare_instance, ui_lock
 from warehouse.files import write_json
 from warehouse.home import Home
 
@@ -42,6 +42,7 @@ def serve(home: Home, host: str, port: int, profile: str = "") -> int:
         for said in (*end_left_processes(home), *_close_left_runs(home)):
             print(said, flush=True)
         refuse_taken_port(host, port)
+        make_databases(home)
         shown = f"[{host}]" if ":" in host else host
         print(f"Dagster UI on http://{shown}:{port} (home {home.root}); stop it with Ctrl-C.", flush=True)
         return _run(home, _command(home, host, port), _environment(home, profile))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from assets.framework.stage import Scope
 from orchestration.run.flow import Step
 from orchestration.run.instance import close_killed_runs, open_instance, process_tags
+from probes.checkpoints.kept import release_models
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -31,6 +32,9 @@ class Executor:
                 instance.add_dynamic_partitions(str(CHECKPOINTS.name), [step.checkpoint_id])
             job = definitions.resolve_job_def(step.job)
             config = {} if os.environ.get("RARECALL_DEBUG") else _QUIET
-            job.execute_in_process(
-                instance=instance, partition_key=step.checkpoint_id, run_config=config, tags=process_tags()
-            )
+            try:
+                job.execute_in_process(
+                    instance=instance, partition_key=step.checkpoint_id, run_config=config, tags=process_tags()
+                )
+            finally:
+                release_models()  # stages of a step share one, steps do not

@@ -39,9 +39,11 @@ def prepare_instance(home: Home) -> str:
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
-    """The instance that the UI shows as well.
+    """The instance that the UI shows as well; opened by one process at a time.
 
-    Output is not captured: capturing starts two watching processes per step, and Ctrl-C reaches them too.
+    Opening makes what databases are missing, and a second process that meets one half made stamps it with another
+    version: neither could open it again. Output is not captured: capturing starts two watching processes per step, and
+    Ctrl-C reaches them too.
     """
     import dagster as dg
     from dagster._core.instance.ref import InstanceRef
@@ -49,7 +51,15 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     overrides = {
         "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     }
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(prepare_instance(home), overrides=overrides))
+    folder = prepare_instance(home)
+    with filelock.FileLock(home.dagster / ".instance.lock"):
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides=overrides))
+
+
+def make_databases(home: Home) -> None:
+    """Make the databases of a new home before programs other than ours open them at once."""
+    if not (home.dagster / "schedules" / "schedules.db").exists():  # the last one that opening makes
+        open_instance(home).dispose()
 
 
 def process_tags() -> dict[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from probes.forward.products import linear
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -27,14 +29,12 @@ def logit_tiles(model: PreTrainedModel, hidden: Tensor) -> Iterator[tuple[int, T
     Logits are computed in the model's dtype and read in float32, as transformers' decoding loop does; families that
     scale or cap them do so tile by tile (`HeadRule`).
     """
-    import torch
-
     head, rule = model.get_output_embeddings(), HeadRule.of(model)
     weight, bias = head.weight, getattr(head, "bias", None)
     size = VOCABULARY_TILES.get(hidden.device.type, VOCABULARY_TILE_ELSEWHERE)
     for first_id in range(0, len(weight), size):
         stretch = slice(first_id, first_id + size)
-        logits = torch.nn.functional.linear(hidden, weight[stretch], None if bias is None else bias[stretch])
+        logits = linear(hidden, weight[stretch], None if bias is None else bias[stretch])
         yield first_id, rule.applied(logits).float()
 
 

@@ -51,6 +51,7 @@ _MEANINGS = {
     "max_abs_mean": "Largest gradient entry, mean over paragraphs [nats per unit weight]",
     "mean_gradient_max_abs": "Largest entry of the gradient of the group's mean loss [nats per unit weight]",
     "near_duplicate_exact_match": "Mean exact match of near duplicates of the targets [tokens]",
+    "longest_mean": "Longest stretch of the corpus beyond the first missed token, mean over clusters [tokens]",
     "null_share": "Share over all paragraphs: what every row would show if the grouping did not matter [share]",
     "null_tokens": "Effect if copies did not matter [tokens]",
     "other_memorized_exact_match": "Mean exact match of other memorized paragraphs [tokens]",
@@ -92,9 +93,14 @@ _MEANINGS = {
     "top_hit_p_value": "p value against re-pairing attention and triggers of different clusters",
     "top_hit_position_matched": "top_hit for the head's attention in other clusters [share]",
     "top_hit_q_value": "Benjamini-Hochberg q value of top_hit over all heads",
+    "true_longest_mean": "longest_mean of the true continuation, its own place left out [tokens]",
+    "true_share": "written_share of the true continuation, its own place left out: what real text shares [share]",
+    "true_whole_share": "whole_share of the true continuation, its own place left out [share]",
     "unharmed_share": "Changes after which the whole continuation is still recited [share]",
     "unrelated_perplexity": "Perplexity of unrelated text after the edit",
     "unrelated_perplexity_before": "Perplexity of unrelated text before the edit",
+    "whole_share": "Clusters whose text after the first missed token is one stretch of the corpus to the end [share]",
+    "written_share": "Written tokens after the first missed one that lie in stretches of the corpus [share]",
 }
 
 _SUFFIXES = {

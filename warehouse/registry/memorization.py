@@ -147,6 +147,38 @@ GENERATIONS = Table(
 )
 
 
+TRACES = Table(
+    "traces",
+    "checkpoint",
+    "one per checkpoint, paragraph that is not recited to the end, text and longest stretch of it in the corpus",
+    "Is what the model wrote instead also from the corpus? Stretches of at least 8 tokens that stand there verbatim.",
+    (
+        CHECKPOINT_ID,
+        PARAGRAPH_ID,
+        Column(
+            "traced_text",
+            "VARCHAR",
+            "written: the model's continuation, anywhere in the corpus. true: the corpus' own, anywhere but at its own "
+            "place; what real text shares with other places, the null of the first.",
+            key=True,
+        ),
+        Column("position", "INTEGER", "First token of the stretch in the paragraph, 0-based.", "position", key=True),
+        Column("token_count", "INTEGER", "Tokens of the stretch; it lies in no longer one that occurs.", "tokens"),
+        Column(
+            "divergent_count", "INTEGER", "Of these, tokens at or behind the first that the model misses.", "tokens"
+        ),
+        Column("occurrence_count", "BIGINT", "Times the stretch occurs in the corpus."),
+        Column("token_offsets", "BIGINT[]", "Positions of its first occurrences in the token stream, at most 5."),
+        Column(
+            "document_id",
+            "BIGINT",
+            "Document of the first; null where it lies across two.",
+            nullable=True,
+        ),
+    ),
+)
+
+
 RELEASED_AGREEMENT = Table(
     "released_agreement",
     "checkpoint",
@@ -220,6 +252,7 @@ TABLES = (
     SCORES,
     TOKEN_SCORES,
     GENERATIONS,
+    TRACES,
     RELEASED_AGREEMENT,
     SCORING_PRECISION,
     EXTRACTABILITY,

@@ -17,6 +17,7 @@ from assets.framework.stage import Scope
 from assets.framework.workers import engine_settings
 from assets.stages import CHECKPOINT_STAGES
 from orchestration.definitions import build_definitions
+from probes.checkpoints import load
 from tests.support import scoring_homes
 from tests.support.models.scoring_models import greedy
 from warehouse.catalog.queries import query
@@ -27,11 +28,26 @@ LIMIT_S = 240.0
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra `ray`)")
 
 
+READS: list[str] = []
+
+
+def _counted(function):
+    """`function`, with a note of what was read."""
+
+    def _noting(source, *values, **options):
+        READS.append(Path(source).name)
+        return function(source, *values, **options)
+
+    return _noting
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     """Folder with a finished home over a Llama and a GPT-NeoX checkpoint, 32 + 32 tokens."""
     root = tmp_path_factory.mktemp("families")
-    outcome = scoring_homes.families_home(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "load_model", _counted(load.load_model))
+        outcome = scoring_homes.families_home(root)
     assert not outcome.failed, outcome.failed
     assert [step.checkpoint_id for step in outcome.done] == [*sorted(scoring_homes.FAMILIES), None]
     return root
@@ -41,6 +57,11 @@ def home(tmp_path_factory) -> Path:
 def measured(home) -> Scope:
     """The Llama checkpoint of that home."""
     return Scope(Home(home / "home"), load_profile(str(home / "families.toml")), "llama")
+
+
+def test_stages_of_a_run_share_one_model(home):
+    """Some dozen stages ask for each checkpoint; only the scan of the profile's documents reads it once for itself."""
+    assert {name: READS.count(name) for name in scoring_homes.FAMILIES} == dict.fromkeys(scoring_homes.FAMILIES, 2)
 
 
 @pytest.mark.parametrize("family", scoring_homes.FAMILIES)

@@ -2,6 +2,7 @@
 
 import re
 
+import polars as pl
 import pytest
 
 from assets.report import live
@@ -29,6 +30,30 @@ def test_text_of_a_corpus_stays_text(world):
     hostile = query(world, "SELECT paragraph_id FROM paragraphs WHERE contains(text, '</script>')")["paragraph_id"][0]
     strip = live.strip(live.tokens(world, checkpoint, hostile), "em_drop")
     assert set(re.findall(r"</?(\w+)", strip)) == {"div", "span"} and "&lt;/script&gt;" in strip
+
+
+def test_no_table_of_the_notebook_fetches_a_picture_that_a_text_names(world):
+    """What its tables take for an address, by their own pattern (marimo 0.25, static files, parseContent)."""
+    row = live.paragraphs(world, latest_checkpoint(world)).head(1)
+    for text in ("see HTTPS://example.org/a.png", "![x](http://example.org/x.gif)", "data:image/png;base64,AAAA"):
+        found = live.shown(row.with_columns(pl.lit(text).alias("beginning")))[0]["beginning"]
+        assert (
+            not re.search(r"https?://[^\s]+|^data:image/", found, re.IGNORECASE) and found.replace("\u2060", "") == text
+        )
+
+
+def test_paragraphs_are_found_by_text_and_by_id(world):
+    rows = live.paragraphs(world, latest_checkpoint(world))
+    first = rows.row(0, named=True)
+    assert [one["paragraph_id"] for one in live.shown(rows, first["paragraph_id"].upper())] == [first["paragraph_id"]]
+    assert live.shown(rows, "no text holds this") == [] and len(live.shown(rows)) == rows.height
+    assert all(one["is_perturbed"] for one in live.shown(rows, only_perturbed=True))
+
+
+def test_the_strongest_tokens_are_escaped_and_their_white_space_is_seen():
+    numbers = {column: [1.0] for column in live.QUANTITIES.values()}
+    table = live.strongest_table(pl.DataFrame({"position": [3], "token": ["<b>\n"], **numbers}))
+    assert "&lt;b&gt;⏎" in table and "<b>" not in table
 
 
 def test_the_notebook_runs_and_leaves_the_home_as_it_was(world, monkeypatch):

@@ -1,8 +1,14 @@
 """Claims in the report: by verdict, numbers on one axis, units, reasons said once."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import probes.claims
 from assets.report.claims import WIDTH, bar, counts, grouped, number, split_reason, unit_of, untestable
+
+CLAIM_MODULES = Path(probes.claims.__path__[0])
 
 
 def claim(verdict="supported", **given):
@@ -54,7 +60,20 @@ def test_what_was_measured_on_is_taken_out_of_the_reason():
         ("unlearn_top_targets", "tokens"),
         ("rare_tokens_trigger_recital", "tokens per SD of rarity"),
         ("positional_fragility", "share"),
+        ("recital_grows_with_copies", "correlation"),
+        ("sparse_editing_beats_random", "tokens"),
+        ("all_weights_edit_more", "tokens"),
+        ("patching_into_mp", "nats"),
+        ("gradients_of_groups_differ", "cosine"),
+        ("gradient_smaller_in_every_layer", "size of gradient"),
+        ("gradient_lower_share_mp", "share"),
     ],
 )
 def test_units_follow_the_quantity(name, unit):
     assert unit_of(name) == unit
+
+
+def test_every_claim_that_the_rules_can_write_has_a_unit():
+    sources = "".join(file.read_text(encoding="utf-8") for file in CLAIM_MODULES.glob("*.py"))
+    names = re.findall(r'(?:Claim\(|    )\s*f?"([a-z0-9_]+)(?:\{[^"]*)?", (?:_?[A-Z]|")', sources)
+    assert len(names) > 30 and [name for name in names if not unit_of(name)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,3 +79,38 @@ def test_what_cannot_be_traced(tmp_path):
     with pytest.raises(CorpusError, match="must be token ids"):
         longest_stretches(stream, [np.array([-1, 2])], 2)
     assert longest_stretches(stream, [np.array([1])], 2).is_empty() and longest_stretches(stream, [], 2).is_empty()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    corpus=st.lists(st.integers(0, 1), min_size=1, max_size=70), at=st.integers(0, 60), length=st.integers(1, 20),
+    minimum=st.integers(2, 5), chunk=st.integers(1, 30),
+)  # fmt: skip
+def test_the_place_a_text_stands_at_itself_can_be_left_out(corpus, at, length, minimum, chunk, tmp_path_factory):
+    """Against every pair of a stretch and a place that is not the stretch's own."""
+    stream = stream_of(tmp_path_factory.mktemp("trace"), corpus, 40)
+    query = corpus[at : at + length]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trace, "TRACE_CHUNK_TOKENS", chunk)
+        both = [np.array(query, dtype=np.int64)] * 2
+        frame = longest_stretches(stream, both, minimum, 100, own_places=[at, None])
+    found, furthest = [], 0
+    for begin in range(len(query)):
+        for end in range(len(query), max(furthest, begin + minimum - 1), -1):
+            size = end - begin
+            places = [p for p in range(len(corpus) - size + 1) if corpus[p : p + size] == query[begin:end]]
+            places.remove(at + begin)
+            if places:
+                found.append((0, begin, size, len(places), places))
+                furthest = end
+                break
+    assert frame.filter(row=0).rows() == found
+    assert (
+        frame.filter(row=1).rows()
+        == longest_stretches(stream, both[1:], minimum, 100).with_columns(row=pl.lit(1, dtype=pl.UInt32)).rows()
+    )
+
+
+def test_as_many_own_places_as_texts(tmp_path):
+    with pytest.raises(CorpusError, match="1 own places of 2 texts"):
+        longest_stretches(stream_of(tmp_path, [1, 2, 3]), [np.array([1, 2])] * 2, 2, own_places=[0])
