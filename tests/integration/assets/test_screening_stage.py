@@ -10,8 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from assets.corpus.screening import screen_subject, screened_windows
+from assets.corpus.paragraphs import paragraphs
+from assets.corpus.screening import paragraph_weights, screen_subject, screened_windows, screening_windows
 from assets.framework.errors import RequestError
+from assets.framework.model_stage import model_settings
 from assets.framework.profile import load_profile
 from assets.framework.stage import Scope
 from corpus_stats.tokens.shards import TokenStream
@@ -116,3 +118,34 @@ def test_without_a_checkpoint_the_refusal_says_what_to_do(scope: Scope, tmp_path
     alone = Scope(Home(tmp_path).prepare(), scope.profile)
     with pytest.raises(RequestError, match="there is no checkpoint to ask; name one under `checkpoints`"):
         screened_windows.inputs(alone)
+
+
+SMALL = '[corpus]\ncorpus_id = "small"\nsource = "."\n[paragraphs]\nscreen = 5\n'
+
+
+def test_without_screen_no_key_changes_and_nothing_is_to_do(tmp_path: Path) -> None:
+    profile = load_profile("quickstart")
+    assert paragraphs.settings(profile)["paragraphs"].keys().isdisjoint({"screen", "screen_checkpoint"})
+    assert "stand_ins" not in model_settings(profile)
+    scope = Scope(Home(tmp_path).prepare(), profile)
+    assert all(stage.is_current(scope) for stage in (screening_windows, screened_windows, paragraph_weights))
+
+
+def test_with_screen_it_is_in_the_keys(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(f'name = "p"\n{SMALL}')
+    profile = load_profile(str(tmp_path / "p.toml"))
+    assert paragraphs.settings(profile)["paragraphs"]["screen"] == 5
+    assert model_settings(profile)["stand_ins"] == "furthest recited"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("per_occurrence_stratum = 3\n", "screen draws from every stratum itself"),
+        ("[training]\nrungs = { 4 = 2 }\n", "a .training. ladder plants its own"),
+    ],
+)
+def test_what_cannot_be_screened_is_refused(tmp_path: Path, more: str, said: str) -> None:
+    (tmp_path / "p.toml").write_text(f'name = "p"\n{SMALL}{more}')
+    with pytest.raises(RequestError, match=said):
+        load_profile(str(tmp_path / "p.toml"))
