@@ -11,10 +11,10 @@ SELECT checkpoint_id, checkpoint_summary.corpus_id, memorized_count, paragraph_c
         WHERE paragraphs.corpus_id = checkpoint_summary.corpus_id)                             AS continuation_length,
        (SELECT count(DISTINCT paragraph_id) FROM prefix_changes
         WHERE prefix_changes.checkpoint_id = checkpoint_summary.checkpoint_id AND is_stand_in)  AS stand_in_count,
-       in_full.corpus_share, in_full.lower AS corpus_lower, in_full.upper AS corpus_upper, in_full.window_count
+       corpus_share, corpus_lower, corpus_upper, window_count
 FROM checkpoint_summary
 LEFT JOIN (
-    SELECT *
+    SELECT checkpoint_id, corpus_share, lower AS corpus_lower, upper AS corpus_upper, window_count
     FROM corpus_share_recited
     WHERE checkpoint_id = $checkpoint_id
     ORDER BY basis DESC, least_exact_match DESC
