@@ -18,7 +18,7 @@ GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
 
 
 def _rarity_settings(profile: Profile) -> dict[str, Any]:
-    return model_stage.model_settings(profile, "bootstrap_draws", "permutations", "seed")
+    return model_stage.recited_settings(profile, "bootstrap_draws", "permutations", "seed")
 
 
 @stage(

@@ -40,6 +40,12 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     return window | settings_named(profile.probes, kept) | roles_key(profile) | stand_ins
 
 
+def recited_settings(profile: Profile, *names: str) -> dict[str, Any]:
+    """The settings a stage depends on that asks who is recited: how many stand in where nobody is in full."""
+    most = () if profile.paragraphs.screen is None else ("paragraphs_per_group",)
+    return model_settings(profile, *most, *names)
+
+
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The settings a stage depends on that looks at the localization sample: its size, and the named ones."""
     kept = {"paragraphs", *names}
