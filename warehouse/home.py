@@ -82,6 +82,11 @@ class Home:
         """Where `rarecall edit --save` puts checkpoints; not watched, they register themselves."""
         return self.root / "edited"
 
+    @property
+    def merged_folder(self) -> Path:
+        """Where `rarecall checkpoints add` puts adapters merged into their base model; not watched either."""
+        return self.root / "merged"
+
     def sources(self, kind: str) -> Path:
         """Registrations (small JSON files) of corpora or checkpoints."""
         return self.root / "sources" / kind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from assets.framework.stage import Frames, Scope
 
 COLLAPSE_SHARE = 0.5
@@ -24,7 +22,7 @@ def recital_holds(scope: Scope, frames: Frames) -> list[str]:
 
 
 def checkpoint_before(scope: Scope) -> str | None:
-    """The measured checkpoint of the same name but for its numbers with the next smaller training step."""
+    """The measured checkpoint of the same series with the next smaller training step."""
     steps = {name: _step(scope, name) for name in _of_series(scope)}
     own = steps.pop(str(scope.checkpoint_id), None)
     earlier = {name: step for name, step in steps.items() if step is not None and own is not None and step < own}
@@ -32,9 +30,11 @@ def checkpoint_before(scope: Scope) -> str | None:
 
 
 def _of_series(scope: Scope) -> list[str]:
-    own = re.sub(r"\d+", "", str(scope.checkpoint_id))
+    from probes.checkpoints.names import read_name
+
+    own = read_name(str(scope.checkpoint_id)).series
     measured = {*scope.store("scores").partitions(), str(scope.checkpoint_id)}
-    return [name for name in sorted(measured) if re.sub(r"\d+", "", name) == own]
+    return [name for name in sorted(measured) if read_name(name).series == own]
 
 
 def _step(scope: Scope, name: str) -> int | None:

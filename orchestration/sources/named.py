@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,34 @@ def register_profile_checkpoints(scope: Scope, named: dict[str, dict[str, Any]] 
 def named_in(scope: Scope) -> dict[str, dict[str, Any]]:
     """Registrations of the checkpoints that the profile names, by name; of a hub pinned to a commit.
 
-    What was measured before stays as it is registered.
+    What was measured before stays as it is registered, but for the place of a name without a number.
     """
-    known, named = registered(scope.home, "checkpoints"), {}
+    known, named, places = registered(scope.home, "checkpoints"), {}, places_in_order(scope.profile.checkpoints)
     for source, revision in map(split_revision, scope.profile.checkpoints):
         name = checkpoint_id_of(source, revision)
         facts = known.get(name) or registration_of(source, revision, scope.profile.corpus_id)
+        facts = facts | ({"training_step": places[name]} if name in places else {})
         stays = name in known and (_is_pinned(facts) or is_measured(Scope(scope.home, scope.profile, name)))
         named[name] = facts if stays else pinned(facts)
     return named
+
+
+def places_in_order(sources: Iterable[str]) -> dict[str, int]:
+    """Places, from 0, of a repository's revisions that are named without a number in any of them, such as Marin's.
+
+    They stand for training steps, so that their series has an order. One revision alone has none.
+    """
+    by_repository: dict[str, list[str]] = {}
+    for source, revision in map(split_revision, sources):
+        if revision is not None:
+            by_repository.setdefault(source, []).append(checkpoint_id_of(source, revision))
+    groups = [list(dict.fromkeys(names)) for names in by_repository.values()]
+    unnumbered = [names for names in groups if len(names) > 1 and not any(map(_has_number, names))]
+    return {name: place for names in unnumbered for place, name in enumerate(names)}
+
+
+def _has_number(name: str) -> bool:
+    return step_in_name(name) is not None
 
 
 def registration_of(source: str, revision: str | None, corpus_id: str, step: int | None = None) -> dict[str, Any]:

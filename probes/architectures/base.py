@@ -105,7 +105,11 @@ class Projection:
 
 @dataclass(frozen=True)
 class Family:
-    """Where one model family keeps its pieces. Paths are dotted, relative to the model or to one block."""
+    """Where one model family keeps its pieces. Paths are dotted, relative to the model or to one block.
+
+    `shares_keys`: whether its code reads num_key_value_heads and head_dim; GPT-Neo, GPT-NeoX and GPT-2 pass over what
+    other programs write there.
+    """
 
     blocks: str
     final_norm: str
@@ -115,6 +119,7 @@ class Family:
     projections: Callable[[Adapter, int], Iterator[Projection]]
     window: Callable[[Adapter, int], int | None]
     is_parallel: Callable[[Adapter], bool]
+    shares_keys: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ class Adapter:
     @property
     def key_value_head_count(self) -> int:
         """Key and value heads per layer; below head_count where query heads share them (grouped-query attention)."""
-        return int(getattr(self.config, "num_key_value_heads", None) or self.head_count)
+        shared = getattr(self.config, "num_key_value_heads", None) if self.family.shares_keys else None
+        return int(shared or self.head_count)
 
     @property
     def hidden_size(self) -> int:
@@ -147,7 +153,8 @@ class Adapter:
     @property
     def head_size(self) -> int:
         """Width of one head."""
-        return int(getattr(self.config, "head_dim", None) or self.hidden_size // self.head_count)
+        known = getattr(self.attention(0), "head_dim", None) if self.family.shares_keys else None
+        return int(known or self.hidden_size // self.head_count)
 
     @property
     def is_parallel(self) -> bool:

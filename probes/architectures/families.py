@@ -135,7 +135,9 @@ def _sequential(adapter: Adapter) -> bool:
     return False
 
 
-GPT_NEO = Family("transformer.h", "transformer.ln_f", "attn", "mlp", "ln_1", _gpt_neo, _gpt_neo_window, _sequential)
+GPT_NEO = Family(
+    "transformer.h", "transformer.ln_f", "attn", "mlp", "ln_1", _gpt_neo, _gpt_neo_window, _sequential, False
+)
 GPT_NEOX = Family(
     "gpt_neox.layers",
     "gpt_neox.final_layer_norm",
@@ -145,8 +147,9 @@ GPT_NEOX = Family(
     _gpt_neox,
     _no_window,
     lambda adapter: bool(adapter.config.use_parallel_residual),
+    False,
 )
-GPT2 = Family("transformer.h", "transformer.ln_f", "attn", "mlp", "ln_1", _gpt2, _no_window, _sequential)
+GPT2 = Family("transformer.h", "transformer.ln_f", "attn", "mlp", "ln_1", _gpt2, _no_window, _sequential, False)
 LLAMA = Family(
     "model.layers", "model.norm", "self_attn", "mlp", "input_layernorm", _llama, _sliding_window, _sequential
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 _HEADS = (
     "bert", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "modernbert-decoder",
     "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
@@ -21,6 +24,11 @@ REFUSED: dict[str, str] = {
 }
 
 
-def why_refused(model_type: object) -> str | None:
-    """Why a checkpoint of this family is not measured, to stand after "which"; None where it may be."""
+def why_refused(model_type: object, config: Mapping[str, Any] | None = None) -> str | None:
+    """Why a checkpoint of this family, or with this config.json, is not measured, to stand after "which".
+
+    None where it may be. MPT's own code multiplies logits by logit_scale; transformers keeps the setting and does not.
+    """
+    if model_type == "mpt" and (config or {}).get("logit_scale") not in (None, 1, 1.0):
+        return "sets logit_scale in its config.json, a factor that transformers does not apply"
     return REFUSED.get(str(model_type))

@@ -159,8 +159,9 @@ def _why_another_kind(folder: Path) -> str | None:
     """Adapters change the model they lie beside, and transformers merges them only where peft is installed."""
     if (folder / ADAPTER).is_file():
         return (
-            f"checkpoint {folder} holds an adapter ({ADAPTER}), which is no model of its own; merge it into its base "
-            f"model with peft's merge_and_unload and save that, or remove {ADAPTER} to measure the base weights alone."
+            f"checkpoint {folder} holds an adapter ({ADAPTER}), which is no model of its own; put it into a folder by "
+            f"itself and `rarecall checkpoints add` merges it into its base model (extra peft), or remove {ADAPTER} to "
+            "measure the base weights alone."
         )
     if (folder / ".metadata").is_file():
         return (

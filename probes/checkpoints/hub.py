@@ -6,13 +6,11 @@ commit, never a branch: a branch may move between two questions.
 
 from __future__ import annotations
 
+import math
 import re
-import socket
-from contextlib import suppress
+import time
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from probes.checkpoints.files import PICKLES, why_file
 from probes.errors import ProbeError
@@ -23,7 +21,10 @@ SMALL_FILES = ("*.json", "*.txt", "*.model")
 """The same without weights: configuration and tokenizer."""
 OTHER_COPIES = ("*/*", "consolidated*")
 """Folders of other formats, and Mistral's second copy of its weights."""
-REACH_SECONDS = 2.0
+REACH_SECONDS = 4.0
+SILENCE_SECONDS = 30.0
+SILENT_SINCE: dict[str, float] = {}
+"""By address of a hub: when it last gave no answer."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -51,7 +52,9 @@ def pinned_revision(source: str, revision: str | None = None) -> str | None:
     from huggingface_hub import HfApi
 
     try:
-        return HfApi().resolve_revision(source, revision=revision).resolved
+        return HfApi().resolve_revision(
+            source, revision=revision, local_files_only=not _is_reachable(source)
+        ).resolved  # fmt: skip
     except Exception as error:  # the hub client raises a dozen unrelated types, offline ones among them
         raise _refusal(source, revision, error) from error
 
@@ -111,7 +114,7 @@ def _cached_snapshot(source: str, revision: str | None, patterns: list[str]) -> 
 def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    is_alone = not _is_reachable()  # else the client asks six times within half a minute
+    is_alone = not _is_reachable(source)  # else the client asks again and again, for minutes where nobody answers
     try:
         return Path(snapshot_download(
             source, revision=revision, allow_patterns=patterns, ignore_patterns=list(OTHER_COPIES),
@@ -121,24 +124,31 @@ def _fetched_snapshot(source: str, revision: str | None, patterns: list[str]) ->
         raise _refusal(source, revision, error) from error
 
 
-def _is_reachable() -> bool:
-    """Whether somebody listens at the hub's address, asked for two seconds; behind a proxy that cannot be told."""
+def _is_reachable(source: str) -> bool:
+    """Whether the hub says anything about a repository within seconds; silence is remembered for half a minute."""
     from huggingface_hub import constants
 
-    if {"http", "https", "all"} & set(getproxies()):
-        return True
-    address, found = urlsplit(constants.ENDPOINT), []
-
-    def _connect() -> None:
-        port = address.port or (80 if address.scheme == "http" else 443)
-        with suppress(OSError):
-            socket.create_connection((address.hostname, port), timeout=REACH_SECONDS).close()
-            found.append(True)
-
-    thread = Thread(target=_connect, daemon=True)  # looking up a name knows no time limit
-    thread.start()
+    address = constants.ENDPOINT
+    if constants.HF_HUB_OFFLINE or time.monotonic() - SILENT_SINCE.get(address, -math.inf) < SILENCE_SECONDS:
+        return False
+    found: list[bool] = []
+    thread = Thread(target=lambda: found.append(_is_answered(f"{address}/api/models/{source}")), daemon=True)
+    thread.start()  # looking up a name knows no time limit
     thread.join(REACH_SECONDS)
-    return bool(found)
+    if True not in found:
+        SILENT_SINCE[address] = time.monotonic()
+    return True in found
+
+
+def _is_answered(address: str) -> bool:
+    """A refusal is an answer, too; what it means is for the client to say. Proxies are those that the client takes."""
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(address, timeout=REACH_SECONDS)
+    except Exception:  # of httpx or of a session that somebody has set; each means that nothing came back
+        return False
+    return True
 
 
 def _refusal(source: str, revision: str | None, error: Exception) -> ProbeError:

@@ -18,6 +18,7 @@ from probes.checkpoints.files import (
     weight_files,
     why_no_weights,
 )
+from probes.checkpoints.head_trial import try_head
 from probes.checkpoints.hub import resolve_folder
 from probes.checkpoints.placement import FLOATING, Placement, hollow_model, place_tensors
 from probes.errors import ProbeError
@@ -77,6 +78,7 @@ def inspect_checkpoint(source: str, revision: str | None = None) -> CheckpointFa
     _refuse_more_than_text(folder, config)
     model = hollow_model(folder, config)
     _refuse_differing_ties(folder, place_tensors(folder, model))
+    try_head(folder, config)
     return CheckpointFacts(
         architecture=config.model_type,
         layer_count=config.num_hidden_layers,
@@ -102,13 +104,18 @@ def _refuse_differing_ties(folder: Path, placement: Placement) -> None:
 
 
 def _refuse_more_than_text(folder: Path, config: PretrainedConfig) -> None:
-    """Models of several inputs keep the numbers of their text part apart."""
-    missing = [name for name in ("num_hidden_layers", "hidden_size", "vocab_size") if _number(config, name) is None]
+    missing = lacks_of_text(config)
     if missing:
         raise ProbeError(
-            f"checkpoint {folder} of architecture {config.model_type!r} has no {missing[0]}; rarecall measures models "
+            f"checkpoint {folder} of architecture {config.model_type!r} has no {missing}; rarecall measures models "
             "of text alone, such as GPT-Neo, GPT-NeoX, GPT-2 and the Llama family."
         )
+
+
+def lacks_of_text(config: PretrainedConfig) -> str | None:
+    """The first size that a configuration does not say; models of several inputs keep those of text apart."""
+    names = ("num_hidden_layers", "hidden_size", "vocab_size")
+    return next((name for name in names if _number(config, name) is None), None)
 
 
 NO_LIMIT = 2**31 - 1
@@ -137,13 +144,14 @@ def read_config(folder: Path) -> PretrainedConfig:
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    model_type = read_json(folder / "config.json").get("model_type")
+    written = read_json(folder / "config.json")
+    model_type = written.get("model_type")
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ProbeError(
             f"checkpoint {folder} is of architecture {model_type!r}, which transformers does not know as a causal "
             "language model; rarecall runs no code that comes with a checkpoint."
         )
-    if reason := why_refused(model_type):
+    if reason := why_refused(model_type, written):
         raise ProbeError(f"checkpoint {folder} is of architecture {model_type!r}, which {reason}; it is not measured.")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

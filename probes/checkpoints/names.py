@@ -71,7 +71,11 @@ def _revision_of(name: str) -> str:
 
 
 def _series(name: str) -> str:
-    """The name without step and tokens."""
+    """The name without step and tokens; a revision that says neither these nor a stage is one of its repository."""
+    repository, _, revision = name.rpartition("--")
+    is_word = not any(re.search(p, revision, re.IGNORECASE) for p in (STEP, STAGE)) and _bare_number(name) is None
+    if "--" in repository and is_word:
+        return repository
     shorter = re.sub(STEP, r"\1\3", name, count=1, flags=re.IGNORECASE)
     if shorter == name and _bare_number(name):
         shorter = re.sub(BARE, r"\1", name)

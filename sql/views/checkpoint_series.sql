@@ -1,6 +1,7 @@
 -- One row per checkpoint with a training step: what its name says, which series it belongs to and its place there.
 -- series_id: the name without step and tokens, shared by the checkpoints of one run, stage and seed. series_index: 0 = earliest.
 -- suite_id: series_id without the stage; suite_index counts through its stages, which may begin again at step 0.
+-- A revision without a number, named in a profile in its order, is one of its repository's series; its step is its place.
 -- The patterns are those of probes/checkpoints/names.py.
 WITH parts AS (
     SELECT checkpoint_id, corpus_id, training_step,
@@ -13,7 +14,10 @@ WITH parts AS (
 ), bare AS (
     SELECT * REPLACE (
         CASE WHEN stepless = checkpoint_id AND regexp_matches(revision, CASE WHEN revision = checkpoint_id THEN '(^|[^0-9A-Za-z])([0-9]+)$' ELSE '^([0-9]+)$' END)
-             THEN regexp_replace(checkpoint_id, '(^|[^0-9A-Za-z])([0-9]+)$', '\1') ELSE stepless END AS stepless)
+             THEN regexp_replace(checkpoint_id, '(^|[^0-9A-Za-z])([0-9]+)$', '\1')
+             WHEN stepless = checkpoint_id AND len(string_split(checkpoint_id, '--')) > 2
+                  AND NOT regexp_matches(revision, '(^|[^A-Za-z0-9])(stage[0-9]+(?:-ingredient[0-9]+)?|phase[0-9]+|lc-[0-9]+k-to-[0-9]+k|longctx|extension|it)([^A-Za-z0-9]|$)', 'i')
+             THEN regexp_replace(checkpoint_id, '--[^-]*(-[^-]+)*$', '') ELSE stepless END AS stepless)
     FROM parts
 ), named AS (
     SELECT *,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,6 +82,24 @@ def point_client_at(monkeypatch: Any, url: str, cache: Path) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@contextmanager
+def silence() -> Iterator[tuple[str, list[object]]]:
+    """The address of somebody who takes every call and never says a word, and the calls so far."""
+    calls: list[object] = []
+
+    def _take(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                calls.append(listening.accept())
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_take, args=(listening,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", calls
 
 
 class _Handler(BaseHTTPRequestHandler):

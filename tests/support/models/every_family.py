@@ -48,6 +48,7 @@ _MIXED = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text")
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 6},
     "codegen": {"rotary_dim": 8},
+    "mpt": {"logit_scale": None},
     **{key: {"num_key_value_heads": 4} for key in _COMPRESSED},
     "hunyuan_v1_moe": {"head_dim": 8},
     **{key: {"layer_types": ["linear_attention", "full_attention"]} for key in _MIXED},

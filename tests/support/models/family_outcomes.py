@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from probes.architectures import FAMILIES, adapter_for
 from probes.architectures.refused import why_refused
 from probes.attention.weights import attention_array, prefix_attention
+from probes.checkpoints.inspect import lacks_of_text
 from probes.editing.readout import read_out
 from probes.errors import ProbeError
 from probes.gradients.parameters import parameter_gradients
@@ -41,11 +42,21 @@ def outcome(model_type: str) -> Outcome:
     if reason := why_refused(model_type):
         return Outcome(sentence=reason)
     model = tiny_model(model_type)
+    if model is None and _is_more_than_text(model_type):
+        return Outcome(sentence="keeps the sizes of its text part apart, as models that read more than text do")
     if model is None:
         return Outcome(sentence="not tried: no model of a few thousand parameters can be made of its class alone")
     ids, written = _paragraphs(model)
     measures = MEASURES if model_type in FAMILIES else MEASURES[:3]
     return Outcome(tuple(name for name in measures if _agrees(name, model, ids, written)))
+
+
+def _is_more_than_text(model_type: str) -> bool:
+    """Whether the product refuses the family's own configuration."""
+    try:
+        return lacks_of_text(AutoConfig.for_model(model_type)) is not None
+    except Exception:  # a configuration that its own defaults do not satisfy
+        return False
 
 
 def _agrees(name: str, model: PreTrainedModel, ids: torch.Tensor, written: torch.Tensor) -> bool:

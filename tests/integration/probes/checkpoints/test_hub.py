@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from probes.checkpoints import hub as client
 from probes.checkpoints.hub import pinned_revision, resolve_folder
 from probes.checkpoints.inspect import inspect_checkpoint
 from probes.checkpoints.load import load_model
 from probes.errors import ProbeError
-from tests.support.checkpoints.hub_server import NOWHERE, Hub, point_client_at, serving
+from tests.support.checkpoints.hub_server import NOWHERE, Hub, point_client_at, serving, silence
 from tests.support.checkpoints.published_layouts import publish, rewrite
 
 NAME = "someone/pythia-1m"
@@ -137,12 +137,32 @@ def test_a_nan_in_what_was_pushed_later_is_not_seen_in_what_was_pinned(hub, fold
     assert "NaN" in said(refuse_non_finite_weights, NAME, pinned_revision(NAME))
 
 
-def test_without_a_network_and_with_nothing_at_hand_the_answer_comes_at_once(tmp_path, monkeypatch):
-    point_client_at(monkeypatch, NOWHERE, tmp_path / "cache")
-    begun = time.monotonic()
-    for revision in (None, "main", "0" * 40):
-        with pytest.raises(ProbeError, match="cannot be reached, and the files are not all in the local cache"):
-            resolve_folder(NAME, revision)
-    with pytest.raises(ProbeError, match="cannot be reached"):
-        pinned_revision(NAME)
-    assert time.monotonic() - begun < 12  # three seconds each; the client alone takes half a minute
+def test_a_hub_that_never_answers_is_called_once(hub, tmp_path, monkeypatch):
+    commit = pinned_revision(NAME)
+    resolve_folder(NAME, commit)
+    monkeypatch.setattr(client, "REACH_SECONDS", 0.3)
+    with silence() as (url, calls):
+        point_client_at(monkeypatch, url, tmp_path / "cache")
+        assert pinned_revision(NAME) == pinned_revision(NAME, "main") == commit
+        assert resolve_folder(NAME, commit).is_dir()
+        for revision in ("step3", "0" * 40):
+            with pytest.raises(ProbeError, match="cannot be reached, and the files are not all in the local cache"):
+                resolve_folder(NAME, revision)
+    assert len(calls) == 1  # the client alone calls six times in each of these, for ten seconds and more at a time
+
+
+def test_without_a_network_and_with_nothing_at_hand_there_is_one_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "REACH_SECONDS", 0.3)
+    with silence() as (url, calls):
+        point_client_at(monkeypatch, url, tmp_path / "cache")
+        for revision in (None, "main", "0" * 40):
+            with pytest.raises(ProbeError, match="cannot be reached, and the files are not all in the local cache"):
+                resolve_folder(NAME, revision)
+        with pytest.raises(ProbeError, match="cannot be reached"):
+            pinned_revision(NAME)
+    assert len(calls) == 1
+
+
+def test_a_hub_that_was_silent_is_asked_again_later(hub, monkeypatch):
+    monkeypatch.setattr(client, "SILENT_SINCE", {hub.url: -1e9})
+    assert pinned_revision(NAME) == hub.repository(NAME).branches["main"]

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 import sql
+from orchestration.sources.named import places_in_order
 from probes.checkpoints.names import BARE, STAGE, STEP, TOKENS, read_name
 
 B, T = 10**9, 10**12
@@ -47,11 +48,11 @@ NAMES = {
     "o--n--4000": ("o--n", None, 4000, None),
     "smollm2-gpl3": ("smollm2-gpl3", None, None, None),
     "o--OLMo-2": ("o--OLMo-2", None, None, None),
-    "o--n--release-2": ("o--n--release-2", None, None, None),
+    "o--n--release-2": ("o--n", None, None, None),
     "EleutherAI--gpt-neo-125m": ("EleutherAI--gpt-neo-125m", None, None, None),
     "gemma-2B": ("gemma-2B", None, None, None),
-    "marin--marin-8b--deeper-starling": ("marin--marin-8b--deeper-starling", None, None, None),
-    "o--n--main": ("o--n--main", None, None, None),
+    "marin--marin-8b--deeper-starling": ("marin--marin-8b", None, None, None),
+    "o--n--main": ("o--n", None, None, None),
 }  # fmt: skip
 
 
@@ -78,6 +79,22 @@ def test_the_view_reads_the_same(connection):
     expected = {name: parts for name, parts in NAMES.items() if parts[2] is not None}
     assert {row[0]: tuple(row[1:5]) for row in rows} == expected
     assert {row[0]: row[5] for row in rows} == {name: read_name(name).stage_rank for name in expected}
+
+
+def test_revisions_without_a_number_follow_each_other_as_they_were_named():
+    connection, order = duckdb.connect(), ["deeper-starling", "kestrel", "v1-final", "ocelot"]
+    connection.execute("CREATE TABLE checkpoints (checkpoint_id VARCHAR, corpus_id VARCHAR, training_step BIGINT)")
+    places = places_in_order([f"marin/marin-8b@{name}" for name in order] + ["o/n@main", "o/m@main", "o/m@step10"])
+    assert places == {f"marin--marin-8b--{name}": place for place, name in enumerate(order)}
+    connection.executemany("INSERT INTO checkpoints VALUES (?, 'library', ?)", list(places.items()))
+    connection.execute(f"CREATE VIEW checkpoint_series AS {sql.load_one('views', 'checkpoint_series').text}")
+    found = connection.execute(
+        "SELECT checkpoint_id, series_id, suite_id, series_index, is_last FROM checkpoint_series ORDER BY series_index"
+    ).fetchall()
+    assert [row[0].split("--")[-1] for row in found] == order
+    assert {row[1:3] for row in found} == {("marin--marin-8b", "marin--marin-8b")}
+    assert [row[4] for row in found] == [False, False, False, True]
+    assert all(read_name(name).series == "marin--marin-8b" for name in places)
 
 
 def test_the_patterns_stand_in_the_view_word_for_word():
