@@ -5,6 +5,7 @@ from __future__ import annotations
 from assets.analysis.head_rarity import head_rarity
 from assets.analysis.triggers import trigger_analysis
 from assets.checkpoints.stages import checkpoints, edited_checkpoints
+from assets.corpus.exposures import exposures
 from assets.corpus.paragraphs import paragraphs
 from assets.corpus.screening import paragraph_weights, screened_windows, screening_windows
 from assets.corpus.text import corpora, tokenizers
@@ -27,7 +28,7 @@ from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (
     *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
-    *(screening_windows, screened_windows, paragraph_weights, paragraphs),
+    *(screening_windows, screened_windows, paragraph_weights, paragraphs, exposures),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, traces),
     *(perturbations, head_attention, continuation_attention),
