@@ -55,7 +55,7 @@ def engine_settings(profile: EngineProfile, override: dict[str, Any] | None = No
     return EngineSettings(threads_per_worker=values.pop("threads"), **values)
 
 
-def spread(
+def spread_shards(
     here: Any, elsewhere: Callable[[], Any], shards: Sequence[int], settings: EngineSettings | None
 ) -> Generator[tuple[int, Any], None, None]:
     """(shard, frames) as shards finish: in this process, or on the workers of an engine.

@@ -77,6 +77,7 @@ def render(
             checkpoints=checkpoints,
             multiples=multiples(_rows(home, HERO.query, checkpoint_id), checkpoints),
             **_claims(claims),
+            beside_reported=of_papers.beside_reported(claims) if settings.opens_with_claims else [],
             compared_with=compared_with,
             tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
             versions=versions(),

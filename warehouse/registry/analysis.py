@@ -98,7 +98,7 @@ CLAIMS = Table(
         ),
         Column("reason", "VARCHAR", "Why, in one sentence."),
     ),
-    version=3,
+    version=4,
 )
 
 TRIGGER_EFFECTS = Table(
