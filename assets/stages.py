@@ -5,6 +5,7 @@ from __future__ import annotations
 from assets.analysis.head_rarity import head_rarity
 from assets.analysis.triggers import trigger_analysis
 from assets.checkpoints.stages import checkpoints, edited_checkpoints
+from assets.corpus.exposures import exposures
 from assets.corpus.paragraphs import paragraphs
 from assets.corpus.text import corpora, tokenizers
 from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
@@ -25,7 +26,7 @@ from assets.scan.stages import scan_positions, scans
 from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (
-    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs),
+    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs, exposures),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, traces),
     *(perturbations, head_attention, continuation_attention),

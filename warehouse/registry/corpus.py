@@ -152,6 +152,37 @@ DUPLICATION_LADDER = Table(
 )
 
 
+EXPOSURES = Table(
+    "exposures",
+    "corpus",
+    "one per paragraph and training sequence that holds it or a part of it; empty where the order is not known",
+    "When training read each paragraph, and where in the sequence: the quickstart's own, or a suite's published order.",
+    (
+        PARAGRAPH_ID,
+        Column("exposure", "INTEGER", "Number of the exposure of this paragraph in order of time, 0-based.", key=True),
+        Column("corpus_id", "VARCHAR", "Corpus the paragraph was sampled from."),
+        Column("checkpoints", "VARCHAR", "Checkpoints that were trained in this order, as a pattern of their ids."),
+        Column("training_sequence", "BIGINT", "Place of the sequence in the order of training, 0-based."),
+        Column(
+            "training_step",
+            "BIGINT",
+            "Optimizer step that reads the sequence, 1-based: a checkpoint of step t has read all of step t.",
+            "steps",
+        ),
+        Column("sequence_offset", "INTEGER", "Place of the first held token in the sequence, 0-based.", "position"),
+        Column("paragraph_offset", "INTEGER", "The same token's place in the paragraph; 0 unless cut.", "position"),
+        Column("held_count", "INTEGER", "Tokens of the paragraph that the sequence holds.", "tokens"),
+        Column("is_whole", "BOOLEAN", "Whether it holds the whole paragraph."),
+        Column(
+            "token_offset",
+            "BIGINT",
+            "This occurrence in the corpus' token stream; null where the training text was made from a ladder.",
+            nullable=True,
+        ),
+    ),
+)
+
+
 _SUBSET = Column("subset", "VARCHAR", "Part of the corpus.", key=True)
 
 
@@ -331,6 +362,7 @@ TABLES = (
     PARAGRAPHS,
     UNIGRAMS,
     DUPLICATION_LADDER,
+    EXPOSURES,
     SKIPPED_DOCUMENTS,
     SUBSET_UNIGRAMS,
     WORDS,

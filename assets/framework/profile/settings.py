@@ -101,6 +101,27 @@ class TrainingSettings(Settings):
     seed: int = 1
 
 
+class TrainingOrderSettings(Settings):
+    """The published order in which a suite read the corpus, which must be token files; see docs/corpora.md."""
+
+    layout: Literal["rows", "chunks", "neox"]
+    sequence_length: int = Field(
+        ge=2, description="Tokens of a row or chunk; of neox the setting seq-length, one less than a sequence holds."
+    )
+    batch_size: int = Field(ge=1, description="Sequences of one optimizer step.")
+    index: str | None = Field(
+        default=None,
+        description="chunks: global_indices.npy; neox: what the names of the three index files begin with.",
+    )
+    checkpoints: str = Field(default="*", description="Checkpoints trained in this order, as a pattern of their ids.")
+
+    @model_validator(mode="after")
+    def _index_is_named(self) -> TrainingOrderSettings:
+        if self.layout != "rows" and self.index is None:
+            raise ValueError(f"training_order.layout {self.layout!r} needs training_order.index, the index files")
+        return self
+
+
 PerturbationPolicy = Literal["uniform", "frequency_matched", "plausible", "second_choice", "deletion"]
 
 
@@ -284,6 +305,9 @@ class Profile(Settings):
     paragraphs: ParagraphSettings = ParagraphSettings()
     unigrams: UnigramSettings = UnigramSettings()
     training: TrainingSettings | None = None
+    training_order: TrainingOrderSettings | None = Field(
+        default=None, description="Without it nobody knows when a paragraph was read."
+    )
     checkpoints: tuple[str, ...] = Field(
         default=(), description="Folders or hub ids (`owner/name@revision`), registered when it runs."
     )
@@ -300,6 +324,8 @@ class Profile(Settings):
     def _something_to_measure(self) -> Profile:
         if self.training and self.training.hidden_size % self.training.head_count:
             raise ValueError("training.hidden_size must be a multiple of training.head_count")
+        if self.training and self.training_order:
+            raise ValueError("a profile trains its own model or names a suite's training_order, not both")
         if self.training and 0 < self.training.row_length < 2 * self.paragraphs.length:
             raise ValueError(f"training.row_length must be 0 or at least two paragraphs, {2 * self.paragraphs.length}")
         if self.training and self.training.row_length and self.training.background_count:
