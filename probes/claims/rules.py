@@ -109,8 +109,10 @@ def cluster_mean(
         return Measured(ours, lower, upper, null)
     means = cluster_means(values, clusters)
     means = means[~np.isnan(means)]
-    ends = (None, None) if len(means) < LEAST_CLUSTER_COUNT else mean_interval(means)
-    return Measured(float(means.mean()), *ends, null)
+    if len(means) < LEAST_CLUSTER_COUNT:
+        return Measured(float(means.mean()), null_value=null)
+    lower, upper = mean_interval(means)
+    return Measured(float(means.mean()), lower, upper, null)
 
 
 def same_number_row(
@@ -152,4 +154,5 @@ def mean_difference(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray,
     ours = float(first.mean() - second.mean())
     if min(len(first), len(second)) < LEAST_CLUSTER_COUNT:
         return Measured(ours, null_value=0.0)
-    return Measured(ours, *difference_interval(first, second), 0.0)
+    lower, upper = difference_interval(first, second)
+    return Measured(ours, lower, upper, 0.0)
