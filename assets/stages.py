@@ -7,6 +7,7 @@ from assets.analysis.triggers import trigger_analysis
 from assets.checkpoints.stages import checkpoints, edited_checkpoints
 from assets.corpus.exposures import exposures
 from assets.corpus.paragraphs import paragraphs
+from assets.corpus.screening import paragraph_weights, screened_windows, screening_windows
 from assets.corpus.text import corpora, tokenizers
 from assets.corpus.unigrams import subset_unigrams, unigram_counts, unigrams, words
 from assets.editing.stages import edit_summaries, edits
@@ -26,7 +27,8 @@ from assets.scan.stages import scan_positions, scans
 from assets.training import training_steps
 
 STAGES: tuple[Stage, ...] = (
-    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words, paragraphs, exposures),
+    *(tokenizers, corpora, unigram_counts, unigrams, subset_unigrams, words),
+    *(screening_windows, screened_windows, paragraph_weights, paragraphs, exposures),
     training_steps,
     *(checkpoints, edited_checkpoints, scores, generations, traces),
     *(perturbations, head_attention, continuation_attention),

@@ -11,6 +11,7 @@ import polars as pl
 from assets.corpus.paragraphs import true_paragraphs
 from assets.framework import model_stage
 from assets.framework.stage import Scope
+from assets.localization import samples
 from assets.training import trained_checkpoints
 
 if TYPE_CHECKING:
@@ -76,10 +77,16 @@ def subject_of_claims(scope: Scope) -> ClaimSubject:
         f"{scope.checkpoint_id}, {facts['architecture']} of {facts['layer_count']} layers and "
         f"{facts['parameter_count']:,} parameters",
         scope.profile.corpus_id,
-        f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements",
+        f"{window.prefix_length} + {window.continuation_length} tokens, {policy} replacements{_stand_ins(scope)}",
         scope.checkpoint_id in trained_checkpoints(scope),
         _clusters_in_words(true_paragraphs(scope)),
     )
+
+
+def _stand_ins(scope: Scope) -> str:
+    """Whom the verdicts are about where nothing is recited in full."""
+    count = samples.stand_in_count(scope)
+    return f", {count} furthest recited paragraphs in place of the memorized" if count else ""
 
 
 def _clusters_in_words(paragraphs: pl.DataFrame) -> str:
@@ -153,7 +160,9 @@ def _values_at_rare_tokens(scope: Scope, evidence: Evidence) -> pl.DataFrame:
         .group_by("paragraph_id", maintain_order=True)
         .agg("score")
     )
-    facts = evidence.facts.filter("is_memorized").join(sizes, on="paragraph_id", how="inner", maintain_order="left")
+    facts = evidence.facts.filter(samples.is_recited(scope, evidence.facts)).join(
+        sizes, on="paragraph_id", how="inner", maintain_order="left"
+    )
     if facts.is_empty() or set(facts["score"].list.len()) != {prefix}:
         nobody = _rarity(scope, evidence.attention[:0], evidence.facts.clear(), None)
         return nobody.with_columns(paragraph_group=pl.lit("MP"))

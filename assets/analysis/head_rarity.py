@@ -18,7 +18,7 @@ GROUPS = {"all": None, "MP": "MP", "NMP": "NMP"}
 
 
 def _rarity_settings(profile: Profile) -> dict[str, Any]:
-    return model_stage.model_settings(profile, "bootstrap_draws", "permutations", "seed")
+    return model_stage.recited_settings(profile, "bootstrap_draws", "permutations", "seed")
 
 
 @stage(
@@ -72,6 +72,6 @@ def _group_mask(scope: Scope, facts: pl.DataFrame, group: str | None) -> np.ndar
     if group is None:
         return np.ones(facts.height, dtype=bool)
     if group == "MP":
-        return facts["is_memorized"].to_numpy()
+        return samples.is_recited(scope, facts).to_numpy()
     limit = int(samples.NMP_LIMIT_SHARE * scope.profile.paragraphs.continuation_length)
     return (facts["exact_match"] <= limit).to_numpy()

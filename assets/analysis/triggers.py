@@ -19,7 +19,7 @@ from warehouse.catalog.queries import to_polars
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    return model_stage.model_settings(profile, "permutations", "seed") | settings_of(profile.claims)
+    return model_stage.recited_settings(profile, "permutations", "seed") | settings_of(profile.claims)
 
 
 def _verdicts_are_known(_: Scope, frames: Frames) -> list[str]:

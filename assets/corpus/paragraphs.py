@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from assets.corpus.releases import RELEASED, read_released, released_content, released_windows
+from assets.corpus.screening import is_screened, kept_windows
 from assets.corpus.text import kind_of, tokens_folder
+from assets.corpus.token_filters import filter_sets
 from assets.corpus.tokenizers import load_corpus_tokenizer
 from assets.figures import previews
 from assets.framework import progress
@@ -23,7 +25,8 @@ def _settings(profile: Profile) -> dict[str, Any]:
     named = ("rungs", "held_out", "seed", "row_length", "unrelated_tokens")
     rungs = {name: getattr(ladder, name) for name in named} if ladder else None
     releases = {"releases": [[one.release, one.count] for one in profile.releases]} if profile.releases else {}
-    return {"paragraphs": settings_of(profile.paragraphs), "ladder": rungs, **releases}
+    screened = () if is_screened(profile) else ("screen", "screen_checkpoint")
+    return {"paragraphs": settings_of(profile.paragraphs, *screened), "ladder": rungs, **releases}
 
 
 def _no_straddling(_: Scope, frames: Frames) -> list[str]:
@@ -66,7 +69,8 @@ def _filters_end_in_the_sample(_: Scope, frames: Frames) -> list[str]:
 
 
 def _outside(scope: Scope) -> dict[str, Any]:
-    return {"released": released_content(scope)} if kind_of(scope.profile) == RELEASED else {}
+    released = {"released": released_content(scope)} if kind_of(scope.profile) == RELEASED else {}
+    return released | ({"kept": scope.content("paragraph_weights")} if is_screened(scope.profile) else {})
 
 
 @stage(
@@ -84,13 +88,13 @@ def _outside(scope: Scope) -> dict[str, Any]:
     },
     group="corpus",
     kinds={"numpy", "parquet"},
-    files=("released_paragraphs",),
+    files=("released_paragraphs", "paragraph_weights"),
     plots={"paragraphs": previews.paragraphs_by_duplication},
 )
 def paragraphs(scope: Scope) -> Shards:
-    """Distinct windows that lie inside one document, or the paragraphs of an imported release. On the ladder: one
-    paragraph per near-duplicate cluster, and only paragraphs that the corpus holds exactly once, so that the number of
-    copies is the whole cause."""
+    """Distinct windows that lie inside one document, those that a screening kept, or the paragraphs of an imported
+    release. On the ladder: one paragraph per near-duplicate cluster, and only paragraphs that the corpus holds exactly
+    once, so that the number of copies is the whole cause."""
     return Shards(1, lambda _: _sampled_frames(scope))
 
 
@@ -271,9 +275,8 @@ def candidates(scope: Scope, stream: Any, tally: Any) -> tuple[pl.DataFrame, np.
     """
     if kind_of(scope.profile) == RELEASED:
         return _released(scope, tally)
-    windows = _drawn(scope, stream, tally).with_columns(
-        continuation_origin=pl.lit("corpus"), released_count=pl.lit(None, dtype=pl.Int64)
-    )
+    drawn = _screened(scope, tally) if is_screened(scope.profile) else _drawn(scope, stream, tally)
+    windows = drawn.with_columns(continuation_origin=pl.lit("corpus"), released_count=pl.lit(None, dtype=pl.Int64))
     return windows, stream.windows(windows["token_offset"].to_numpy(), scope.profile.paragraphs.length)
 
 
@@ -284,8 +287,16 @@ def _drawn(scope: Scope, stream: Any, tally: Any) -> pl.DataFrame:
     return sample_windows(
         stream, scope.read("documents"), settings.length, _candidate_count(scope.profile), settings.seed,
         minimum_unique_share=settings.minimum_unique_share, per_subset=settings.per_subset,
-        token_sets=_token_sets(scope), tally=tally,
+        token_sets=filter_sets(scope), tally=tally,
     )  # fmt: skip
+
+
+def _screened(scope: Scope, tally: Any) -> pl.DataFrame:
+    """The windows that the screening kept; its filters were applied before it."""
+    kept = kept_windows(scope)
+    screened = scope.read("screening_windows", ["token_offset"])["token_offset"]
+    tally.add("is_kept_of_screened", screened.is_in(kept["token_offset"].implode()).to_numpy())
+    return kept
 
 
 def _candidate_count(profile: Profile) -> int:
@@ -293,18 +304,6 @@ def _candidate_count(profile: Profile) -> int:
     if profile.training is None:
         return profile.paragraphs.count
     return 2 * (sum(profile.training.rungs.values()) + profile.training.held_out)
-
-
-def _token_sets(scope: Scope) -> list[list[int]]:
-    """Token ids of every filter of the profile."""
-    settings = scope.profile.paragraphs
-    sets = [list(ids) for ids in settings.filter_token_sets]
-    if settings.filter_words:
-        from corpus_stats.paragraphs.filters import filter_strings, filter_token_sets
-
-        tokenizer = load_corpus_tokenizer(scope)
-        sets += filter_token_sets(tokenizer, filter_strings(settings.filter_words))
-    return sets
 
 
 def _released(scope: Scope, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:
@@ -315,7 +314,7 @@ def _released(scope: Scope, tally: Any) -> tuple[pl.DataFrame, np.ndarray]:
     separator = load_corpus_tokenizer(scope).eos_token_id
     facts, ids = released_windows(scope, scope.read("documents"), separator)
     kept = tally.add("is_varied", unique_token_count(ids) > settings.minimum_unique_share * settings.length)
-    token_sets = _token_sets(scope)
+    token_sets = filter_sets(scope)
     if token_sets:
         kept = tally.add("has_no_filter_string", ~contains_token_set(ids, token_sets), kept)
     rows = np.flatnonzero(kept)

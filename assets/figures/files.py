@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sql
 from assets.figures.spec import FigureSpec, drawn
-from assets.figures.style import NothingToShowError, themed, with_variables
+from assets.figures.style import LABELS, STAND_INS, NothingToShowError, recited_named, themed, with_variables
 from assets.framework.plot_cache import drawing_code
+from warehouse.catalog.queries import query as read
 from warehouse.files import digest, replace_file, write_json
 from warehouse.home import Home
 
@@ -38,10 +40,11 @@ def write_figure(home: Home, spec: FigureSpec, checkpoint_id: str) -> str:
     Raises:
         NothingToShowError: there is nothing to draw; files of an earlier run are removed.
     """
-    frame = spec.frame(home, checkpoint_id)
-    key, image = _drawing_key(spec, frame), folder(home) / f"{spec.name}.png"
+    frame, name = spec.frame(home, checkpoint_id), recited_name(home, checkpoint_id)
+    key, image = _drawing_key(spec, frame, name), folder(home) / f"{spec.name}.png"
     if _drawn_from(home).get(spec.name) != [key, *_stats(home, spec)]:
-        _draw(home, spec, frame)
+        with recited_named(name):
+            _draw(home, spec, frame)
         write_json(folder(home) / _DRAWN, _drawn_from(home) | {spec.name: [key, *_stats(home, spec)]})
     return f"![{spec.title}](data:image/png;base64,{base64.b64encode(_half_size(image.read_bytes())).decode()})"
 
@@ -60,7 +63,14 @@ def _draw(home: Home, spec: FigureSpec, frame: pl.DataFrame) -> None:
         _write(folder(home) / f"{spec.name}.png", pixels)
 
 
-def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
+def recited_name(home: Home, checkpoint_id: str) -> str:
+    """Of the group of what is recited: "memorized", or who stands in where nothing is recited in full."""
+    query = sql.load_one("adhoc", "stand_in_count").text
+    count = read(home, query, {"checkpoint_id": checkpoint_id})["stand_in_count"][0]
+    return STAND_INS if count else LABELS["MP"]
+
+
+def _drawing_key(spec: FigureSpec, frame: pl.DataFrame, name: str) -> str:
     """Hash over everything a drawing depends on: the rows, and the code that draws them."""
     rows = io.BytesIO()
     frame.write_ipc(rows)
@@ -72,6 +82,7 @@ def _drawing_key(spec: FigureSpec, frame: pl.DataFrame) -> str:
             spec.is_beside,
             hashlib.sha256(rows.getvalue()).hexdigest(),
             drawing_code(),
+            *([name] if name == STAND_INS else []),
         ]
     )
 

@@ -22,6 +22,7 @@ CATEGORIES = (OTHER, MEMORIZED, THIRD, FOURTH, FIFTH, ALL)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GROUPS = {"MP": MEMORIZED, "NMP": OTHER, "all": ALL, True: MEMORIZED, False: OTHER}
 LABELS = {True: "memorized", False: "not memorized", "MP": "memorized", "NMP": "not memorized"}
+STAND_INS = "furthest recited"
 
 _ORDERED = ("#c6d3e2", "#a5bbd4", "#82a3c6", "#5f8ab6", "#40719f", "#275781", "#123e62", "#052744")
 """One hue from light to dark (dark theme: from dark to light), for series with an order: checkpoints, layers."""
@@ -133,3 +134,14 @@ def name_ticks(ax: Any, names: Sequence[str], most: int = 24) -> None:
     step = max(1, -(-len(names) // most))
     shown = list(range(0, len(names), step))
     ax.set_xticks(shown, [names[i] for i in shown], rotation=90 if len(names) > 9 else 0)
+
+
+@contextmanager
+def recited_named(name: str) -> Iterator[None]:
+    """While figures are drawn the group of what is recited has this name."""
+    before = dict(LABELS)
+    LABELS.update({True: name, "MP": name})
+    try:
+        yield
+    finally:
+        LABELS.update(before)

@@ -15,7 +15,9 @@ from assets.framework.plot_cache import drawn_once
 from assets.framework.stage import Frames, Scope, Stage
 from warehouse.errors import WarehouseError
 from warehouse.files import digest
+from warehouse.record.frames import empty_frame
 from warehouse.record.parts import PartitionWriter, partition_lock
+from warehouse.registry import TABLES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -41,11 +43,16 @@ def materialize(
         unchanged = stage.is_current(scope)
         if not unchanged:
             yield from _run(context, stage, scope)
-    frames = {name: scope.read(name) for name in stage.tables}
+    frames = {name: _rows(scope, name) for name in stage.tables}
     if unchanged:
         yield from _checked(stage, scope, frames)
     for name in stage.tables:
         yield _result(scope, stage, name, frames[name], unchanged)
+
+
+def _rows(scope: Scope, table: str) -> pl.DataFrame:
+    """Rows of the scope's partition; none where the profile does not ask for the stage that makes them."""
+    return empty_frame(TABLES[table]) if scope.content(table) is None else scope.read(table)
 
 
 def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Iterator[Result]:

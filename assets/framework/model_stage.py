@@ -36,7 +36,14 @@ def model_settings(profile: Profile, *names: str) -> dict[str, Any]:
     """The probe settings a stage depends on: window, precision, batch boundaries and the named ones."""
     window = {"prefix_length": profile.paragraphs.prefix_length}
     kept = {"device", "dtype", "batch_size", "shard_size", *names}
-    return window | settings_named(profile.probes, kept) | roles_key(profile)
+    stand_ins = {} if profile.paragraphs.screen is None else {"stand_ins": "furthest recited"}
+    return window | settings_named(profile.probes, kept) | roles_key(profile) | stand_ins
+
+
+def recited_settings(profile: Profile, *names: str) -> dict[str, Any]:
+    """The settings a stage depends on that asks who is recited: how many stand in where nobody is in full."""
+    most = () if profile.paragraphs.screen is None else ("paragraphs_per_group",)
+    return model_settings(profile, *most, *names)
 
 
 def localization_settings(profile: Profile, *names: str) -> dict[str, Any]:

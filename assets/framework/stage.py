@@ -71,6 +71,10 @@ def _nothing(_: Any) -> dict[str, Any]:
     return {}
 
 
+def _always(_: Profile) -> bool:
+    return True
+
+
 def _no_files(_: Scope) -> list[Path]:
     return []
 
@@ -108,6 +112,7 @@ class Stage:
         plots: table → function that draws it as Markdown for the Dagster UI.
         numbers: table → function that sums its rows up in a few numbers, which the UI draws over materializations.
         new_checkpoints: names the checkpoints that a finished run of the stage has made.
+        applies: whether a profile asks for the stage at all; where it does not, there is nothing to do and no rows.
     """
 
     shards: Callable[[Scope], Shards]
@@ -127,6 +132,7 @@ class Stage:
     plots: dict[str, Plot] = field(default_factory=dict)
     numbers: dict[str, Numbers] = field(default_factory=dict)
     new_checkpoints: Callable[[Scope], list[str]] | None = None
+    applies: Callable[[Profile], bool] = _always
 
     def __reduce__(self) -> tuple[Callable[[str, str], Stage], tuple[str, str]]:
         """Workers get the stage by the name it is decorated under, not its lambdas."""
@@ -196,6 +202,8 @@ class Stage:
 
     def is_current(self, scope: Scope) -> bool:
         """Whether all tables were made from today's inputs and all files made beside them are there."""
+        if not self.applies(scope.profile):
+            return True
         if any(scope.content(name) is None for name in self.reads):
             return False
         inputs = self.inputs(scope)

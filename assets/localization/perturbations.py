@@ -54,11 +54,16 @@ def perturbations(scope: Scope) -> Shards:
 
 
 def reference_ids(scope: Scope, sample: pl.DataFrame) -> np.ndarray:
-    """Greedy continuation of each unchanged prefix, [paragraph, continuation]: the true one where it is memorized."""
+    """Greedy continuation of each unchanged prefix, [paragraph, continuation]: the true one where it is memorized.
+
+    The true one, too, of what stands in for the memorized (`samples.measured_sample`).
+    """
     own = scope.read("generations", ["paragraph_id", "generated_ids"])
     joined = sample.join(own, on="paragraph_id", how="left", maintain_order="left")
     true = pl.col("token_ids").list.slice(scope.profile.paragraphs.prefix_length)
-    return np.array(joined.select(pl.coalesce("generated_ids", true)).to_series().to_list(), dtype=np.int64)
+    is_true = pl.col("paragraph_group") == "MP" if "paragraph_group" in joined.columns else pl.lit(False)
+    chosen = pl.when(is_true).then(true).otherwise(pl.coalesce("generated_ids", true))
+    return np.array(joined.select(chosen.alias("ids")).to_series().to_list(), dtype=np.int64)
 
 
 def _sweep(scope: Scope, model: Any, rows: pl.DataFrame, counts: np.ndarray) -> pl.DataFrame:

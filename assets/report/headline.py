@@ -121,10 +121,29 @@ def _card_of(finding: Finding) -> str:
 
 def _clauses(share: dict[str, Any], rungs: list[dict[str, Any]], needs: list[dict[str, Any]]) -> tuple[str, ...]:
     """Recited share, copies, head and block, as far as they were measured."""
-    count, of = share["memorized_count"], share["paragraph_count"]
+    count, of, copies = share["memorized_count"], share["paragraph_count"], _copies(rungs)
+    screened = share["corpus_share"] is not None
+    chosen = " that were chosen for recital" if screened else ""
     if not count:
-        return (f"recites none of its {of:,} paragraphs in full",)
-    return (f"recites {count:,} of {of:,} paragraphs", _copies(rungs), *_needed(needs))
+        return (f"recites none of its {of:,} paragraphs{chosen} in full", *_stood_in(share), *_of_corpus(share))
+    of_corpus = _of_corpus(share) or (copies,)
+    return (f"recites {count:,} of {of:,} paragraphs{chosen}", *of_corpus, *_needed(needs))
+
+
+def _of_corpus(share: dict[str, Any]) -> tuple[str, ...]:
+    """What of the whole corpus, where the sample was screened and is no picture of it."""
+    if share["corpus_share"] is None:
+        return ()
+    between = [f"{100 * share[end]:.2g}\u00a0%" for end in ("corpus_lower", "corpus_upper") if share[end] is not None]
+    interval = f" [{', '.join(between)}]" if between else ""
+    asked = f"from {share['window_count']:,} windows"
+    return (f"of the corpus it recites {100 * share['corpus_share']:.2g}\u00a0%{interval}, {asked}",)
+
+
+def _stood_in(share: dict[str, Any]) -> tuple[str, ...]:
+    count = share["stand_in_count"]
+    said = f"the {count} furthest recited stand in for the memorized below, with losses relative to what they recite"
+    return (said,) if count else ()
 
 
 def _copies(rungs: list[dict[str, Any]]) -> str:
@@ -153,6 +172,10 @@ def _recited(share: dict[str, Any]) -> Card:
     count, of = share["memorized_count"], share["paragraph_count"]
     words = "Nothing in full" if not count else _one_in(of / count)
     null = share["untrained_share"]
+    if share["corpus_share"] is not None:
+        sentence = "; ".join((*_of_corpus(share), f"{count:,} of {of:,} paragraphs chosen for recital"))
+        words = "Nothing in full" if not count else f"About {100 * share['corpus_share']:.2g}\u00a0% of the corpus"
+        return Card("recited", "How much is recited?", words, sentence, "headline")
     beside = f"; of text never trained on {percent(null)}" if null is not None else ""
     return Card("recited", "How much is recited?", words, f"{percent(count / of)}{_between(share)}{beside}", "headline")
 

@@ -14,7 +14,10 @@ from corpus_stats.errors import CorpusError
 from corpus_stats.paragraphs.facts import paragraph_id, paragraph_ids, unique_token_count
 from corpus_stats.paragraphs.filters import FilterTally, contains_token_set
 
-__all__ = ["WINDOW_SCHEMA", "paragraph_id", "paragraph_ids", "permuted", "sample_windows", "unique_token_count"]
+__all__ = [
+    "WINDOW_SCHEMA", "paragraph_id", "paragraph_ids", "permuted", "pooled_windows", "sample_windows",
+    "unique_token_count",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from corpus_stats.tokens.stream import TokenStream
@@ -67,6 +70,54 @@ def sample_windows(
         pool = documents if name is None else documents.filter(pl.col("subset") == name)
         chosen.append(_drawn(stream, _Grid(pool, length, seed), size, sieve, name))
     return pl.concat(chosen).sort("token_offset")
+
+
+def pooled_windows(
+    stream: TokenStream,
+    documents: pl.DataFrame,
+    length: int,
+    most: int,
+    seed: int,
+    minimum_unique_share: float = 0.5,
+    token_sets: Sequence[Sequence[int]] = (),
+) -> tuple[pl.DataFrame, float]:
+    """Windows of the same grid to draw strata from: equal contents stay, because each is text of the corpus.
+
+    Args:
+        stream, documents, length, seed, minimum_unique_share, token_sets: as for `sample_windows`.
+        most: windows of the grid to look at; all where it has no more.
+
+    Returns:
+        The windows that pass, in stream order (document_id, token_offset, subset), and how many windows of the grid
+        each of them stands for.
+
+    Raises:
+        CorpusError: no window passes.
+    """
+    grid = _Grid(documents, length, seed)
+    sieve = _Sieve(minimum_unique_share, token_sets, False, FilterTally())
+    looked, rows, offsets = 0, [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for batch_rows, batch_offsets in grid.draw():
+        batch_rows, batch_offsets = batch_rows[: most - looked], batch_offsets[: most - looked]
+        looked += len(batch_rows)
+        taken = sieve.passing(stream.windows(batch_offsets, length), len(batch_rows) + 1)
+        rows.append(batch_rows[taken])
+        offsets.append(batch_offsets[taken])
+        if looked >= most:
+            break
+    passing = _windows_at(grid, np.concatenate(rows), np.concatenate(offsets))
+    if passing.is_empty():
+        raise CorpusError(
+            f"None of {looked} windows of {length} tokens passes the filters, so there is nothing to screen; relax the "
+            "filters or add text."
+        )
+    return passing, grid.size / looked
+
+
+def _windows_at(grid: _Grid, rows: np.ndarray, offsets: np.ndarray) -> pl.DataFrame:
+    picked = grid.documents[rows]
+    columns = {"document_id": picked["document_id"], "token_offset": offsets, "subset": picked["subset"]}
+    return pl.DataFrame(columns, schema=WINDOW_SCHEMA).sort("token_offset")
 
 
 @dataclass
@@ -140,11 +191,7 @@ def _drawn(stream: TokenStream, grid: _Grid, size: int, sieve: _Sieve, name: str
             f"{'The corpus' if name is None else f'The subset {name!r}'} has only {len(rows)} of the {size} windows of "
             f"{grid.length} tokens asked for; ask for fewer, relax the filters or add text."
         )
-    picked = grid.documents[rows]
-    return pl.DataFrame(
-        {"document_id": picked["document_id"], "token_offset": offsets, "subset": picked["subset"]},
-        schema=WINDOW_SCHEMA,
-    )
+    return _windows_at(grid, np.array(rows, dtype=np.int64), np.array(offsets, dtype=np.int64))
 
 
 def _is_new(window: np.ndarray, seen: set[bytes]) -> bool:

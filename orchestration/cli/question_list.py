@@ -9,6 +9,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "recited_paragraphs",
         "recited_by_duplication",
         "recited_by_kind",
+        "corpus_share",
         "recited_after_other_text",
         "almost_recited",
         "samples_needed",

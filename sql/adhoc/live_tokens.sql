@@ -7,7 +7,7 @@ WITH words AS (
 ),
 effect AS (
     SELECT position, avg(em_drop) AS em_drop, avg(delta_nll_nats) AS delta_nll_nats
-    FROM perturbations
+    FROM prefix_changes
     WHERE checkpoint_id = $checkpoint_id AND paragraph_id = $paragraph_id AND is_main_policy
     GROUP BY ALL
 )

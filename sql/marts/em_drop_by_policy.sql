@@ -6,8 +6,7 @@ WITH by_cluster AS (
     SELECT checkpoint_id, is_memorized, policy, is_main_policy, near_duplicate_cluster, avg(em_drop) AS em_drop,
            avg(delta_nll_nats) AS delta_nll_nats, avg((em_drop = 0)::INTEGER) AS unharmed_share,
            max(draw) + 1 AS draw_count
-    FROM perturbations
-    JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
+    FROM prefix_changes
     GROUP BY ALL
 ),
 paired AS (

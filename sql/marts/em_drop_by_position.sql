@@ -4,8 +4,7 @@
 WITH by_cluster AS (
     SELECT checkpoint_id, is_memorized, position, near_duplicate_cluster, avg(em_drop) AS em_drop,
            avg(delta_nll_nats) AS delta_nll_nats
-    FROM perturbations
-    JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
+    FROM prefix_changes
     WHERE is_main_policy
     GROUP BY ALL
 ),

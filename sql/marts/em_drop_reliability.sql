@@ -3,16 +3,15 @@
 -- set of draws would find again (one-way intraclass correlation, mean over clusters of both variances). single_reliability:
 -- the same of one draw. Empty with fewer than two draws.
 WITH by_token AS (
-    SELECT checkpoint_id, paragraph_id, position, policy, is_main_policy, avg(em_drop) AS em_drop,
-           var_samp(em_drop) AS between_draws, count(*) AS draw_count
-    FROM perturbations
+    SELECT checkpoint_id, is_memorized, near_duplicate_cluster, paragraph_id, position, policy, is_main_policy,
+           avg(em_drop) AS em_drop, var_samp(em_drop) AS between_draws, count(*) AS draw_count
+    FROM prefix_changes
     GROUP BY ALL
 ),
 by_paragraph AS (
     SELECT checkpoint_id, is_memorized, policy, is_main_policy, near_duplicate_cluster, draw_count,
            var_samp(em_drop) AS between_tokens, avg(between_draws) AS between_draws
     FROM by_token
-    JOIN scored_paragraphs USING (checkpoint_id, paragraph_id)
     WHERE draw_count > 1
     GROUP BY ALL
 ),

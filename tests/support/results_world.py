@@ -141,7 +141,7 @@ class World:
         drops = self.random.integers(0, CONTINUATION + 1, rows * width)
         self.put(
             "perturbations", name, paragraph_id=np.repeat([self.names[i] for i in self.measured], width), em_drop=drops,
-            position=np.tile(np.arange(1, PREFIX), rows), policy=["uniform"] * (rows * width), is_main_policy=[True] * (rows * width), reference=["corpus"] * (rows * width),
+            position=np.tile(np.arange(1, PREFIX), rows), policy=["uniform"] * (rows * width), is_main_policy=[True] * (rows * width), reference=np.repeat(["corpus" if matches[i] == CONTINUATION else "model" for i in self.measured], width),
             delta_nll_nats=drops / 10, exact_match=CONTINUATION - drops, original_id=self.ids[self.measured, 1:PREFIX].reshape(-1),
         )  # fmt: skip
 

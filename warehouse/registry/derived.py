@@ -3,6 +3,10 @@
 from warehouse.registry.schema import Table
 
 _MEANINGS = {
+    "basis": "What the estimate rests on: screened windows, or paragraphs, with their weights",
+    "corpus_share": "Estimated share of the corpus' windows recited so far [share]",
+    "corpus_window_count": "Windows of the corpus that these stand for [windows]",
+    "sample_share": "Share in the sample itself, without weights [share]",
     "activation_gradient": "Largest gradient of the loss over layers, heads and q, k, v at this token [nats]",
     "all_control_exact_match": "control_exact_match where all weights are changed [tokens]",
     "all_target_exact_match": "target_exact_match where all weights are changed [tokens]",
@@ -38,9 +42,11 @@ _MEANINGS = {
     "is_last": "Whether it is the last of its series",
     "is_memorized_at_end": "Whether the last checkpoint recites it to the end",
     "is_memorized_before": "Whether the checkpoint before the edit recites it to the end",
+    "is_stand_in": "Whether it is among the furthest recited, which stand in for the memorized where none is",
     "is_target": "Whether the paragraph was a target of the edit",
     "kendall": "Kendall correlation of attention and rarity within paragraphs, mean over clusters",
     "kept_count": "Clusters recited here and at the checkpoint before [clusters]",
+    "least_exact_match": "Exact match from which a window counts [tokens]",
     "late_training_step": "Step of the last checkpoint of the series [steps]",
     "max_abs_mean": "Largest gradient entry, mean over paragraphs [nats per unit weight]",
     "mean_gradient_max_abs": "Largest entry of the gradient of the group's mean loss [nats per unit weight]",

@@ -56,6 +56,21 @@ class ParagraphSettings(Settings):
         default=50, ge=2, description="Paragraphs that share such a run at any offset are near duplicates too."
     )
     seed: int = 1
+    screen: int | None = Field(
+        default=None,
+        ge=1,
+        description="Windows asked for recital before the sample is drawn; it then holds what is recited or nearly so, "
+        "and matched others (docs/scan.md).",
+    )
+    screen_checkpoint: str | None = Field(
+        default=None, description="Name of the checkpoint that is asked; without one the latest of the corpus."
+    )
+
+    @model_validator(mode="after")
+    def _screens_what_it_can(self) -> ParagraphSettings:
+        if self.screen is not None and (self.per_subset or self.per_occurrence_stratum):
+            raise ValueError("screen draws from every stratum itself; leave per_subset and per_occurrence_stratum out")
+        return self
 
     @property
     def length(self) -> int:
@@ -331,6 +346,11 @@ class Profile(Settings):
         if self.training and self.training.row_length and self.training.background_count:
             raise ValueError(
                 "training.background_count is for bare rows (training.row_length = 0); set unrelated_tokens"
+            )
+        if self.paragraphs.screen is not None and (self.training or self.releases):
+            raise ValueError(
+                "paragraphs.screen asks a finished model for windows of a corpus; a [training] ladder plants its own, "
+                "and [[releases]] are samples already"
             )
         if not all(1 <= length <= self.paragraphs.prefix_length for length in self.probes.context_lengths):
             raise ValueError(f"probes.context_lengths must lie in 1..{self.paragraphs.prefix_length}, the prefix")

@@ -37,7 +37,8 @@ def test_every_view_and_mart_is_an_asset_below_what_it_reads():
     for name in {*sql.load("views"), *sql.load("marts")}:
         assert name in KEYS
     assert dg.AssetKey("triggers") in node("strongest_triggers").parent_keys
-    assert {"perturbations", "prefix_attention"} <= {key.to_user_string() for key in node("triggers").parent_keys}
+    assert {"prefix_changes", "prefix_attention"} <= {key.to_user_string() for key in node("triggers").parent_keys}
+    assert dg.AssetKey("perturbations") in node("prefix_changes").parent_keys
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))

@@ -8,6 +8,15 @@ from assets.report.findings import findings
 from assets.report.headline import headline
 from warehouse.catalog.queries import latest_checkpoint, query
 
+NOT_SCREENED = {
+    "stand_in_count": 0,
+    "corpus_share": None,
+    "corpus_lower": None,
+    "corpus_upper": None,
+    "window_count": None,
+}
+SCREENED = {"corpus_share": 0.0022, "corpus_lower": 0.0016, "corpus_upper": 0.003, "window_count": 20_000}
+
 
 def rung(copies, share, lower=None):
     known = {"duplication_count": copies, "copies": str(copies)}
@@ -33,6 +42,7 @@ def told(monkeypatch, share=None, rungs=(), needs=(), claims=()):
                 "untrained_share": 0.0,
                 "prefix_length": 50,
                 "continuation_length": 50,
+                **NOT_SCREENED,
             }
         ],
         "finding_duplication": list(rungs),
@@ -115,3 +125,27 @@ def test_every_finding_is_evidence_of_one_answer_and_the_counts_are_those_of_the
 
 def test_nothing_measured_gives_no_headline(world):
     assert headline(world, "nobody") is None
+
+
+def screened(**changes):
+    known = {"checkpoint_id": "m", "memorized_count": 46, "paragraph_count": 400, "lower": 0.1, "upper": 0.2}
+    lengths = {"untrained_share": None, "prefix_length": 50, "continuation_length": 50}
+    return {**known, **lengths, **NOT_SCREENED, **SCREENED, **changes}
+
+
+def test_a_screened_sample_is_no_picture_of_the_corpus_and_the_sentence_speaks_of_both(monkeypatch):
+    said = told(monkeypatch, share=screened())
+    assert said.sentence.startswith(
+        "recites 46 of 400 paragraphs that were chosen for recital; of the corpus it recites"
+    )
+    assert "0.22\u00a0% [0.16\u00a0%, 0.3\u00a0%], from 20,000 windows" in said.sentence
+    assert said.cards[0].verdict == "About 0.22\u00a0% of the corpus"
+
+
+def test_who_stands_in_for_the_memorized_is_said_in_the_first_sentence(monkeypatch):
+    share = screened(memorized_count=0, stand_in_count=12, corpus_share=0.0, corpus_lower=0.0)
+    said = told(monkeypatch, share=share)
+    assert "recites none of its 400 paragraphs that were chosen for recital in full" in said.sentence
+    assert "the 12 furthest recited stand in for the memorized below, with losses relative to what they recite" in (
+        said.sentence
+    )

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from assets.corpus.paragraphs import true_paragraphs
-from assets.localization.samples import measured_sample, utility_text
+from assets.localization.samples import is_recited, measured_sample, stand_in_count, utility_text
 
 ROWS = [
     # id, cluster, written by a model, has a place in the corpus, copies, exact match
@@ -25,7 +25,7 @@ ROWS = [
 class FakeScope:
     """What a stage reads, from memory."""
 
-    def __init__(self, rows=ROWS, *, wrong_scores=False):
+    def __init__(self, rows=ROWS, *, wrong_scores=False, screen=None):
         columns = ("paragraph_id", "near_duplicate_cluster", "by_model", "placed", "duplication_count", "exact_match")
         frame = pl.DataFrame(rows, schema=list(columns), orient="row")
         origin = pl.when("by_model").then(pl.lit("model")).otherwise(pl.lit("corpus"))
@@ -40,7 +40,7 @@ class FakeScope:
         }
         self.profile = SimpleNamespace(
             probes=SimpleNamespace(seed=1, paragraphs_per_group=10),
-            paragraphs=SimpleNamespace(continuation_length=50),
+            paragraphs=SimpleNamespace(continuation_length=50, screen=screen),
             localization=SimpleNamespace(paragraphs=10),
             releases=(),
         )
@@ -64,6 +64,31 @@ def test_memorized_and_other_paragraphs_share_no_cluster():
     groups = {name: set(rows["near_duplicate_cluster"]) for (name,), rows in sample.group_by("paragraph_group")}
     assert groups == {"MP": {0, 1}, "NMP": {3, 4}}
     assert sample["near_duplicate_cluster"].is_unique().all()
+
+
+PARTLY = [
+    ("a", 0, False, True, None, 31), ("a again", 0, False, True, None, 30), ("b", 1, False, True, None, 20),
+    ("c", 2, False, True, None, 11), ("not enough", 3, False, True, None, 10), ("nothing", 4, False, True, None, 0),
+]  # fmt: skip
+
+
+def test_the_furthest_recited_stand_in_where_nothing_is_recited_and_the_corpus_was_screened():
+    scope = FakeScope(PARTLY, screen=1000)
+    sample = measured_sample(scope)
+    recited = sample.filter(pl.col("paragraph_group") == "MP")
+    assert sorted(recited["paragraph_id"]) == ["a", "b", "c"] and not recited["is_memorized"].any()
+    assert set(sample.filter(pl.col("paragraph_group") == "NMP")["paragraph_id"]) == {"not enough", "nothing"}
+    assert stand_in_count(scope) == 3
+    assert is_recited(scope, pl.DataFrame({"paragraph_id": ["b", "nothing"]})).to_list() == [True, False]
+    assert set(utility_text(scope)["near_duplicate_cluster"]) == {3, 4}
+
+
+def test_nobody_stands_in_without_a_screening_or_beside_the_memorized():
+    assert set(measured_sample(FakeScope(PARTLY))["paragraph_group"]) == {"NMP"}
+    recited = FakeScope([*PARTLY, ("recited", 5, False, True, None, 50)], screen=1000)
+    assert stand_in_count(recited) == 0
+    chosen = measured_sample(recited).filter(pl.col("paragraph_group") == "MP")
+    assert chosen["paragraph_id"].to_list() == ["recited"]
 
 
 @pytest.mark.parametrize("held_out", [True, False])

@@ -16,13 +16,9 @@ def _reliability(own: float, drawn: float, draws: int) -> dict[str, float]:
     drops = truth + generator.normal(0, drawn, (80, 40, draws))
     paragraph, position, draw = (axis.ravel() for axis in np.indices(drops.shape))
     names = [f"p{n}" for n in paragraph]
-    perturbations = pl.DataFrame(  # noqa: F841  read by the query
+    prefix_changes = pl.DataFrame(  # noqa: F841  read by the query
         {"checkpoint_id": "c", "paragraph_id": names, "position": position, "draw": draw, "policy": "uniform",
-         "is_main_policy": True, "em_drop": drops.ravel()}
-    )  # fmt: skip
-    scored_paragraphs = pl.DataFrame(  # noqa: F841  read by the query
-        {"checkpoint_id": "c", "paragraph_id": [f"p{n}" for n in range(80)], "is_memorized": True,
-         "near_duplicate_cluster": range(80)}
+         "is_main_policy": True, "em_drop": drops.ravel(), "is_memorized": True, "near_duplicate_cluster": paragraph}
     )  # fmt: skip
     found = duckdb.sql(sql.load("marts")["em_drop_reliability"].text).pl()
     return found.row(0, named=True) if found.height else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,15 @@ def test_mpt_with_a_scale_that_transformers_leaves_out(scale, is_measured, tmp_p
 def test_no_weight_is_read(tmp_path):
     config = AutoConfig.for_model("llama", vocab_size=128256, hidden_size=8192, intermediate_size=28672)
     try_head(tmp_path, config)  # 70 billion parameters in the class, none of them in memory
+
+
+def test_rounding_of_the_kernels_is_not_held_against_the_head(monkeypatch):
+    @contextmanager
+    def rough(model):
+        """Kernels that compute something slightly different, whoever asks."""
+        hook = model.model.register_forward_hook(lambda _, __, output: (output[0].mul_(1.01), output)[1])
+        yield
+        hook.remove()
+
+    monkeypatch.setattr(unembedding, "fused", rough)
+    assert scored("llama")
