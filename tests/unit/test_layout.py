@@ -123,7 +123,8 @@ def test_folders_can_be_taken_in_at_a_glance():
 
 SAME_MEANING = {
     "a stage, and the function it calls": {
-        *("activation_gradients", "gradient_cosines", "harness_utility", "head_rarity", "parameter_gradients")
+        *("activation_gradients", "exposures", "gradient_cosines", "harness_utility", "head_rarity"),
+        "parameter_gradients",
     },
     "a command, and what it does; verbs of several commands": {
         *("add", "main", "query", "remove", "report", "scan", "show")
