@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.corpus.releases import RELEASED, read_released, released_content, released_windows
 from assets.corpus.screening import is_screened, kept_windows
+from assets.corpus.sliced import occurrences_in_ranges
 from assets.corpus.text import kind_of, tokens_folder
 from assets.corpus.token_filters import filter_sets
 from assets.corpus.tokenizers import load_corpus_tokenizer
@@ -107,7 +108,7 @@ def _sampled_frames(scope: Scope) -> Frames:
     stream, tally = TokenStream(tokens_folder(scope)), FilterTally()
     facts, ids = candidates(scope, stream, tally)
     settings = scope.profile.paragraphs
-    counts = _occurrences(stream, ids, settings.prefix_length)
+    counts = _occurrences(scope, stream, ids, settings.prefix_length)
     copies = _copies(scope.profile, facts["released_count"], counts[0])
     facts = facts.with_columns(
         occurrence_count=pl.Series(counts[0]),
@@ -135,13 +136,11 @@ def _copies(profile: Profile, released: pl.Series, occurrences: np.ndarray) -> p
     return released if profile.releases else released.fill_null(pl.Series(occurrences))
 
 
-def _occurrences(stream: Any, ids: np.ndarray, prefix_length: int) -> list[np.ndarray]:
+def _occurrences(scope: Scope, stream: Any, ids: np.ndarray, prefix_length: int) -> list[np.ndarray]:
     """How often the windows, their prefixes and the ends of these occur, each [paragraph], from one pass."""
-    from corpus_stats.counts.occurrences import count_occurrences_together
-
     windows = [ids, ids[:, :prefix_length], ids[:, max(0, prefix_length - _PREFIX_END_TOKENS) : prefix_length]]
     with progress.task("occurrences", stream.token_count, "tokens") as task:
-        return count_occurrences_together(stream, windows, on_progress=task.advance)
+        return occurrences_in_ranges(scope, stream, windows, task.advance)
 
 
 def _ladder(profile: Profile, facts: pl.DataFrame, tally: Any) -> tuple[np.ndarray, np.ndarray]:

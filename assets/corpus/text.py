@@ -10,6 +10,7 @@ import polars as pl
 
 from assets.corpus import evidence
 from assets.corpus.releases import RELEASED, counted_text, released_content
+from assets.corpus.sliced import tokenized_in_slices
 from assets.corpus.tokenizers import load_corpus_tokenizer, pinned_commit, tokenizer_artifacts, tokenizer_place
 from assets.figures import previews
 from assets.framework import progress
@@ -339,6 +340,7 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
         CorpusError: the source is broken.
     """
     from corpus_stats.readers import ID_LINES, PRETOKENIZED
+    from corpus_stats.readers.base import FileReader
     from corpus_stats.tokens.shards import write_id_documents, write_token_shards
     from corpus_stats.tokens.tokenizer import load_tokenizer
 
@@ -353,7 +355,10 @@ def tokenized(scope: Scope, tokenizer_source: str, folder: Path, advance: Callab
 
         documents = corpus_text_documents(counted_text(scope), tokenizer.eos_token_id)
         return write_id_documents(documents, tokenizer, folder, settings.shard_tokens)
-    return write_token_shards(reader_of(scope.profile), tokenizer, folder, settings.shard_tokens, advance)
+    reader = reader_of(scope.profile)
+    if isinstance(reader, FileReader):
+        return tokenized_in_slices(scope, reader, tokenizer, source_signature(scope), folder, advance)
+    return write_token_shards(reader, tokenizer, folder, settings.shard_tokens, advance)
 
 
 def _registered_in_place(scope: Scope, tokenizer: Any, folder: Path, advance: Callable[[int], None]) -> TokenizedCorpus:

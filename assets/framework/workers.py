@@ -55,6 +55,11 @@ def engine_settings(profile: EngineProfile, override: dict[str, Any] | None = No
     return EngineSettings(threads_per_worker=values.pop("threads"), **values)
 
 
+def engine_of(profile: Any) -> EngineSettings:
+    """The profile's engine, for work within a stage. It is in no key, and any stage may ask: it changes no row."""
+    return engine_settings(getattr(profile, "_settings", profile).engine)
+
+
 def spread_shards(
     here: Any, elsewhere: Callable[[], Any], shards: Sequence[int], settings: EngineSettings | None
 ) -> Generator[tuple[int, Any], None, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,6 +20,7 @@ from corpus_stats.readers.files import (
     refuse_mixed_splits,
     shown,
 )
+from corpus_stats.readers.slices import SourcePiece, grouped
 
 OnBad = Literal["fail", "skip"]
 SubsetBy = Literal["file", "folder", "source"]
@@ -55,7 +56,11 @@ class Reader(ABC):
             CorpusError: a document is broken and `on_bad` is "fail".
         """
         self.skipped, self.first_skipped = Counter(), {}
-        for document in self._documents():
+        yield from self._accepted(self._documents())
+
+    def _accepted(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Documents that can be stored; the others go through `_skip` and `_bad`."""
+        for document in documents:
             if not document.text:
                 self._skip("empty document", f"{document.name} of {self.source} is empty")
             elif not is_encodable(document.text):
@@ -138,15 +143,53 @@ class FileReader(Reader):
     def _file_kind(self, path: Path) -> str:
         return contents.kind_of_file(path)
 
+    def slices(self, slice_bytes: int) -> list[list[SourcePiece]]:
+        """The source in slices of about `slice_bytes` on disk; their documents one after the other are all of them.
+
+        Files that are not read are counted in `skipped`, afresh.
+
+        Raises:
+            CorpusError: as when it is read.
+        """
+        self.skipped, self.first_skipped = Counter(), {}
+        files = self._counted_files()
+        return grouped((piece for file in files for piece in self._pieces(file, slice_bytes)), slice_bytes)
+
+    def read_slice(self, pieces: Sequence[SourcePiece]) -> Iterator[Document]:
+        """Documents of one slice; `skipped` then counts what is left out of it.
+
+        Raises:
+            CorpusError: a document is broken and `on_bad` is "fail".
+        """
+        self.skipped, self.first_skipped = Counter(), {}
+        yield from self._accepted(document for piece in pieces for document in self._of_piece(piece))
+
     def _documents(self) -> Iterator[Document]:
+        for file in self._counted_files():
+            yield from self._of_piece(SourcePiece(*file))
+
+    def _counted_files(self) -> list[SourceFile]:
+        """Files that are read; the others are counted."""
         listing = self.chosen()
         for name, reason in listing.left_out:
             self._skip(f"file left out: {reason}", f"{shown(name)} of {self.source}")
-        for file in listing.files:
-            if is_encodable(file.name):
-                yield from self._records(file)
-            else:
-                self._bad("file name is not UTF-8", f"the name of {shown(file.path)} is not UTF-8")
+        return list(listing.files)
+
+    def _of_piece(self, piece: SourcePiece) -> Iterator[Document]:
+        if not is_encodable(piece.name):
+            self._bad("file name is not UTF-8", f"the name of {shown(piece.path)} is not UTF-8")
+        elif piece.end is None:
+            yield from self._records(piece.file)
+        else:
+            yield from self._lines(piece)
+
+    def _pieces(self, file: SourceFile, slice_bytes: int) -> Iterator[SourcePiece]:
+        """The file in pieces; whole where its format cannot be cut."""
+        yield SourcePiece(*file)
+
+    def _lines(self, piece: SourcePiece) -> Iterator[Document]:
+        """Documents of some lines of a file, of readers that cut files."""
+        raise NotImplementedError
 
     @abstractmethod
     def _records(self, file: SourceFile) -> Iterator[Document]:

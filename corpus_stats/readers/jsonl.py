@@ -9,9 +9,10 @@ from typing import Any
 from corpus_stats.documents import Document
 from corpus_stats.readers import contents
 from corpus_stats.readers.base import RecordFileReader
-from corpus_stats.readers.compression import DamagedFileError, opened
+from corpus_stats.readers.compression import DamagedFileError, compression_of, opened
 from corpus_stats.readers.contents import field_of
 from corpus_stats.readers.files import SourceFile
+from corpus_stats.readers.slices import SourcePiece, line_ranges
 
 _WHOLE_BYTES = 1 << 28
 _BROKEN: Any = object()
@@ -35,10 +36,40 @@ class JsonlReader(RecordFileReader):
         except OSError as error:
             self._bad("unreadable file", f"{file.path} cannot be read after line {place} ({error.strerror})", error)
 
+    def _pieces(self, file: SourceFile, slice_bytes: int) -> Iterator[SourcePiece]:
+        """Plain files of lines are cut; compressed ones can only be read from their beginning."""
+        try:
+            with file.path.open("rb") as content:
+                is_plain = compression_of(content.read(6)) is None
+            if is_plain and SourcePiece(*file).byte_count() > slice_bytes and self._is_lines(file):
+                yield from line_ranges(file, slice_bytes)
+                return
+        except OSError:  # said when it is read
+            pass
+        yield SourcePiece(*file)
+
+    def _is_lines(self, file: SourceFile) -> bool:
+        return self._file_kind(file.path) != contents.JSON_WHOLE
+
+    def _lines(self, piece: SourcePiece) -> Iterator[Document]:
+        assert piece.end is not None
+        number, subset = piece.first_line - 1, self._subset(piece.name)
+        try:
+            with piece.path.open("rb") as lines:
+                lines.seek(piece.begin)
+                while lines.tell() < piece.end:
+                    line, number = lines.readline(), number + 1
+                    found = None if line.isspace() else self._parsed(line, f"{piece.name}:{number}", subset)
+                    if found is not None:
+                        yield found
+        except OSError as error:
+            problem = f"{piece.path} cannot be read after line {number} ({error.strerror})"
+            self._bad("unreadable file", problem, error)
+
     def _found(self, file: SourceFile) -> Iterator[tuple[int, Document | None]]:
         """Documents with the number of their line, from 1; None for lines without one."""
         subset = self._subset(file.name)
-        if self._file_kind(file.path) == contents.JSON_WHOLE:
+        if not self._is_lines(file):
             for number, record in enumerate(self._whole(file), start=1):
                 yield number, self._document(record, f"{file.name}:{number}", subset)
             return

@@ -268,7 +268,7 @@ def _write_all(
     ledger: DocumentLedger,
     on_progress: Callable[[int], None] | None,
 ) -> None:
-    for batch in _batches(documents, ledger):
+    for batch in batches(documents, ledger.skip):
         for document, ids in zip(batch, encoded(encode, batch), strict=True):
             ledger.add(document.name, document.subset, document.text.encode("utf-8"), writer.token_count, len(ids))
             writer.write(ids)
@@ -276,12 +276,13 @@ def _write_all(
             on_progress(len(batch))
 
 
-def _batches(documents: Iterable[Document], ledger: DocumentLedger) -> Iterator[list[Document]]:
+def batches(documents: Iterable[Document], skip: Callable[[str, str], None]) -> Iterator[list[Document]]:
+    """Documents in batches of bounded size; `skip` is told of empty ones. A document longer than a batch is alone."""
     batch: list[Document] = []
     characters = 0
     for document in documents:
         if not document.text:
-            ledger.skip("empty document", f"{document.name} is empty")
+            skip("empty document", f"{document.name} is empty")
             continue
         if batch and characters + len(document.text) > BATCH_CHARACTERS:
             yield batch

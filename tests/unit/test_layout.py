@@ -28,6 +28,7 @@ FORBIDDEN = {
 HEAVY = {"torch", "transformers", "datasketch", "matplotlib"}
 LARGEST_FOLDER = 13
 MORE_ENTRIES = {
+    "corpus_stats/readers": 14,  # nine kinds of sources and what they share: files, contents, compression, slices
     "orchestration/cli": 16,  # one module for each group of commands
     "tests/support": 15,  # one helper for each world
     "probes": 17,  # one package for each kind of measurement, with the training they all build on
