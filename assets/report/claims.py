@@ -62,7 +62,7 @@ class Group:
     claims: list[dict[str, Any]]
 
 
-def grouped(claims: list[dict[str, Any]]) -> list[Group]:
+def by_verdict(claims: list[dict[str, Any]]) -> list[Group]:
     """Groups in the order of `VERDICTS`, without those that are empty; those not testable are left to `untestable`."""
     testable = [name for name in VERDICTS if name != "not testable here"]
     known = {name: [c for c in claims if c["verdict"] == name] for name in testable}

@@ -149,7 +149,7 @@ def _section(home: Home, checkpoint_id: str, section: Section, omitted: dict[str
 def _claims(claims: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "claims": claims,
-        "claim_groups": of_papers.grouped(claims),
+        "claim_groups": of_papers.by_verdict(claims),
         "untestable": of_papers.untestable(claims),
         "verdicts": of_papers.counts(claims) if claims else "",
         "measured_on": of_papers.measured_on(claims),

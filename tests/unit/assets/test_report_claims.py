@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 import probes.claims
-from assets.report.claims import WIDTH, bar, beside_reported, counts, grouped, number, split_reason, unit_of, untestable
+from assets.report.claims import (
+    WIDTH,
+    bar,
+    beside_reported,
+    by_verdict,
+    counts,
+    number,
+    split_reason,
+    unit_of,
+    untestable,
+)
 
 CLAIM_MODULES = Path(probes.claims.__path__[0])
 
@@ -27,7 +37,7 @@ def claim(verdict="supported", **given):
 
 def test_groups_follow_the_verdicts_and_leave_out_what_cannot_be_tested():
     some = [claim("undecided"), claim("not testable here"), claim("supported"), claim("contradicted")]
-    assert [group.verdict for group in grouped(some)] == ["supported", "contradicted", "undecided"]
+    assert [group.verdict for group in by_verdict(some)] == ["supported", "contradicted", "undecided"]
     assert [(reason, len(found)) for reason, found in untestable(some)] == [("The interval contains the null 0", 1)]
     assert counts(some) == "Claims of the papers: 1 supported, 1 contradicted, 1 undecided, 1 not testable here."
 
