@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from probes.claims.rules import mean_difference
-from probes.interventions.selectivity import bootstrap_weights, relative_drop, with_interval
+from probes.claims.rules import cluster_mean, mean_difference
+from probes.interventions.selectivity import bootstrap_interval, bootstrap_weights, relative_drop
 from probes.statistics.bounded import bounded_test
 from probes.statistics.cluster_robust import ClusterRobust
 from probes.statistics.clusters import bootstrap_means, cluster_t_test, percentile_interval
@@ -56,6 +56,16 @@ def of_t(world: Callable[[np.random.Generator, int], np.ndarray]) -> Interval:
     return interval
 
 
+def of_claim(world: Callable[[np.random.Generator, int], np.ndarray]) -> Interval:
+    """The same in a claim: Student's interval joined with Hall's."""
+
+    def interval(rng: np.random.Generator, count: int) -> tuple[float, float]:
+        found = cluster_mean(world(rng, count), np.arange(count), None)
+        return float(found.lower or 0.0), float(found.upper or 0.0)
+
+    return interval
+
+
 def of_bootstrap(world: Callable[[np.random.Generator, int], np.ndarray]) -> Interval:
     """Mean of correlations: bootstrap read off at expanded quantiles."""
 
@@ -90,7 +100,7 @@ def drop(rng: np.random.Generator, count: int) -> tuple[float, float]:
     before = rng.beta(8, 2, count)
     after = before * rng.beta(3, 2, count)
     draws = bootstrap_weights(np.arange(count), int(rng.integers(2**31)), 400)
-    _, lower, upper = with_interval(relative_drop(draws @ after, draws @ before), count)
+    _, lower, upper = bootstrap_interval(relative_drop(draws @ after, draws @ before), count)
     return float(lower or 0.0), float(upper or 0.0)
 
 
@@ -138,10 +148,13 @@ KINDS: tuple[tuple[str, str, Interval, float], ...] = (
     ("mean exact match (bounded)", "all or nothing", of_bounded(split), truth_of(split)),
     ("mean over clusters (t)", "normal", of_t(normal), truth_of(normal)),
     ("mean over clusters (t)", "skewed", of_t(skewed), truth_of(skewed)),
+    ("mean of a claim (t joined with Hall's)", "normal", of_claim(normal), truth_of(normal)),
+    ("mean of a claim (t joined with Hall's)", "skewed", of_claim(skewed), truth_of(skewed)),
+    ("mean of a claim (t joined with Hall's)", "uneven", of_claim(uneven), truth_of(uneven)),
     ("mean correlation of a head (bootstrap)", "normal", of_bootstrap(normal), truth_of(normal)),
     ("mean correlation of a head (bootstrap)", "uneven", of_bootstrap(uneven), truth_of(uneven)),
     ("mean correlation of a head (bootstrap)", "skewed", of_bootstrap(skewed), truth_of(skewed)),
-    ("difference of two groups (Welch)", "one skewed, one not", welch, 0.0),
+    ("difference of two groups in a claim", "one skewed, one not", welch, 0.0),
     ("effect of rarity (CR2)", "unlike clusters", slope, 0.0),
     ("relative loss under an intervention (bootstrap)", "losses spread wide", drop, 0.4),
     ("rank correlation over clusters (Fisher)", "normal", ranks, 6 / np.pi * np.arcsin(0.25)),

@@ -14,7 +14,7 @@ def _():
     from warehouse.home import Home
 
     home = Home.locate()
-    names = live.checkpoints(home)
+    names = live.measured_checkpoints(home)
     return headline, home, live, mo, names
 
 
@@ -36,8 +36,8 @@ def _(checkpoint, headline, home, mo):
 
 @app.cell
 def _(checkpoint, home, live, mo, only, search):
-    rows = live.paragraphs(home, checkpoint.value)
-    shown = live.shown(rows, search.value, only.value)
+    rows = live.scored_paragraphs(home, checkpoint.value)
+    shown = live.matching_rows(rows, search.value, only.value)
     table = mo.ui.table(shown, selection="single", initial_selection=[0] if shown else [], page_size=8)
     table
     return shown, table

@@ -18,7 +18,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
     return sorted(path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file())
 
 
-def content_of(home: Home, checkpoint_id: str, folder: Path) -> str | None:
+def checkpoint_content(home: Home, checkpoint_id: str, folder: Path) -> str | None:
     """Hash over names and bytes of a checkpoint's files; of a folder that is gone the last one known, else None.
 
     Every byte is read once for every change of a size or a modification time.

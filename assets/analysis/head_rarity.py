@@ -32,7 +32,7 @@ def _rarity_settings(profile: Profile) -> dict[str, Any]:
 )
 def head_rarity(scope: Scope) -> Shards:
     """All heads, three coefficients within paragraphs and the paper's own construction, each beside its nulls."""
-    attention, facts = attention_array(scope)
+    attention, facts = scored_attention(scope)
     names = list(GROUPS)
 
     def _compute(shard: int) -> Frames:
@@ -58,7 +58,7 @@ def _rarity_of(scope: Scope, attention: np.ndarray, facts: pl.DataFrame) -> pl.D
     )  # fmt: skip
 
 
-def attention_array(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
+def scored_attention(scope: Scope) -> tuple[np.ndarray, pl.DataFrame]:
     """Attention of all scored paragraphs, [paragraph, layer, head, position], and their facts in the same order."""
     scores = scope.read("scores", ["paragraph_id", "exact_match", "is_memorized"])
     facts = true_paragraphs(scope).join(scores, on="paragraph_id", maintain_order="left").sort("paragraph_id")

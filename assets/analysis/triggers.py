@@ -9,7 +9,7 @@ import polars as pl
 
 import sql
 from assets.analysis.claims import READ, Evidence, all_claims
-from assets.analysis.head_rarity import attention_array
+from assets.analysis.head_rarity import scored_attention
 from assets.figures import previews
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
@@ -58,7 +58,7 @@ def trigger_analysis(scope: Scope) -> Shards:
     return Shards(1, lambda _: _analyse(scope), "checkpoints")
 
 
-def trigger_rows(scope: Scope) -> pl.DataFrame:
+def recorded_triggers(scope: Scope) -> pl.DataFrame:
     """The view `triggers` for the scope's checkpoint, from the record rather than the published catalog."""
     return _asked(scope, "triggers_of_checkpoint")
 
@@ -68,13 +68,13 @@ def _analyse(scope: Scope) -> Frames:
     from probes.triggers.head_correlations import head_correlations
     from probes.triggers.summaries import strongest_triggers
 
-    rows, probes = trigger_rows(scope), scope.profile.probes
+    rows, probes = recorded_triggers(scope), scope.profile.probes
     effects = trigger_effect(rows, seed=probes.seed, permutations=probes.permutations)
     strongest = strongest_triggers(rows)
     if scope.read("head_attention", ["layer"]).is_empty():  # a family without an adapter: no claim about heads
         rest = {name: no_rows(name) for name in ("head_correlations", "head_pointing", "claims")}
         return {"trigger_effects": effects, "trigger_summaries": strongest, **rest}
-    attention, facts = attention_array(scope)
+    attention, facts = scored_attention(scope)
     correlations = head_correlations(attention, facts["near_duplicate_cluster"].to_numpy())
     return {
         "trigger_effects": effects,

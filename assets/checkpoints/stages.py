@@ -10,7 +10,7 @@ import polars as pl
 from assets.checkpoints.vocabulary import load_tokenizer_of, vocabulary_row, why_another_tokenizer
 from assets.framework.errors import RequestError
 from assets.framework.stage import Frames, Scope, Shards, no_rows, stage
-from warehouse.fingerprints import content_of
+from warehouse.fingerprints import checkpoint_content
 from warehouse.registrations import registration
 
 
@@ -25,7 +25,10 @@ def _signature(scope: Scope) -> dict[str, Any]:
     A checkpoint replaced in place is another one; a folder that is gone counts as what it was, so results stay.
     """
     facts = registered_source(scope)
-    return {"registration": facts, "content": content_of(scope.home, scope.checkpoint_id or "", Path(facts["source"]))}
+    return {
+        "registration": facts,
+        "content": checkpoint_content(scope.home, scope.checkpoint_id or "", Path(facts["source"])),
+    }
 
 
 def _tokenizer_matches(scope: Scope, frames: Frames) -> list[str]:

@@ -22,7 +22,7 @@ from assets.framework.errors import RequestError
 from assets.framework.model_stage import shard_count, shard_of
 from assets.framework.profile import Profile, settings_named
 from assets.framework.stage import Frames, Scope, Shards, stage
-from warehouse.fingerprints import content_of
+from warehouse.fingerprints import checkpoint_content
 from warehouse.registrations import registered
 
 POOL_FACTOR = 2
@@ -75,7 +75,7 @@ def _evidence(scope: Scope) -> dict[str, Any]:
     return {
         "checkpoint": name,
         "registration": facts,
-        "content": content_of(scope.home, name, Path(str(facts["source"]))),
+        "content": checkpoint_content(scope.home, name, Path(str(facts["source"]))),
     }
 
 

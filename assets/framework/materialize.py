@@ -63,7 +63,7 @@ def _run(context: dg.AssetExecutionContext, stage: Stage, scope: Scope) -> Itera
     missing = sorted(set().union(*missing_of))
     if len(missing) < shards.count:
         context.log.info(f"{stage.name}: resuming, {shards.count - len(missing)} of {shards.count} shards are done")
-    with closing(workers.spread(shards, partial(stage.shards_of, scope), missing, settings)) as results:
+    with closing(workers.spread_shards(shards, partial(stage.shards_of, scope), missing, settings)) as results:
         for shard, frames in progress.track(results, stage.name, len(missing), shards.unit):
             for writer, its_missing in zip(writers, missing_of, strict=True):
                 if shard in its_missing:

@@ -60,7 +60,7 @@ def engine_of(profile: Any) -> EngineSettings:
     return engine_settings(getattr(profile, "_settings", profile).engine)
 
 
-def spread(
+def spread_shards(
     here: Any, elsewhere: Callable[[], Any], shards: Sequence[int], settings: EngineSettings | None
 ) -> Generator[tuple[int, Any], None, None]:
     """(shard, frames) as shards finish: in this process, or on the workers of an engine.

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.framework.checkpoint_names import subject_checkpoint
 from assets.framework.dagster_assets import WHEN_TABLES_CHANGE, Workspace
-from assets.report.comparison import checkpoint_before, write_comparison
+from assets.report.comparison import checkpoint_to_compare, write_comparison
 from assets.report.headline import headline
 from assets.report.record import report_key, write_report
 from warehouse.files import write_json
@@ -16,7 +16,7 @@ def report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Materi
     home, profile = workspace.open_home(), workspace.open_profile()
     checkpoint_id = subject_checkpoint(home, profile) or ""
     write_report(home, checkpoint_id, profile.report, home.report)
-    if before := checkpoint_before(home, checkpoint_id):
+    if before := checkpoint_to_compare(home, checkpoint_id):
         target = home.report.with_name("comparison.html")
         write_comparison(home, before, checkpoint_id, target, profile.report.redact)
     write_json(home.report.with_name("report.json"), {"key": report_key(home, profile.corpus_id, profile.report)})

@@ -62,7 +62,7 @@ class Group:
     claims: list[dict[str, Any]]
 
 
-def grouped(claims: list[dict[str, Any]]) -> list[Group]:
+def by_verdict(claims: list[dict[str, Any]]) -> list[Group]:
     """Groups in the order of `VERDICTS`, without those that are empty; those not testable are left to `untestable`."""
     testable = [name for name in VERDICTS if name != "not testable here"]
     known = {name: [c for c in claims if c["verdict"] == name] for name in testable}
@@ -76,6 +76,28 @@ def untestable(claims: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, A
         if claim["verdict"] == "not testable here":
             by_reason.setdefault(split_reason(claim["reason"])[0], []).append(_shown(claim))
     return sorted(by_reason.items(), key=lambda item: -len(item[1]))
+
+
+def beside_reported(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Claims with a number of the paper's and one of ours, those judged first; both with an error where ours has one.
+
+    The papers give no errors. Theirs is taken to be that of a sample as large and as variable as ours, which is what
+    the verdict on "the same number" takes it to be (`probes.claims.rules.same_number_row`).
+    """
+    both = [c for c in claims if c["reported"] is not None and c["ours"] is not None]
+    order = {verdict: place for place, verdict in enumerate(VERDICTS)}
+    return [_with_errors(c) for c in sorted(both, key=lambda c: (order[c["verdict"]], c["paper"], c["claim_id"]))]
+
+
+def _with_errors(claim: dict[str, Any]) -> dict[str, Any]:
+    is_known = claim["lower"] is not None and claim["upper"] is not None
+    half = (claim["upper"] - claim["lower"]) / 2 if is_known else None
+    return _shown(claim) | {
+        "reported_shown": number(claim["reported"]) + (f" ±\u00a0{number(half)}" if half is not None else ""),
+        "ours_shown": number(claim["ours"])
+        + (f" ({number(claim['lower'])} to {number(claim['upper'])})" if is_known else ""),
+        "unit": unit_of(claim["claim_id"]),
+    }
 
 
 def counts(claims: list[dict[str, Any]]) -> str:

@@ -30,7 +30,7 @@ def write_comparison(home: Home, before: str, after: str, target: Path, is_redac
     replace_file(target, lambda path: path.write_text(html, encoding="utf-8"))
 
 
-def checkpoint_before(home: Home, checkpoint_id: str) -> str | None:
+def checkpoint_to_compare(home: Home, checkpoint_id: str) -> str | None:
     """What a checkpoint is best compared with: what it was edited from, else the one before it in its series."""
     rows = query(home, sql.load_one("adhoc", "comparison_pair").text, {"checkpoint_id": checkpoint_id})
     return str(rows["before_id"][0]) if rows.height else None

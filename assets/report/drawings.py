@@ -30,10 +30,10 @@ def multiples(rows: list[dict[str, Any]], summaries: list[dict[str, Any]]) -> li
     if len(known) < 2:
         return []
     last = by_name[known[-1]["checkpoint_id"]]
-    return [s | {"svg": _panel(by_name[s["checkpoint_id"]], last)} for s in spread(known, SHOWN_CHECKPOINTS)]
+    return [s | {"svg": _panel(by_name[s["checkpoint_id"]], last)} for s in evenly_chosen(known, SHOWN_CHECKPOINTS)]
 
 
-def spread(items: Sequence[Any], most: int) -> list[Any]:
+def evenly_chosen(items: Sequence[Any], most: int) -> list[Any]:
     """At most so many of the items, evenly, with the first and the last."""
     if len(items) <= most:
         return list(items)

@@ -22,17 +22,17 @@ QUANTITIES = {
 _CELL = "padding: 0.1rem 1.2rem 0.1rem 0; text-align: left"
 
 
-def checkpoints(home: Home) -> list[str]:
+def measured_checkpoints(home: Home) -> list[str]:
     """Names of the measured checkpoints."""
     return [str(name) for name in query(home, sql.load_one("adhoc", "checkpoint_names").text)["checkpoint_id"]]
 
 
-def paragraphs(home: Home, checkpoint_id: str) -> pl.DataFrame:
+def scored_paragraphs(home: Home, checkpoint_id: str) -> pl.DataFrame:
     """One row per scored paragraph; those whose triggers were measured first."""
     return query(home, sql.load_one("adhoc", "live_paragraphs").text, {"checkpoint_id": checkpoint_id})
 
 
-def shown(rows: pl.DataFrame, wanted: str = "", only_perturbed: bool = False) -> list[dict[str, object]]:
+def matching_rows(rows: pl.DataFrame, wanted: str = "", only_perturbed: bool = False) -> list[dict[str, object]]:
     """Rows of `paragraphs` for a table: those that contain what is wanted, with links that nothing opens by itself.
 
     The notebook's tables turn an address of a picture into the picture, which would ask whatever server a text of the

@@ -77,6 +77,7 @@ def render(
             checkpoints=checkpoints,
             multiples=multiples(_rows(home, HERO.query, checkpoint_id), checkpoints),
             **_claims(claims),
+            beside_reported=of_papers.beside_reported(claims) if settings.opens_with_claims else [],
             compared_with=compared_with,
             tables=tables_of(home, checkpoint_id, facts[0]["corpus_id"] if facts else ""),
             versions=versions(),
@@ -148,7 +149,7 @@ def _section(home: Home, checkpoint_id: str, section: Section, omitted: dict[str
 def _claims(claims: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "claims": claims,
-        "claim_groups": of_papers.grouped(claims),
+        "claim_groups": of_papers.by_verdict(claims),
         "untestable": of_papers.untestable(claims),
         "verdicts": of_papers.counts(claims) if claims else "",
         "measured_on": of_papers.measured_on(claims),

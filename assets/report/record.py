@@ -7,7 +7,7 @@ from pathlib import Path
 import sql
 from assets.figures.files import omissions
 from assets.framework.profile import ReportSettings, settings_of
-from assets.report.comparison import checkpoint_before
+from assets.report.comparison import checkpoint_to_compare
 from assets.report.page import render, template
 from warehouse.catalog.publish import catalog_key
 from warehouse.catalog.queries import one_publication
@@ -32,6 +32,6 @@ def is_written(home: Home, corpus_id: str, settings: ReportSettings | None = Non
 def write_report(home: Home, checkpoint_id: str, settings: ReportSettings, target: Path) -> None:
     """Write the report about a checkpoint; needs the figures of the last drawing."""
     with one_publication(home):
-        before = checkpoint_before(home, checkpoint_id) or ""
+        before = checkpoint_to_compare(home, checkpoint_id) or ""
         html = render(home, checkpoint_id, omissions(home), settings, before)
     replace_file(target, lambda path: path.write_text(html, encoding="utf-8"))

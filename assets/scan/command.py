@@ -14,11 +14,11 @@ import polars as pl
 
 from assets.framework import progress, workers
 from assets.framework.errors import RequestError
-from assets.scan.documents import ScanText, scratch_folder, source_files
+from assets.scan.documents import ScanText, document_files, scratch_folder
 from assets.scan.results import RESULT_TABLES, ScanExtras, results
 from assets.scan.work import ScanSubject, ScanWork
 from warehouse.files import digest
-from warehouse.fingerprints import content_of
+from warehouse.fingerprints import checkpoint_content
 from warehouse.home import Home
 from warehouse.record.frames import read_frame
 from warehouse.record.parts import TableStore, partition_lock
@@ -102,7 +102,7 @@ def scan(
         request.facts(home, checkpoint_id)
     done: list[Scanned] = []
     with scratch_folder(home) as scratch, progress.shown_by_command():
-        documents = source_files(request.source, Path(scratch), request.encoding)
+        documents = document_files(request.source, Path(scratch), request.encoding)
         refused: dict[str, RequestError] = {}
         for document in documents:
             for checkpoint_id in request.checkpoint_ids:
@@ -168,7 +168,7 @@ def _write_positions(
     writer = store.writer(scan_id, inputs, work.count)
     missing = writer.missing()
     label = f"scan {work.name(0)} {work.subject.checkpoint_id}"
-    with closing(workers.spread(work, partial(ScanWork, work.subject), missing, engine)) as shards:
+    with closing(workers.spread_shards(work, partial(ScanWork, work.subject), missing, engine)) as shards:
         for shard, frames in progress.track(shards, label, len(missing), "shards"):
             writer.write(shard, frames["scan_positions"], scan_id=scan_id)
     writer.finish()
@@ -192,7 +192,7 @@ def _inputs(
     home: Home, request: ScanRequest, checkpoint_id: str, facts: dict[str, Any], document: ScanText
 ) -> dict[str, Any]:
     """Everything the positions depend on; the content of files, not where they lie."""
-    content = content_of(home, checkpoint_id, Path(facts["source"]))
+    content = checkpoint_content(home, checkpoint_id, Path(facts["source"]))
     return {
         "checkpoint_id": checkpoint_id,
         "is_registered": checkpoint_id not in request.unregistered,

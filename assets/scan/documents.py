@@ -39,7 +39,7 @@ def scratch_folder(home: Home) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=home.root, prefix=".scan-", suffix=f".{process_mark()}.tmp")
 
 
-def source_files(source: str, scratch: Path, encoding: str | None = None) -> list[ScanText]:
+def document_files(source: str, scratch: Path, encoding: str | None = None) -> list[ScanText]:
     """The texts behind a path, in order of their names; standard input is written into `scratch` first.
 
     Raises:

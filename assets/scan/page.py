@@ -16,7 +16,7 @@ import polars as pl
 
 from assets.report.redaction import redact
 from assets.scan.command import Scanned
-from assets.scan.page_text import RedactedDocument, bars, cover_of, level, runs
+from assets.scan.page_text import RedactedDocument, cover_of, level, runs, strip_bars
 from assets.scan.summary import sentences
 from assets.scan.work import ScanWork
 from warehouse.files import fill_file
@@ -103,7 +103,7 @@ def section(home: Home, scanned: Scanned, work: ScanWork, is_redacted: bool) -> 
         "checkpoint": facts["checkpoint_id"],
         "facts": facts,
         "sentences": sentences(home, scanned),
-        "bars": bars(passages, cover, facts),
+        "bars": strip_bars(passages, cover, facts),
         "reach": _reach(scanned.rows(home, "scan_reach")),
         "passages": _passages(passages, scanned.rows(home, "scan_triggers"), document, facts, is_redacted),
         "runs": pieces,

@@ -72,7 +72,7 @@ def level(share: float) -> int:
     return int(np.ceil(max(0.0, share) * 4))
 
 
-def bars(passages: pl.DataFrame, cover: np.ndarray, facts: dict[str, Any]) -> list[dict[str, Any]]:
+def strip_bars(passages: pl.DataFrame, cover: np.ndarray, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Bars of the strip in thousandths of the document, one per passage."""
     scale, found = 1000 / max(1, facts["token_count"]), []
     for row in passages.iter_rows(named=True):

@@ -9,7 +9,7 @@ from typing import Any
 from assets.framework import model_stage
 from assets.framework.profile import Profile, settings_of
 from assets.framework.stage import Frames, Scope, Shards, stage
-from assets.scan.documents import ScanText, source_files
+from assets.scan.documents import ScanText, document_files
 from assets.scan.results import RESULT_TABLES, ScanExtras, results
 from assets.scan.work import ScanSubject, ScanWork, no_scan_rows
 from warehouse.record.frames import read_frame
@@ -23,7 +23,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
 def documents_of(scope: Scope) -> tuple[ScanText, ...]:
     """Texts that the profile registers; names begin with the folder where there are several paths."""
     chosen = scope.profile.documents
-    found = [] if chosen is None else [(path, source_files(path, Path())) for path in chosen.paths]
+    found = [] if chosen is None else [(path, document_files(path, Path())) for path in chosen.paths]
     several = len(found) > 1
     return tuple(
         ScanText(f"{Path(path).name}/{d.name}" if several and Path(path).is_dir() else d.name, d.path)

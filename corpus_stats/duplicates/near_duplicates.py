@@ -13,7 +13,7 @@ from corpus_stats.duplicates.minhash import (
     shingle_hashes,
     shingles_per_row,
 )
-from corpus_stats.duplicates.shared_runs import merged, shared_run_pairs
+from corpus_stats.duplicates.shared_runs import linked_clusters, shared_run_pairs
 from corpus_stats.errors import CorpusError
 
 __all__ = [
@@ -88,7 +88,7 @@ def shared_run_clusters(token_ids: np.ndarray, run_length: int = 50) -> np.ndarr
     labels = np.arange(len(rows), dtype=np.int32)
     if len(rows):
         for one, other in shared_run_pairs(rows, run_length):
-            labels = merged(labels, one, other)
+            labels = linked_clusters(labels, one, other)
     return labels
 
 
@@ -109,7 +109,7 @@ def duplicate_clusters(
         CorpusError: the lengths or the threshold are impossible for these paragraphs.
     """
     labels = near_duplicate_clusters(token_ids, threshold, shingle_length, seed)
-    return merged(labels, np.arange(len(labels)), _first_members(shared_run_clusters(token_ids, run_length)))
+    return linked_clusters(labels, np.arange(len(labels)), _first_members(shared_run_clusters(token_ids, run_length)))
 
 
 def _first_members(labels: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def shared_run_pairs(token_ids: np.ndarray, run_length: int) -> Iterator[tuple[n
             yield one[tile][equal] // count, other[tile][equal] // count
 
 
-def merged(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def linked_clusters(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Clusters after linking pairs of paragraphs.
 
     Args:

@@ -30,7 +30,7 @@ def import_lm_extraction_benchmark(folder: str | Path, notes: list[str] | None =
     Raises:
         CorpusError: there is no pair of files, one is truncated or no matrix of ids, or their rows differ.
     """
-    root = release_folder(folder)
+    root = matrices_folder(folder)
     prefixes = _prefixes_in(root)
     if not prefixes:
         raise CorpusError(f"There is no *{_PREFIX} in {root}; give the folder of the benchmark's matrices.")
@@ -42,7 +42,7 @@ def import_lm_extraction_benchmark(folder: str | Path, notes: list[str] | None =
     return pl.concat([_split(path) for path in prefixes if path not in lonely])
 
 
-def release_folder(folder: str | Path) -> Path:
+def matrices_folder(folder: str | Path) -> Path:
     """The folder of the matrices: the one that is given, or `datasets` in it."""
     root = Path(folder).expanduser()
     inner = root / "datasets"

@@ -268,7 +268,7 @@ def _write_all(
     ledger: DocumentLedger,
     on_progress: Callable[[int], None] | None,
 ) -> None:
-    for batch in batches(documents, ledger.skip):
+    for batch in document_batches(documents, ledger.skip):
         for document, ids in zip(batch, encoded(encode, batch), strict=True):
             ledger.add(document.name, document.subset, document.text.encode("utf-8"), writer.token_count, len(ids))
             writer.write(ids)
@@ -276,7 +276,7 @@ def _write_all(
             on_progress(len(batch))
 
 
-def batches(documents: Iterable[Document], skip: Callable[[str, str], None]) -> Iterator[list[Document]]:
+def document_batches(documents: Iterable[Document], skip: Callable[[str, str], None]) -> Iterator[list[Document]]:
     """Documents in batches of bounded size; `skip` is told of empty ones. A document longer than a batch is alone."""
     batch: list[Document] = []
     characters = 0

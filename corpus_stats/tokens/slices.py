@@ -20,7 +20,7 @@ from corpus_stats.readers.base import FileReader
 from corpus_stats.readers.slices import SourcePiece
 from corpus_stats.tokens.ledger import DocumentLedger
 from corpus_stats.tokens.shard_writer import ShardWriter
-from corpus_stats.tokens.shards import TokenizedCorpus, batches, encoded, publish_corpus
+from corpus_stats.tokens.shards import TokenizedCorpus, document_batches, encoded, publish_corpus
 from corpus_stats.tokens.tokenizer import encoder, tokenizer_sha256, vocabulary_count
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def tokenize_slice(reader: FileReader, pieces: Sequence[SourcePiece], encode: To
 
     rows: list[tuple[str, str, int, bytes, int]] = []
     arrays = [np.zeros(0, dtype=dtype)]
-    for batch in batches(reader.read_slice(pieces), _refuse_empty):
+    for batch in document_batches(reader.read_slice(pieces), _refuse_empty):
         for document, ids in zip(batch, encoded(encode, batch), strict=True):
             content = document.text.encode("utf-8")
             rows.append((document.name, document.subset, len(ids), hashlib.sha256(content).digest(), len(content)))

@@ -19,7 +19,7 @@ from orchestration.cli import (
     scan_command,
 )
 from orchestration.cli.examples import give_examples
-from orchestration.run.failures import INTERRUPTED, say, say_failure
+from orchestration.run.failures import INTERRUPTED, say_failure, say_on_stderr
 from orchestration.run.interruption import signals_interrupt
 
 # Read when torch starts its threads. Waiting threads that spin take the core from the one that works, which makes
@@ -90,5 +90,5 @@ def main() -> None:
             raise
         code = say_failure(error)
     if code == _SHELL_INTERRUPTED:
-        code = say(INTERRUPTED, 1)
+        code = say_on_stderr(INTERRUPTED, 1)
     sys.exit(code)

@@ -98,14 +98,14 @@ def query(
 @contextlib.contextmanager
 def _left_at_once() -> Iterator[None]:
     """End the process when somebody stopped a question, or it was stopped and goes on all the same."""
-    from orchestration.run.failures import say, say_failure
+    from orchestration.run.failures import say_failure, say_on_stderr
     from warehouse.catalog.stream import is_stuck
 
     try:
         yield
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
-            os._exit(say("the query was interrupted.", 1))
+            os._exit(say_on_stderr("the query was interrupted.", 1))
         if is_stuck():
             os._exit(say_failure(error))
         raise

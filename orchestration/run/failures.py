@@ -101,10 +101,10 @@ def exit_code(error: BaseException) -> int:
 
 def say_failure(error: BaseException) -> int:
     """Print the sentence to stderr; returns the exit code."""
-    return say(sentence_of(error), exit_code(error))
+    return say_on_stderr(sentence_of(error), exit_code(error))
 
 
-def say(sentence: str, code: int) -> int:
+def say_on_stderr(sentence: str, code: int) -> int:
     """Print one sentence to stderr; returns the exit code it goes with."""
     with suppress(OSError):  # the terminal may be closed
         print(f"rarecall: {without_secrets(sentence)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from assets.framework.stage import Scope
 from assets.stages import is_measured
 from orchestration.sources import CheckpointSource, Listed, sources_of
 from warehouse.errors import WarehouseError
-from warehouse.fingerprints import content_of
+from warehouse.fingerprints import checkpoint_content
 from warehouse.home import check_name
 from warehouse.registrations import register, registered
 
@@ -98,7 +98,7 @@ def _look_at(scope: Scope, source: CheckpointSource, listed: Listed, asked: Mapp
 
 def _content(scope: Scope, listed: Listed) -> str:
     """The commit, or a hash over the bytes of a folder's files."""
-    return listed.revision or content_of(scope.home, listed.checkpoint_id, Path(listed.source)) or ""
+    return listed.revision or checkpoint_content(scope.home, listed.checkpoint_id, Path(listed.source)) or ""
 
 
 def _refusal(scope: Scope, listed: Listed) -> str | None:

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from probes.statistics.bounded import bounded_test
-from probes.statistics.clusters import LEAST_CLUSTER_COUNT, cluster_means, cluster_t_test
+from probes.statistics.clusters import LEAST_CLUSTER_COUNT, cluster_means
+from probes.statistics.skewed import difference_interval, mean_interval
 
 Verdict = Literal["supported", "contradicted", "no effect of interest", "undecided", "not testable here"]
 Direction = Literal["greater", "less"]
@@ -94,17 +95,24 @@ def judged_row(claim: Claim, measured: Measured, direction: Direction) -> dict[s
 def cluster_mean(
     values: np.ndarray, clusters: np.ndarray, null: float | None, bounds: tuple[float, float] | None = None
 ) -> Measured:
-    """Mean over clusters with its t interval, null beside it; values and clusters are [paragraph].
+    """Mean over clusters with its interval, null beside it; values and clusters are [paragraph].
 
-    The interval of a quantity with bounds respects them.
+    The interval of a quantity with bounds respects them; that of another one allows for skew.
 
     Without values there is no estimate, with too few clusters no interval.
     """
     if not len(values) or np.isnan(values).all():
         return Measured(null_value=null)
-    test = cluster_t_test(values, clusters) if bounds is None else bounded_test(values, clusters, *bounds)
-    ours, lower, upper = (None if np.isnan(x) else float(x) for x in (test.estimate, test.lower, test.upper))
-    return Measured(ours, lower, upper, null)
+    if bounds is not None:
+        test = bounded_test(values, clusters, *bounds)
+        ours, lower, upper = (None if np.isnan(x) else float(x) for x in (test.estimate, test.lower, test.upper))
+        return Measured(ours, lower, upper, null)
+    means = cluster_means(values, clusters)
+    means = means[~np.isnan(means)]
+    if len(means) < LEAST_CLUSTER_COUNT:
+        return Measured(float(means.mean()), null_value=null)
+    lower, upper = mean_interval(means)
+    return Measured(float(means.mean()), lower, upper, null)
 
 
 def same_number_row(
@@ -136,17 +144,15 @@ def same_number_row(
 
 
 def mean_difference(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> Measured:
-    """Difference of two means over clusters with Welch's interval; null 0.
+    """Difference of two means over clusters with Welch's interval, widened where values are skewed; null 0.
 
     Each side is values and clusters, [paragraph]; with too few clusters on either side there is no interval.
     """
-    from scipy.stats import ttest_ind
-
     if not len(one[0]) or not len(other[0]):
         return Measured(null_value=0.0)
     first, second = cluster_means(*one), cluster_means(*other)
     ours = float(first.mean() - second.mean())
     if min(len(first), len(second)) < LEAST_CLUSTER_COUNT:
         return Measured(ours, null_value=0.0)
-    interval = ttest_ind(first, second, equal_var=False).confidence_interval()
-    return Measured(ours, float(interval.low), float(interval.high), 0.0)
+    lower, upper = difference_interval(first, second)
+    return Measured(ours, lower, upper, 0.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.architectures import Adapter, HeadRef
 from probes.interventions.hooks import Intervention, Kind
-from probes.interventions.selectivity import Losses, with_interval
+from probes.interventions.selectivity import Losses, bootstrap_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def noises() -> list[Noise]:
 
 
 @contextmanager
-def noised(model: nn.Module, noise: Noise) -> Iterator[None]:
+def all_weights_noised(model: nn.Module, noise: Noise) -> Iterator[None]:
     """While open every weight w is w + strength · std(w) · N(0, 1); afterwards all are what they were, bit by bit."""
     import torch
 
@@ -157,7 +157,7 @@ def _excess(ours: NDArray[Any], null: NDArray[Any], cluster_count: int) -> tuple
     import numpy as np
     from scipy.stats import t
 
-    excess, lower, upper = with_interval(ours - null.mean(axis=0), cluster_count)
+    excess, lower, upper = bootstrap_interval(ours - null.mean(axis=0), cluster_count)
     if excess is None or lower is None or upper is None:
         return None, None, None, None
     count, spread = len(null), 0.0

@@ -9,7 +9,14 @@ from probes.architectures import Adapter, HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.interventions.hooks import Kind, Means, activation_means, check
 from probes.interventions.nulls import Heads, Nulls, ablations, as_best, random_heads
-from probes.interventions.selectivity import Losses, bootstrap_weights, levels, losses, widening, with_interval
+from probes.interventions.selectivity import (
+    Losses,
+    bootstrap_interval,
+    bootstrap_weights,
+    losses,
+    selectivity_levels,
+    widening,
+)
 from probes.interventions.sweep import UTILITY, cluster_units, constant_share, noise_outcomes, outcomes, some
 
 if TYPE_CHECKING:
@@ -137,7 +144,7 @@ class _Card:
         for row, (_, heads), lost in zip(found, self.named, self.lost, strict=False):
             names = ("selectivity", "lower", "upper")
             beside = as_best(self.nulls.beside(lost, self.kind, heads), wider)
-            row |= {name: levels(lost)[name] for name in names} | beside
+            row |= {name: selectivity_levels(lost)[name] for name in names} | beside
         return found
 
     def of_utility(self, paragraph_count: int) -> list[dict[str, Any]]:
@@ -149,7 +156,7 @@ class _Card:
         for (name, heads), lost, is_collapsed in zip(self.named, self.lost, self.collapsed, strict=False):
             others = [getattr(o, measure)[0] for names, o in self.nulls.random[self.kind, len(heads)] if names != heads]
             ends = zip(
-                ("share", "lower", "upper"), with_interval(getattr(lost, measure), lost.cluster_count), strict=True
+                ("share", "lower", "upper"), bootstrap_interval(getattr(lost, measure), lost.cluster_count), strict=True
             )
             found.append(
                 {"choice": name, "heads": " ".join(map(str, heads)), "head_count": len(heads), "evaluation": evaluation}

@@ -81,18 +81,18 @@ def losses(
     )
 
 
-def levels(found: Losses) -> dict[str, float | None]:
+def selectivity_levels(found: Losses) -> dict[str, float | None]:
     """Drops and selectivity with their intervals, under the names of the table interventions."""
     named: dict[str, float | None] = {}
     of = {"memorization_drop": found.exact_match, "recital_loss": found.recital, "utility_drop": found.utility}
     for name, values in of.items():
-        estimate, lower, upper = with_interval(values, found.cluster_count)
+        estimate, lower, upper = bootstrap_interval(values, found.cluster_count)
         named |= {f"{name}_share": estimate, f"{name}_lower": lower, f"{name}_upper": upper}
-    estimate, lower, upper = with_interval(found.selectivity, found.cluster_count)
+    estimate, lower, upper = bootstrap_interval(found.selectivity, found.cluster_count)
     return named | {"selectivity": estimate, "lower": lower, "upper": upper}
 
 
-def with_interval(values: NDArray[Any], cluster_count: int) -> tuple[float | None, float | None, float | None]:
+def bootstrap_interval(values: NDArray[Any], cluster_count: int) -> tuple[float | None, float | None, float | None]:
     """Estimate and the 95 % interval of its bootstrap, expanded for few clusters; no interval below three.
 
     Args:

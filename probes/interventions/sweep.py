@@ -30,9 +30,25 @@ from probes.interventions.hooks import (
     interventions_named,
     last_quartile,
 )
-from probes.interventions.nulls import Heads, Nulls, ablations, as_best, heads_of, noised, noises, random_heads
+from probes.interventions.nulls import (
+    Heads,
+    Nulls,
+    ablations,
+    all_weights_noised,
+    as_best,
+    heads_of,
+    noises,
+    random_heads,
+)
 from probes.interventions.partial_forward import applied, layers_of_heads
-from probes.interventions.selectivity import Losses, PairedScores, bootstrap_weights, levels, losses, widening
+from probes.interventions.selectivity import (
+    Losses,
+    PairedScores,
+    bootstrap_weights,
+    losses,
+    selectivity_levels,
+    widening,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -135,7 +151,7 @@ def measure_interventions(
             rows.append(
                 _describe(intervention, group, units)
                 | _levels(recital[index], utility[index])
-                | levels(lost[index])
+                | selectivity_levels(lost[index])
                 | as_best(nulls.beside(lost[index], intervention.kind, heads), wider[_family(intervention)])
                 | {"is_collapsed": bool(utility[index].accuracy.mean() <= guess)}
             )
@@ -188,7 +204,7 @@ def noise_outcomes(
     """Outcome under each of `noises()` on each text, given as token ids and prefix length; every noise is made once."""
     found: dict[str, list[PairedScores]] = {name: [] for name in texts}
     for noise in noises():
-        with noised(adapter.model, noise):
+        with all_weights_noised(adapter.model, noise):
             for name, (ids, prefix_length) in texts.items():
                 found[name] += outcomes(adapter, ids, prefix_length, [()], None, batch_size)
     return found

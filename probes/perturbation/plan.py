@@ -49,7 +49,7 @@ class Swept:
     unchanged_nll_nats: np.ndarray
 
 
-def vocabulary_count(model: PreTrainedModel) -> int:
+def readable_token_count(model: PreTrainedModel) -> int:
     """Token ids the model can read."""
     return len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
 
@@ -94,7 +94,7 @@ def check_excluded(model: PreTrainedModel, plan: Plan) -> None:
     Raises:
         ProbeError: names the id, or how many are left.
     """
-    count, excluded = vocabulary_count(model), set(plan.excluded_ids)
+    count, excluded = readable_token_count(model), set(plan.excluded_ids)
     if wrong := sorted(token_id for token_id in excluded if not 0 <= token_id < count):
         raise ProbeError(f"token id {wrong[0]} is never to be drawn, but the model knows 0..{count - 1}; leave it out.")
     if plan.policy in BY_CONTEXT and count - len(excluded) <= plan.draws:

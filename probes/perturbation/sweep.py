@@ -28,7 +28,7 @@ from probes.perturbation.passes import (
     read_context,
     second_choices,
 )
-from probes.perturbation.plan import Plan, Swept, check_excluded, check_request, vocabulary_count
+from probes.perturbation.plan import Plan, Swept, check_excluded, check_request, readable_token_count
 from probes.perturbation.policies import POLICIES, Policy, Pools, draw_replacements, frequency_bins
 from probes.scoring.generation import greedy_continuations
 
@@ -142,11 +142,11 @@ def _pools(
 ) -> Pools | None:
     """Candidates of the random policies; the others need none."""
     if policy == "uniform":
-        return Pools.of_bins(np.zeros(vocabulary_count(model), dtype=np.int64), excluded_ids)
+        return Pools.of_bins(np.zeros(readable_token_count(model), dtype=np.int64), excluded_ids)
     if policy == "frequency_matched":
         if token_counts is None:
             raise ProbeError("policy frequency_matched needs the corpus count of every token; give token_counts.")
-        unknown = range(vocabulary_count(model), len(token_counts))  # counted, but the model has no row for them
+        unknown = range(readable_token_count(model), len(token_counts))  # counted, but the model has no row for them
         excluded = [token_id for token_id in (*excluded_ids, *unknown) if token_id < len(token_counts)]
         return Pools.of_bins(frequency_bins(token_counts), excluded)
     return None

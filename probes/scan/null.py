@@ -31,7 +31,7 @@ def shuffled_sentences(text: str, seed: int) -> str:
     return "".join(spaced[index] for index in order)
 
 
-def levels(plan: ScanPlan) -> list[int]:
+def reach_levels(plan: ScanPlan) -> list[int]:
     """Tokens whose reach is reported: 10, 20, 50, and the whole continuation."""
     return sorted({level for level in (*LEVELS, plan.continuation_length) if level <= plan.continuation_length})
 
@@ -53,7 +53,7 @@ def reach(frame: pl.DataFrame, token_count: int, plan: ScanPlan) -> pl.DataFrame
     match = known["exact_match"].to_numpy()
     blocks = (known["position"].to_numpy() - plan.prefix_length) // plan.block_length(token_count)
     rows = []
-    for level in levels(plan):
+    for level in reach_levels(plan):
         row: dict[str, float | None] = {
             "match": level,
             "share": None,

@@ -196,7 +196,7 @@ class World:
         self.put(
             "claims", name, claim_id=["rare-triggers", "late-triggers"], paper=["P1"] * 2, statement=["Rare tokens <b>trigger</b>.", "Late ones do."],
             verdict=["contradicted", "supported"], reason=["The interval contains the null.", "Above the null."], ours=[0.1, 2.0],
-            lower=[-0.1, 1.0], upper=[0.3, 3.0], null_value=[0.0, 0.0],
+            lower=[-0.1, 1.0], upper=[0.3, 3.0], null_value=[0.0, 0.0], reported=[0.2, 1.5],
         )  # fmt: skip
 
     def _edits(self, name: str) -> None:

@@ -122,6 +122,31 @@ def test_folders_can_be_taken_in_at_a_glance():
     assert crowded == {}
 
 
+SAME_MEANING = {
+    "a stage, and the function it calls": {
+        *("activation_gradients", "exposures", "gradient_cosines", "harness_utility", "head_rarity"),
+        "parameter_gradients",
+    },
+    "a command, and what it does; verbs of several commands": {
+        *("add", "main", "query", "remove", "report", "scan", "show")
+    },
+    "a preview in the UI, and the figure of the report": {"em_drop_by_position", "gradient_by_layer"},
+    "a page as HTML": {"render"},
+}  # fmt: skip
+"""Names that several modules define because they mean one thing there."""
+
+
+def test_a_public_function_of_one_name_means_one_thing():
+    where: dict[str, list[str]] = {}
+    for room in ROOMS:
+        for path in sources(room):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    where.setdefault(node.name, []).append(str(path))
+    allowed = set().union(*SAME_MEANING.values())
+    assert {name: paths for name, paths in where.items() if len(paths) > 1 and name not in allowed} == {}
+
+
 def test_a_public_class_has_a_name_of_its_own():
     homes = defaultdict(list)
     for path in (path for room in ROOMS for path in sources(room)):

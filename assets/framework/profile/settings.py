@@ -194,6 +194,9 @@ class ReportSettings(Settings):
 
     browser_paragraphs: int = Field(default=1000, ge=1, description="Most paragraphs in the browser.")
     redact: bool = Field(default=False, description="Hide e-mail and IP addresses, keys, tokens, phone numbers.")
+    opens_with_claims: bool = Field(
+        default=False, description="Begin with what the papers report beside what was measured here."
+    )
 
 
 class ClaimSettings(Settings):

@@ -11,7 +11,7 @@ from warehouse.catalog.queries import latest_checkpoint, query
 
 def test_tokens_are_those_of_the_paragraph_with_what_was_measured(world):
     checkpoint = latest_checkpoint(world)
-    row = live.paragraphs(world, checkpoint).row(0, named=True)
+    row = live.scored_paragraphs(world, checkpoint).row(0, named=True)
     tokens = live.tokens(world, checkpoint, row["paragraph_id"])
     text = query(world, "SELECT text FROM paragraphs WHERE paragraph_id = $id", {"id": row["paragraph_id"]})["text"][0]
     assert "".join(tokens["token"]) == text and row["is_perturbed"]
@@ -34,20 +34,22 @@ def test_text_of_a_corpus_stays_text(world):
 
 def test_no_table_of_the_notebook_fetches_a_picture_that_a_text_names(world):
     """What its tables take for an address, by their own pattern (marimo 0.25, static files, parseContent)."""
-    row = live.paragraphs(world, latest_checkpoint(world)).head(1)
+    row = live.scored_paragraphs(world, latest_checkpoint(world)).head(1)
     for text in ("see HTTPS://example.org/a.png", "![x](http://example.org/x.gif)", "data:image/png;base64,AAAA"):
-        found = live.shown(row.with_columns(pl.lit(text).alias("beginning")))[0]["beginning"]
+        found = live.matching_rows(row.with_columns(pl.lit(text).alias("beginning")))[0]["beginning"]
         assert (
             not re.search(r"https?://[^\s]+|^data:image/", found, re.IGNORECASE) and found.replace("\u2060", "") == text
         )
 
 
 def test_paragraphs_are_found_by_text_and_by_id(world):
-    rows = live.paragraphs(world, latest_checkpoint(world))
+    rows = live.scored_paragraphs(world, latest_checkpoint(world))
     first = rows.row(0, named=True)
-    assert [one["paragraph_id"] for one in live.shown(rows, first["paragraph_id"].upper())] == [first["paragraph_id"]]
-    assert live.shown(rows, "no text holds this") == [] and len(live.shown(rows)) == rows.height
-    assert all(one["is_perturbed"] for one in live.shown(rows, only_perturbed=True))
+    assert [one["paragraph_id"] for one in live.matching_rows(rows, first["paragraph_id"].upper())] == [
+        first["paragraph_id"]
+    ]
+    assert live.matching_rows(rows, "no text holds this") == [] and len(live.matching_rows(rows)) == rows.height
+    assert all(one["is_perturbed"] for one in live.matching_rows(rows, only_perturbed=True))
 
 
 def test_the_strongest_tokens_are_escaped_and_their_white_space_is_seen():
@@ -64,5 +66,5 @@ def test_the_notebook_runs_and_leaves_the_home_as_it_was(world, monkeypatch):
     before = {file: file.stat().st_mtime_ns for file in world.root.rglob("*") if file.is_file()}
     _, found = app.run()
     assert found["chosen"]["is_perturbed"] and "<span" in found["strip"]
-    assert found["names"] == live.checkpoints(world) and found["strongest"].height
+    assert found["names"] == live.measured_checkpoints(world) and found["strongest"].height
     assert before == {file: file.stat().st_mtime_ns for file in world.root.rglob("*") if file.is_file()}

@@ -118,7 +118,7 @@ def test_complete_folder_becomes_a_partition_and_one_run(
     assert isinstance(answer, dg.SensorResult)
     (request,) = answer.run_requests
     assert request.partition_key == "run-step-10"
-    content = fingerprints.content_of(workspace.open_home(), "run-step-10", folder)
+    content = fingerprints.checkpoint_content(workspace.open_home(), "run-step-10", folder)
     assert request.run_key == f"run-step-10:{content}"
     (added,) = answer.dynamic_partitions_requests
     assert added.partition_keys == ["run-step-10"]

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from assets.framework.errors import RequestError
-from assets.report.comparison import Change, checkpoint_before, render_comparison
-from assets.report.drawings import crossing, multiples, spread
+from assets.report.comparison import Change, checkpoint_to_compare, render_comparison
+from assets.report.drawings import crossing, evenly_chosen, multiples
 from tests.support.results_world import SECRET
 from warehouse.catalog.queries import query
 
@@ -38,7 +38,7 @@ def test_text_of_paragraphs_is_text_and_what_is_secret_can_be_hidden(world, html
 
 
 def test_the_one_before_is_the_one_before_in_the_series(world):
-    assert checkpoint_before(world, AFTER) == BEFORE and checkpoint_before(world, BEFORE) is None
+    assert checkpoint_to_compare(world, AFTER) == BEFORE and checkpoint_to_compare(world, BEFORE) is None
 
 
 def test_what_cannot_be_compared_is_refused(world):
@@ -66,7 +66,7 @@ def test_small_multiples_show_first_and_last_and_say_what_they_show():
     shown = multiples(rows, summaries)
     assert [s["checkpoint_id"] for s in (shown[0], shown[-1])] == ["c0", "c19"] and len(shown) == 8
     assert 'aria-label="Recited by copies: ×0 0 %, ×1 48 %"' in shown[-1]["svg"]
-    assert multiples(rows, summaries[:1]) == [] and spread([1, 2], 8) == [1, 2]
+    assert multiples(rows, summaries[:1]) == [] and evenly_chosen([1, 2], 8) == [1, 2]
 
 
 def test_circles_above_the_line_are_gains():

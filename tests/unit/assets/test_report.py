@@ -118,6 +118,13 @@ def test_a_redacted_report_does_not_hold_the_secret_anywhere(home, html, tmp_pat
     assert MASK in packed_json(hidden)["tokens"] and "is hidden" in hidden
 
 
+def test_a_report_about_the_papers_own_model_opens_with_their_numbers(home, html, tmp_path):
+    opened = tmp_path / "opened.html"
+    write_report(home, latest_checkpoint(home), ReportSettings(opens_with_claims=True), opened)
+    first = re.findall(r'<section aria-labelledby="(\w+)"', opened.read_text())[0]
+    assert first == "reported" and 'aria-labelledby="reported"' not in html
+
+
 def test_a_trigger_in_a_secret_is_hidden_in_the_table_too(home):
     data = browser_data(home, "world-step-00100", 24, is_redacted=True)
     rows = query(home, "SELECT paragraph_id FROM paragraphs WHERE contains(text, 'ada.lovelace')")

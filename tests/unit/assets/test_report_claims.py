@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 import probes.claims
-from assets.report.claims import WIDTH, bar, counts, grouped, number, split_reason, unit_of, untestable
+from assets.report.claims import (
+    WIDTH,
+    bar,
+    beside_reported,
+    by_verdict,
+    counts,
+    number,
+    split_reason,
+    unit_of,
+    untestable,
+)
 
 CLAIM_MODULES = Path(probes.claims.__path__[0])
 
@@ -27,9 +37,20 @@ def claim(verdict="supported", **given):
 
 def test_groups_follow_the_verdicts_and_leave_out_what_cannot_be_tested():
     some = [claim("undecided"), claim("not testable here"), claim("supported"), claim("contradicted")]
-    assert [group.verdict for group in grouped(some)] == ["supported", "contradicted", "undecided"]
+    assert [group.verdict for group in by_verdict(some)] == ["supported", "contradicted", "undecided"]
     assert [(reason, len(found)) for reason, found in untestable(some)] == [("The interval contains the null 0", 1)]
     assert counts(some) == "Claims of the papers: 1 supported, 1 contradicted, 1 undecided, 1 not testable here."
+
+
+def test_reported_and_measured_stand_beside_each_other_with_both_errors():
+    some = [
+        claim("undecided", claim_id="em_drop_nmp", reported=33.12, ours=30.0, lower=None, upper=None),
+        claim("not testable here", reported=4.0, ours=None),
+        claim("supported", reported=None),
+        claim("supported", reported=12.19, ours=12.0, lower=10.5, upper=13.5),
+    ]
+    shown = [(row["claim_id"], row["reported_shown"], row["ours_shown"]) for row in beside_reported(some)]
+    assert shown == [("em_drop_mp", "12.2 ±\u00a01.5", "12 (10.5 to 13.5)"), ("em_drop_nmp", "33.1", "30")]
 
 
 def test_a_bar_keeps_order_and_stays_inside():

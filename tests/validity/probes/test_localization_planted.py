@@ -11,10 +11,10 @@ from scipy.stats import binom
 from probes.architectures import HeadRef, adapter_for
 from probes.errors import ProbeError
 from probes.gradients.parameters import parameter_gradients
-from probes.interventions.nulls import NOISE_SEEDS, NOISE_STRENGTHS, Noise, Nulls, as_best, noised, noises
+from probes.interventions.nulls import NOISE_SEEDS, NOISE_STRENGTHS, Noise, Nulls, all_weights_noised, as_best, noises
 from probes.interventions.patching import activation_patching
 from probes.interventions.score_card import score_card
-from probes.interventions.selectivity import PairedScores, bootstrap_weights, losses, widening, with_interval
+from probes.interventions.selectivity import PairedScores, bootstrap_interval, bootstrap_weights, losses, widening
 from probes.interventions.sweep import UTILITY, Intervention, block_sweep, head_sweep, measure_interventions, outcomes
 from tests.support.models.localize_planted import PREFIX, TRIGGER_POSITION, planted_recall, untrained
 
@@ -78,7 +78,7 @@ def test_noise_on_all_weights_is_no_finding_though_exact_match_dies(family, head
     weights = tuple(bootstrap_weights(np.arange(len(texts[name][0])), 0, 200) for name in texts)
 
     def lost(noise):
-        with noised(world.model, noise):
+        with all_weights_noised(world.model, noise):
             after = {name: outcomes(adapter, *text, [()], None, 16)[0] for name, text in texts.items()}
         return losses(after["MP"], clean["MP"], after[UTILITY], clean[UTILITY], weights, 6)
 
@@ -114,7 +114,7 @@ def test_the_best_of_many_blocks_pays_for_having_been_picked():
         blocks = [losses(outcome(rng, 30, 0.7), recall, outcome(rng, 30, 0.7), use, draws, 30) for _ in range(12)]
         wider = widening(np.array([found.selectivity for found in blocks]))
         best = max(blocks, key=lambda found: abs(found.selectivity[0]))
-        estimate, low, high = with_interval(best.selectivity, 30)
+        estimate, low, high = bootstrap_interval(best.selectivity, 30)
         row = as_best({"excess": estimate, "excess_lower": low, "excess_upper": high}, wider)
         naive += not low <= 0 <= high
         paid += not row["family_lower"] <= 0 <= row["family_upper"]
@@ -228,7 +228,7 @@ def test_copies_of_one_paragraph_do_not_narrow_the_interval():
     alone = losses(few, clean, use, use, (bootstrap_weights(np.arange(6), 0, 400), of_use), 6)
     units = np.repeat(np.arange(6), 50)
     many = losses(copied, copied_clean, use, use, (bootstrap_weights(units, 0, 400), of_use), 6)
-    assert with_interval(many.selectivity, 6) == pytest.approx(with_interval(alone.selectivity, 6))
+    assert bootstrap_interval(many.selectivity, 6) == pytest.approx(bootstrap_interval(alone.selectivity, 6))
 
 
 def outcome(rng, count, level):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probes.checkpoints.kept import kept_model, release_models
-from probes.interventions.nulls import Noise, noised
+from probes.interventions.nulls import Noise, all_weights_noised
 from tests.support.models.scoring_models import random_model
 
 
@@ -80,7 +80,7 @@ def test_a_changed_model_is_not_given_out_again(name):
 def test_a_change_that_was_taken_back_costs_nothing():
     disk = Disk()
     borrowed = in_float32(disk)
-    with noised(borrowed, Noise(0.5, 1)):
+    with all_weights_noised(borrowed, Noise(0.5, 1)):
         assert not torch.equal(borrowed.lm_head.weight, random_model("llama").lm_head.weight)
     assert in_float32(disk) is borrowed
 
