@@ -75,8 +75,10 @@ def query(
     """Ask the published warehouse, read-only, also while a run is writing."""
     from orchestration.cli.answers import write_answer
     from orchestration.cli.question_list import listing
+    from orchestration.run.interruption import Interruption
     from warehouse.catalog.stream import Bounds, stream
 
+    check = Interruption().check  # an import may swallow what Ctrl-C raises
     sql = sql if sql.strip() or is_all or not has_piped_text() else _read_input()
     if not sql.strip():
         print(listing(is_all))
@@ -91,7 +93,10 @@ def query(
     parameters = _parameters(home, text, checkpoint, set_ or [])
     _require_outside(home, output)
     chosen = {name: value for name, value in variables.items() if value}
-    with _left_at_once(), contextlib.closing(stream(home, text, parameters, chosen, Bounds(seconds))) as frames:
+    with (
+        _left_at_once(),
+        contextlib.closing(stream(home, text, parameters, chosen, Bounds(seconds, check=check))) as frames,
+    ):
         write_answer(frames, (format or form_of(output)).value, output)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Bounds:
     memory: str = "2GB"
     process_bytes: int = 4_000_000_000
     """Resident memory of the whole process: some functions of DuckDB do not count what they take."""
+    check: Callable[[], None] = lambda: None
+    """Called again and again while an answer is waited for; may raise to stop the question."""
 
 
 @dataclass
@@ -108,6 +110,7 @@ def _next(question: _Question) -> pl.DataFrame | BaseException | None:
     while True:
         with suppress(queue.Empty):
             return question.answers.get(timeout=LOOK_S)
+        question.bounds.check()
         if time.monotonic() - begun > question.bounds.seconds:
             raise QueryError(
                 f"the query was stopped after {question.bounds.seconds:g} s without a row; ask for less, or give it "

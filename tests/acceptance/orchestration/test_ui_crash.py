@@ -143,6 +143,11 @@ def test_processes_that_were_left_are_ended_by_the_next_start(tmp_path: Path) ->
     home.dagster.mkdir()
     around = {**os.environ, "RARECALL_HOME": str(home.root)}
     left = subprocess.Popen(["sleep", "600"], env=around, start_new_session=True)
+    wait_for(
+        "the program, whose environment is empty while it is being loaded",
+        Path(f"/proc/{left.pid}/environ").read_bytes,
+        10,
+    )
     ui_process.ui_note(home).write_text(f'{{"group": {left.pid}}}')
     try:
         assert list(ui_process.end_left_processes(Home(tmp_path / "another"))) == []

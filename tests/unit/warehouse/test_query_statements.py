@@ -194,6 +194,20 @@ def test_the_system_holds_what_a_parser_would_have_let_pass(home: Home) -> None:
     (home.root.parent / "this thread still may").write_text("x")
 
 
+def test_whoever_waits_may_stop_a_question_that_has_no_answer_yet(home):
+    """An import may swallow the exception of a signal; the wait looks again whether one came."""
+    calls = []
+
+    def _check():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    text = "SELECT count(*) FROM range(9999999) a, range(9999999) b WHERE a.range = b.range + 0.5"
+    with pytest.raises(KeyboardInterrupt):
+        list(stream(home, text, bounds=Bounds(check=_check)))
+
+
 def test_rows_that_are_not_wanted_are_not_computed(home: Home) -> None:
     with closing(stream(home, "FROM range(1000000000000)")) as frames:
         assert next(frames).columns == ["range"]
