@@ -24,17 +24,17 @@ Shares = dict[tuple[str, str, int], tuple[int, int]]
 HEAD = """# What tests find where there is nothing
 
 Share of samples, in per cent, in which a test at the 5 % level finds something, on either side, in worlds where rarity
-(and being memorized) does nothing. Written by `python -m benchmarks.false_positives`. Samples a cell: {repetitions}; a
-true 5 % is shown as 2 to 8 % by 200 samples, as 0 to 12 % by 50.
+(and being memorized) does nothing. Written by `python -m benchmarks.false_positives`. Samples a cell:
+{repetitions}; a true 5 % is shown as 2 to 8 % by 200 samples, as 0 to 12 % by 50.
 
 * **plain**: spiky attention, skewed costs, Zipf's tokens. **position profile**: rare tokens, attention and costs all
   grow along the prefix. **token tastes**: every head, and every cost, likes some token types for no reason of rarity.
   **unlike clusters**: some are three times as loud as others, with one to three near duplicates.
 * Clusters are those of each group (MP, NMP). One minus the share of a cell is not the power: docs/power.md.
 * A verdict on rarity needs two tests, over clusters and over token types, and the best of all heads pays for having
-  been picked. Where neither has much to guard against both must err at once, so such verdicts are cautious: 0 to 3 %.
+  been picked. Where neither has much to guard against both must err at once, so such verdicts are cautious: 0 to 6 %.
 * Below 12 clusters nothing is said of the best head within paragraphs: with tastes its test over token types finds
-  something in 16 % of samples (the verdict, one side of both tests, in 8 %).
+  something in some 15 % of samples (the verdict, one side of both tests, in 8 %).
 * –: no null in that world (costs that grow along the prefix are what the claim says; heads that like the same types do
   look at the same tokens), or nothing testable.
 """
