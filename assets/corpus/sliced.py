@@ -45,8 +45,9 @@ def tokenized_in_slices(
         advance: called with the documents of each finished slice.
     """
     from corpus_stats.tokens.shards import write_token_shards
-    from corpus_stats.tokens.slices import SLICE_BYTES, SliceStore, join_slices, token_dtype
+    from corpus_stats.tokens.slices import SLICE_BYTES, SliceStore, join_slices
     from corpus_stats.tokens.tokenizer import encoder, tokenizer_sha256, vocabulary_count
+    from corpus_stats.tokens.widths import token_dtype
 
     shard_tokens = scope.profile.corpus.shard_tokens
     slices = reader.slices(SLICE_BYTES)

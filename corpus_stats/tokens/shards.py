@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from corpus_stats.tokens.tokenizer import (
     tokenizer_sha256,
     vocabulary_count,
 )
+from corpus_stats.tokens.widths import token_dtype
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -80,6 +82,30 @@ class TokenizedCorpus:
         return pl.read_parquet(self.documents_file)
 
 
+@contextmanager
+def corpus_in_making(folder: Path, dtype: str, shard_tokens: int) -> Iterator[tuple[ShardWriter, DocumentLedger]]:
+    """Shards and documents that are being written; when the block fails, nothing of them stays.
+
+    Args:
+        folder: made when absent; an older corpus in it is replaced once this one is published.
+        dtype: numpy name of the integers.
+        shard_tokens: tokens per shard.
+
+    Raises:
+        CorpusError: the block wrote no token.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    writer, ledger = ShardWriter(folder, dtype, shard_tokens), DocumentLedger(folder)
+    try:
+        yield writer, ledger
+        if not writer.token_count:
+            raise CorpusError("The source holds no text at all; check its path and the reader's options.")
+    except BaseException:
+        writer.discard()
+        ledger.discard()
+        raise
+
+
 def write_token_shards(
     documents: Iterable[Document],
     tokenizer: PreTrainedTokenizerFast,
@@ -104,17 +130,8 @@ def write_token_shards(
     Raises:
         CorpusError: a document is broken (from the reader), or there is no text at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = ShardWriter(folder, "<u2" if vocabulary_count(tokenizer) <= 1 << 16 else "<u4", shard_tokens)
-    ledger = DocumentLedger(folder)
-    try:
+    with corpus_in_making(folder, token_dtype(vocabulary_count(tokenizer)), shard_tokens) as (writer, ledger):
         _write_all(documents, encoder(tokenizer), writer, ledger, on_progress)
-        if not writer.token_count:
-            raise CorpusError("The source holds no text at all; check its path and the reader's options.")
-    except BaseException:
-        writer.discard()
-        ledger.discard()
-        raise
     ledger.skipped.update(getattr(documents, "skipped", {}))
     ledger.first_skipped |= getattr(documents, "first_skipped", {})
     return publish_corpus(folder, writer, ledger, vocabulary_count(tokenizer), tokenizer_sha256(tokenizer))
@@ -149,12 +166,9 @@ def _write_stretches(
     left_out: Callable[[], tuple[Counter[str], dict[str, str]]] | None = None,
 ) -> TokenizedCorpus:
     """Writes ids that come as documents, and what stands between them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    size = vocabulary_count(tokenizer)
-    writer = ShardWriter(folder, "<u2" if size <= 1 << 16 else "<u4", shard_tokens)
-    ledger, separator_count = DocumentLedger(folder), 0
+    size, separator_count = vocabulary_count(tokenizer), 0
     counts = np.zeros(size, dtype=np.int64)
-    try:
+    with corpus_in_making(folder, token_dtype(size), shard_tokens) as (writer, ledger):
         for name, subset, ids, is_document in stretches:
             counts += count_tokens(ids, size)
             if is_document:
@@ -164,10 +178,6 @@ def _write_stretches(
             writer.write(ids)
         if not ledger.document_count:
             raise CorpusError("The source holds no token at all; check it.")
-    except BaseException:
-        writer.discard()
-        ledger.discard()
-        raise
     if left_out is not None:
         skipped, first_skipped = left_out()
         ledger.skipped.update(skipped)

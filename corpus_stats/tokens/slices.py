@@ -20,7 +20,7 @@ from corpus_stats.readers.base import FileReader
 from corpus_stats.readers.slices import SourcePiece
 from corpus_stats.tokens.ledger import DocumentLedger
 from corpus_stats.tokens.shard_writer import ShardWriter
-from corpus_stats.tokens.shards import TokenizedCorpus, document_batches, encoded, publish_corpus
+from corpus_stats.tokens.shards import TokenizedCorpus, corpus_in_making, document_batches, encoded, publish_corpus
 from corpus_stats.tokens.tokenizer import encoder, tokenizer_sha256, vocabulary_count
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ class TokenSlice:
     ids: np.ndarray
     documents: pl.DataFrame
     left_out: list[tuple[str, int, str]]
-
-
-def token_dtype(vocabulary_size: int) -> str:
-    """Integers that token shards are written in."""
-    return "<u2" if vocabulary_size <= 1 << 16 else "<u4"
 
 
 def tokenize_slice(reader: FileReader, pieces: Sequence[SourcePiece], encode: Tokenizer, dtype: str) -> TokenSlice:
@@ -141,18 +136,10 @@ def join_slices(
     Raises:
         CorpusError: there is no text at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    writer, ledger = ShardWriter(folder, store.dtype.str, shard_tokens), DocumentLedger(folder)
     skipped, first_skipped = Counter(left_out[0]), dict(left_out[1])
-    try:
+    with corpus_in_making(folder, store.dtype.str, shard_tokens) as (writer, ledger):
         for number in range(count):
             _append(store.get(number), writer, ledger, skipped, first_skipped)
-        if not writer.token_count:
-            raise CorpusError("The source holds no text at all; check its path and the reader's options.")
-    except BaseException:
-        writer.discard()
-        ledger.discard()
-        raise
     ledger.skipped.update(skipped)
     ledger.first_skipped |= first_skipped
     return publish_corpus(folder, writer, ledger, vocabulary_count(tokenizer), tokenizer_sha256(tokenizer))
@@ -172,4 +159,4 @@ def _append(
         first_skipped.setdefault(reason, first)
 
 
-__all__ = ["SLICE_BYTES", "SliceStore", "TokenSlice", "encoder", "join_slices", "token_dtype", "tokenize_slice"]
+__all__ = ["SLICE_BYTES", "SliceStore", "TokenSlice", "encoder", "join_slices", "tokenize_slice"]

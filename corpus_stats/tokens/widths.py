@@ -14,6 +14,11 @@ _FEWEST = 32  # integers from which a pattern is taken for one
 _NAMES = {"<u2": "uint16", "<u4": "uint32", "<i4": "int32", "<i8": "int64"}
 
 
+def token_dtype(vocabulary_size: int) -> str:
+    """Numpy name of the least integers that hold every id of a vocabulary."""
+    return "<u2" if vocabulary_size <= 1 << 16 else "<u4"
+
+
 def raw_dtype(files: list[Path], asked: str | None, vocabulary_size: int | None) -> np.dtype:
     """Integers of headerless files: those that were asked for, else those that the vocabulary needs.
 
@@ -25,7 +30,7 @@ def raw_dtype(files: list[Path], asked: str | None, vocabulary_size: int | None)
     Raises:
         CorpusError: what the files hold contradicts that, with the width that fits.
     """
-    needed = "<u2" if vocabulary_size is None or vocabulary_size <= 1 << 16 else "<u4"
+    needed = "<u2" if vocabulary_size is None else token_dtype(vocabulary_size)
     chosen = np.dtype(asked or needed).newbyteorder(">" if (asked or "").startswith(">") else "<")
     if vocabulary_size is None:
         return chosen

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from tests.support.models.families import SPECIAL
+from tests.support.models.families import SPECIAL, random_model_of
 
 VOCABULARY = 97
 LARGEST = 3_000_000
@@ -93,14 +93,9 @@ def tiny_model(model_type: str) -> PreTrainedModel | None:
             size = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
         if size > LARGEST:
             return None
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    if parameter.ndim == 2:
-                        parameter.normal_(0, 0.2)
-                model.eval()(torch.full((2, 5), 7), use_cache=False)
+        model = random_model_of(config)
+        with torch.no_grad():
+            model(torch.full((2, 5), 7), use_cache=False)
     except Exception:  # each class has its own words for sizes that do not fit
         return None
-    return model.eval()
+    return model

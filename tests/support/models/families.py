@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 VOCABULARY = 97
 _SIZES = {
@@ -42,6 +42,11 @@ LIKE_GEMMA2 = {"head_dim": 8, "final_logit_softcapping": 3.0, "attn_logit_softca
 def family_model(family: str, **changes: object) -> PreTrainedModel:
     """Random weights, wide enough that every head and every cap matters."""
     config = AutoConfig.for_model(family, **(_SIZES | SPECIAL.get(family, {}) | changes))
+    return random_model_of(config)
+
+
+def random_model_of(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of seeded random weights, its matrices far enough apart that every head matters."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")

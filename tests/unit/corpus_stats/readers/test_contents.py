@@ -11,6 +11,7 @@ import random
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import zstandard
 
