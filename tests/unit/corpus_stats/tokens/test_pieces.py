@@ -33,7 +33,9 @@ def gpt2_like() -> Tokenizer:
 def llama3_like() -> Tokenizer:
     backend = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(_LLAMA3), "isolated")
-    backend.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, False, False)])
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)]
+    )
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet))
     return backend
